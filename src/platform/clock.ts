@@ -1,0 +1,16 @@
+/** Time as a dependency: production passes `systemClock`, tests drive their own. */
+export interface Clock {
+  /** Milliseconds since the Unix epoch. */
+  now(): number;
+  /** Calls `run` once after `delayMs`; the timer never keeps the process alive. Returns the cancellation. */
+  after(delayMs: number, run: () => void): () => void;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after(delayMs, run) {
+    const timer = setTimeout(run, delayMs);
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};

@@ -1,0 +1,49 @@
+import { createHash } from "node:crypto";
+
+/** The types that ADS carries here, in the order in which Envoy wants them made. */
+export const TYPE_URL = {
+  cluster: "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+  endpoint: "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+  listener: "type.googleapis.com/envoy.config.listener.v3.Listener",
+  route: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+  secret: "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+} as const;
+
+export type TypeUrl = (typeof TYPE_URL)[keyof typeof TYPE_URL];
+
+/** One resource, encoded once. Equal `version` means equal bytes. */
+export interface EncodedResource {
+  readonly name: string;
+  /** Hash of `bytes`, so that it is the same on every replica and after every restart. */
+  readonly version: string;
+  /** The serialized message itself, as it goes into `google.protobuf.Any.value`. */
+  readonly bytes: Uint8Array;
+}
+
+export function encodedResource(name: string, bytes: Uint8Array): EncodedResource {
+  return { name, version: createHash("sha1").update(bytes).digest("base64url").slice(0, 16), bytes };
+}
+
+/**
+ * All resources of one type that one proxy (and every proxy like it) is served. Immutable: a change makes a new
+ * set, and sets are compared by identity first, so that proxies with the same view share the same object and
+ * whatever is derived from it.
+ */
+export class ResourceSet {
+  readonly typeUrl: TypeUrl;
+  readonly byName: ReadonlyMap<string, EncodedResource>;
+  /** Hash over names and versions in name order. */
+  readonly version: string;
+
+  constructor(typeUrl: TypeUrl, resources: Iterable<EncodedResource>) {
+    this.typeUrl = typeUrl;
+    const sorted = [...resources].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+    this.byName = new Map(sorted.map((resource) => [resource.name, resource]));
+    const hash = createHash("sha1");
+    for (const { name, version } of this.byName.values()) hash.update(`${name}\0${version}\0`);
+    this.version = hash.digest("base64url").slice(0, 16);
+  }
+}
+
+/** What one proxy is served at one moment: a set for each type. */
+export type ProxyResources = ReadonlyMap<TypeUrl, ResourceSet>;
