@@ -27,3 +27,17 @@ export interface MeshObject {
 export function refOf(object: MeshObject): ObjectRef {
   return { kind: object.kind, namespace: object.metadata.namespace, name: object.metadata.name };
 }
+
+/** Orders by age, then namespace and name: where two objects claim the same thing, the first one has it. */
+export function olderFirst(a: MeshObject, b: MeshObject): number {
+  return (
+    compareText(a.metadata.creationTimestamp ?? "", b.metadata.creationTimestamp ?? "") ||
+    compareText(a.metadata.namespace, b.metadata.namespace) ||
+    compareText(a.metadata.name, b.metadata.name)
+  );
+}
+
+/** By code units, the same in every locale. */
+export function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -6,5 +6,6 @@ export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
 
 /** JSON lines on `destination` (standard error by default); secrets must be wrapped in `SecretBytes` to be logged. */
 export function createLog(level: LogLevel, destination: DestinationStream = pino.destination(2)): Logger {
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  const formatters = { level: (label: string) => ({ level: label }) };
+  return pino({ level, base: null, formatters, timestamp: pino.stdTimeFunctions.isoTime }, destination);
 }

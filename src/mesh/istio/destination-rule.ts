@@ -1,5 +1,6 @@
 import { type Static, Type } from "typebox";
 import type { MeshObject } from "../object.ts";
+import { HostText, SubsetName } from "./virtual-service.ts";
 
 /** https://istio.io/latest/docs/reference/config/networking/destination-rule/ */
 
@@ -15,8 +16,8 @@ export type TrafficPolicy = Static<typeof TrafficPolicy>;
 
 export const Subset = Type.Object(
   {
-    name: Type.String({ minLength: 1 }),
-    labels: Type.Optional(Type.Record(Type.String(), Type.String())),
+    name: SubsetName,
+    labels: Type.Optional(Type.Record(Type.String(), Type.String(), closed)),
     trafficPolicy: Type.Optional(TrafficPolicy),
   },
   closed,
@@ -25,7 +26,7 @@ export type Subset = Static<typeof Subset>;
 
 export const DestinationRuleSpec = Type.Object(
   {
-    host: Type.String({ minLength: 1 }),
+    host: HostText,
     trafficPolicy: Type.Optional(TrafficPolicy),
     subsets: Type.Optional(Type.Array(Subset)),
     exportTo: Type.Optional(Type.Array(Type.String())),

@@ -6,7 +6,7 @@ import type { MeshObject } from "../object.ts";
 const closed = { additionalProperties: false } as const;
 
 export const WorkloadSelector = Type.Object(
-  { matchLabels: Type.Optional(Type.Record(Type.String(), Type.String())) },
+  { matchLabels: Type.Optional(Type.Record(Type.String(), Type.String(), closed)) },
   closed,
 );
 export type WorkloadSelector = Static<typeof WorkloadSelector>;
@@ -26,7 +26,7 @@ export const PeerAuthenticationSpec = Type.Object(
     selector: Type.Optional(WorkloadSelector),
     mtls: Type.Optional(MutualTls),
     /** Keyed by the workload's port number, as text. */
-    portLevelMtls: Type.Optional(Type.Record(Type.String({ pattern: "^[0-9]+$" }), MutualTls)),
+    portLevelMtls: Type.Optional(Type.Record(Type.String({ pattern: "^[0-9]+$" }), MutualTls, closed)),
   },
   closed,
 );

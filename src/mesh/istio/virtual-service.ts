@@ -5,7 +5,7 @@ import type { MeshObject } from "../object.ts";
 
 const closed = { additionalProperties: false } as const;
 
-/** Exactly one of the four, as in Istio's oneof. */
+/** Exactly one of the three, as in Istio's oneof. */
 export const StringMatch = Type.Union([
   Type.Object({ exact: Type.String() }, closed),
   Type.Object({ prefix: Type.String() }, closed),
@@ -14,15 +14,35 @@ export const StringMatch = Type.Union([
 export type StringMatch = Static<typeof StringMatch>;
 
 /** A Go duration as Istio's YAML has it: `1.5s`, `250ms`, `1h`, `1m30s`. */
-export const DurationText = Type.String({ pattern: "^([0-9]+(\\.[0-9]+)?(h|m|s|ms|us|ns))+$" });
+export const DurationText = Type.String({
+  pattern: "^([0-9]+(\\.[0-9]+)?(h|m|s|ms|us|ns))+$",
+  description: "a duration such as 1.5s, 250ms or 1m30s",
+});
 
-const StringMap = Type.Record(Type.String(), Type.String());
+const StringMap = Type.Record(Type.String(), Type.String(), closed);
 const Port = Type.Integer({ minimum: 1, maximum: 65535 });
+
+/** A DNS name or address, perhaps with a leading wildcard; what it cannot hold are Envoy's separators, such as `|`. */
+export const HostText = Type.String({
+  pattern: "^(\\*|(\\*\\.)?[a-zA-Z0-9_]([-a-zA-Z0-9_.]*[a-zA-Z0-9_])?)$",
+  maxLength: 255,
+  description: "a host name, an address, * or *.suffix",
+});
+
+/** The name of a DestinationRule's subset: a DNS label, as in Istio. */
+export const SubsetName = Type.String({
+  pattern: "^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$",
+  maxLength: 63,
+  description: "a name of letters, digits and -",
+});
+
+/** Header and parameter matches by name; `{}` asks only that it is there. */
+const NamedMatches = Type.Record(Type.String(), Type.Union([StringMatch, Type.Object({}, closed)]), closed);
 
 export const Destination = Type.Object(
   {
-    host: Type.String({ minLength: 1 }),
-    subset: Type.Optional(Type.String()),
+    host: HostText,
+    subset: Type.Optional(SubsetName),
     port: Type.Optional(Type.Object({ number: Port }, closed)),
   },
   closed,
@@ -36,9 +56,9 @@ export const HttpMatch = Type.Object(
     scheme: Type.Optional(StringMatch),
     method: Type.Optional(StringMatch),
     authority: Type.Optional(StringMatch),
-    headers: Type.Optional(Type.Record(Type.String(), Type.Union([StringMatch, Type.Object({}, closed)]))),
-    withoutHeaders: Type.Optional(Type.Record(Type.String(), Type.Union([StringMatch, Type.Object({}, closed)]))),
-    queryParams: Type.Optional(Type.Record(Type.String(), Type.Union([StringMatch, Type.Object({}, closed)]))),
+    headers: Type.Optional(NamedMatches),
+    withoutHeaders: Type.Optional(NamedMatches),
+    queryParams: Type.Optional(NamedMatches),
     port: Type.Optional(Port),
     sourceLabels: Type.Optional(StringMap),
     sourceNamespace: Type.Optional(Type.String()),
@@ -68,7 +88,7 @@ export type Headers = Static<typeof Headers>;
 export const HttpRouteDestination = Type.Object(
   {
     destination: Destination,
-    weight: Type.Optional(Type.Integer({ minimum: 0 })),
+    weight: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000 })),
     headers: Type.Optional(Headers),
   },
   closed,
@@ -77,7 +97,7 @@ export type HttpRouteDestination = Static<typeof HttpRouteDestination>;
 
 export const HttpRetry = Type.Object(
   {
-    attempts: Type.Optional(Type.Integer({ minimum: 0 })),
+    attempts: Type.Optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 })),
     perTryTimeout: Type.Optional(DurationText),
     retryOn: Type.Optional(Type.String()),
   },
@@ -120,7 +140,7 @@ export type HttpRoute = Static<typeof HttpRoute>;
 
 export const VirtualServiceSpec = Type.Object(
   {
-    hosts: Type.Array(Type.String({ minLength: 1 }), { minItems: 1 }),
+    hosts: Type.Array(HostText, { minItems: 1 }),
     gateways: Type.Optional(Type.Array(Type.String())),
     http: Type.Optional(Type.Array(HttpRoute)),
     exportTo: Type.Optional(Type.Array(Type.String())),

@@ -6,10 +6,12 @@ import type { MeshObject } from "../object.ts";
  * are kept as they are.
  */
 
+const PortNumber = Type.Integer({ minimum: 1, maximum: 65535 });
+
 export const ServicePort = Type.Object({
   name: Type.Optional(Type.String()),
-  port: Type.Integer({ minimum: 1, maximum: 65535 }),
-  targetPort: Type.Optional(Type.Union([Type.Integer(), Type.String()])),
+  port: PortNumber,
+  targetPort: Type.Optional(Type.Union([PortNumber, Type.String()])),
   protocol: Type.Optional(Type.String()),
   appProtocol: Type.Optional(Type.String()),
   nodePort: Type.Optional(Type.Integer()),
@@ -18,7 +20,7 @@ export type ServicePort = Static<typeof ServicePort>;
 
 export const ServiceSpec = Type.Object({
   type: Type.Optional(Type.String()),
-  selector: Type.Optional(Type.Record(Type.String(), Type.String())),
+  selector: Type.Optional(Type.Record(Type.String(), Type.String(), { additionalProperties: false })),
   clusterIP: Type.Optional(Type.String()),
   clusterIPs: Type.Optional(Type.Array(Type.String())),
   externalName: Type.Optional(Type.String()),
@@ -66,7 +68,7 @@ export const EndpointSliceBody = Type.Object({
       Type.Array(
         Type.Object({
           name: Type.Optional(Type.String()),
-          port: Type.Optional(Type.Integer()),
+          port: Type.Optional(PortNumber),
           protocol: Type.Optional(Type.String()),
           appProtocol: Type.Optional(Type.String()),
         }),
@@ -80,7 +82,7 @@ export interface EndpointSlice extends MeshObject, Static<typeof EndpointSliceBo
 }
 
 export const ContainerPort = Type.Object({
-  containerPort: Type.Integer(),
+  containerPort: PortNumber,
   name: Type.Optional(Type.String()),
   protocol: Type.Optional(Type.String()),
 });
@@ -89,6 +91,8 @@ export const Container = Type.Object({
   name: Type.String(),
   ports: Type.Optional(Type.Array(ContainerPort)),
 });
+
+export type Container = Static<typeof Container>;
 
 /** Only what routing reads; the runner and the injector read the whole pod by their own types. */
 export const PodSpec = Type.Object({

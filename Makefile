@@ -1,0 +1,55 @@
+# Everything a developer types. `make` alone lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+# Node 24 and the tools of package-lock.json come before whatever the machine has.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
+
+.PHONY: help setup demo test bench check types lint gen gen-check dead-code lock lock-check build clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
+
+setup: ## bring Node 24, npm packages, Envoy, iptables; does nothing the second time
+	@scripts/setup.sh
+
+demo: setup ## run the sample application as a mesh on this machine and measure it
+	@scripts/demo.sh
+
+test: setup ## run every test with coverage, or TEST="FILE ..." alone; skips are listed with reasons
+	@scripts/test.sh $(TEST)
+
+bench: setup ## measure the control plane against its targets (BENCH="--proxies 300" adds a case)
+	@node bench/bench.ts $(BENCH)
+
+check: setup types lint gen-check dead-code lock-check ## everything that needs no running: types, style, drift, dead code
+	@echo "check: all is well"
+
+types: setup
+	tsc
+
+lint: setup
+	biome check --error-on-warnings
+
+gen: setup ## write src/gen anew from proto/
+	@scripts/generate.sh
+
+gen-check: setup
+	@scripts/generate.sh --check
+
+dead-code: setup
+	knip
+
+lock: ## write package-lock.json anew behind a change of package.json
+	npm install --package-lock-only --loglevel=error
+	@node scripts/lock.ts
+
+lock-check: setup
+	@node scripts/lock.ts --check
+
+build: setup ## compile to dist, as published
+	rm -rf dist
+	tsc -p tsconfig.build.json
+	chmod +x dist/cli/trysail.js
+
+clean: ## remove everything that git ignores except .cache
+	rm -rf node_modules dist coverage

@@ -1,0 +1,127 @@
+/** `make bench`: measures the control plane as a process of its own and prints what it reached. */
+import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { startControlPlane } from "./control-plane.ts";
+import { findLoadClient, type LoadClient, type LoadResult, runPush, runSync } from "./load-client.ts";
+import {
+  buildEndpointSlice,
+  buildVirtualService,
+  endpointAddresses,
+  endpointsFile,
+  type MeshSize,
+  routesFile,
+  writeMesh,
+} from "./mesh.ts";
+import { buildTable, type Measurement, TARGETS } from "./targets.ts";
+
+const PROXIES = 100;
+
+/** A tool that watches the folder must never see half a file. */
+async function replaceFile(path: string, content: object): Promise<void> {
+  await writeFile(`${path}.new`, JSON.stringify(content));
+  await rename(`${path}.new`, path);
+}
+
+async function measure(client: LoadClient, size: MeshSize, more: number | null, scratch: string) {
+  const folder = join(scratch, "mesh");
+  await mkdir(folder);
+  await writeMesh(folder, size);
+  const controlPlane = await startControlPlane(folder, scratch);
+  const target = controlPlane.adsAddress;
+  const measurements: Measurement[] = [];
+  const runs: LoadResult[] = [];
+  const sync = async (clients: number, delta: boolean) => {
+    const result = await runSync(client, { target, clients, delta });
+    runs.push(result);
+    if (result.synced !== clients) throw new Error(`${result.synced} of ${clients} proxies came in sync`);
+    return result.max_ms;
+  };
+  const push = async (delta: boolean, watch: string, change: () => Promise<void>) => {
+    const result = await runPush(client, { target, clients: PROXIES, delta, watch, scratch, change });
+    runs.push(result);
+    if (result.push_reached !== PROXIES)
+      throw new Error(`a change reached ${result.push_reached} of ${PROXIES} proxies`);
+    return result.push_p99_ms ?? Number.POSITIVE_INFINITY;
+  };
+
+  try {
+    measurements.push({ name: "first proxy in sync", value: await sync(1, true), target: TARGETS.firstProxy });
+    for (const delta of [false, true]) {
+      const protocol = delta ? "delta" : "state-of-the-world";
+      measurements.push({
+        name: `${PROXIES} proxies in sync, ${protocol}`,
+        value: await sync(PROXIES, delta),
+        target: TARGETS.hundredProxies,
+      });
+      const address = delta ? "10.222.1.2" : "10.222.1.1";
+      measurements.push({
+        name: `endpoint change at ${PROXIES} (p99), ${protocol}`,
+        value: await push(delta, address, () =>
+          replaceFile(
+            join(folder, endpointsFile(3)),
+            buildEndpointSlice(3, [...endpointAddresses(3, size.endpoints), address]),
+          ),
+        ),
+        target: TARGETS.endpointChange,
+      });
+      const canary = `canary-${protocol}`;
+      measurements.push({
+        name: `VirtualService change at ${PROXIES} (p99), ${protocol}`,
+        value: await push(delta, canary, () =>
+          replaceFile(join(folder, routesFile(10)), buildVirtualService(10, size.services, canary)),
+        ),
+        target: TARGETS.routeChange,
+      });
+    }
+    if (more !== null) {
+      measurements.push({
+        name: `${more} proxies in sync, state-of-the-world`,
+        value: await sync(more, false),
+        target: TARGETS.threeHundredProxies,
+      });
+    }
+    measurements.push({
+      name: "peak memory of all that",
+      value: controlPlane.peakMemoryMb(),
+      target: TARGETS.peakMemory,
+    });
+    return { readyMs: controlPlane.readyMs, measurements, runs };
+  } finally {
+    await controlPlane.stop();
+  }
+}
+
+const { values: options } = parseArgs({
+  options: {
+    json: { type: "boolean", default: false },
+    client: { type: "string" },
+    services: { type: "string", default: "1000" },
+    endpoints: { type: "string", default: "5" },
+    proxies: { type: "string" },
+  },
+});
+const wanted = options.client === "go" || options.client === "node" ? options.client : undefined;
+const size = { services: Number(options.services), endpoints: Number(options.endpoints) };
+const scratch = await mkdtemp(join(tmpdir(), "trysail-bench-"));
+try {
+  const client = await findLoadClient(wanted);
+  const more = options.proxies === undefined ? null : Number(options.proxies);
+  const { readyMs, measurements, runs } = await measure(client, size, more, scratch);
+  if (options.json) {
+    console.log(JSON.stringify({ client: client.name, ...size, readyMs, measurements, runs }, null, 2));
+  } else {
+    console.log(
+      `${size.services} services × ${size.endpoints} endpoints from files, read in ${readyMs.toFixed(0)} ms;`,
+    );
+    console.log(`plaintext ADS, played by the ${client.name === "go" ? "Go" : "Node"} client on the same machine\n`);
+    console.log(buildTable(measurements));
+    console.log(`\n${((runs[0]?.MB ?? 0) / (runs[0]?.clients ?? 1)).toFixed(2)} MB of configuration per proxy`);
+  }
+} catch (thrown) {
+  console.error(`bench: ${thrown instanceof Error ? thrown.message : thrown}`);
+  process.exitCode = 1;
+} finally {
+  await rm(scratch, { recursive: true, force: true });
+}

@@ -1,0 +1,96 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+/** The control plane under measurement: the real program, as a process of its own. */
+export interface ControlPlane {
+  /** host:port of ADS without TLS. */
+  readonly adsAddress: string;
+  /** From the start of the process until /ready said yes. */
+  readonly readyMs: number;
+  /** The most memory it ever held, in MB (VmHWM). */
+  peakMemoryMb(): number;
+  stop(): Promise<void>;
+}
+
+/** Starts `trysail serve` on `configDir`; rejects with its log where it ends or is not ready in 30 s. */
+export async function startControlPlane(configDir: string, scratch: string): Promise<ControlPlane> {
+  const [ads, http, grpc, https, monitoring] = await freePorts(5);
+  const stateDir = join(scratch, "state");
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  const program = fileURLToPath(new URL("../src/cli/trysail.ts", import.meta.url));
+  const began = performance.now();
+  const child = spawn(
+    process.execPath,
+    [
+      ...[program, "serve", "--config-dir", configDir, "--state-dir", stateDir],
+      ...["--plaintext-addr", `127.0.0.1:${ads}`, "--http-addr", `127.0.0.1:${http}`],
+      ...["--grpc-addr", `127.0.0.1:${grpc}`, "--https-addr", `127.0.0.1:${https}`],
+      ...["--monitoring-addr", `127.0.0.1:${monitoring}`],
+    ],
+    { stdio: ["ignore", "ignore", "pipe"] },
+  );
+  let log = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    log = (log + text).slice(-10_000);
+  });
+  const stop = () => end(child);
+  while (!(await isReady(`http://127.0.0.1:${http}/ready`))) {
+    if (child.exitCode !== null) throw new Error(`the control plane ended with ${child.exitCode}:\n${log}`);
+    if (performance.now() - began > 30_000) {
+      await stop();
+      throw new Error(`the control plane was not ready in 30 s:\n${log}`);
+    }
+    await sleep(10);
+  }
+  return {
+    adsAddress: `127.0.0.1:${ads}`,
+    readyMs: performance.now() - began,
+    peakMemoryMb() {
+      const line = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"));
+      if (line === null) throw new Error("the kernel tells no peak memory of the control plane");
+      return Number(line[1]) / 1024;
+    },
+    stop,
+  };
+}
+
+async function isReady(url: string): Promise<boolean> {
+  try {
+    return (await fetch(url)).status === 200;
+  } catch {
+    return false; // not listening yet
+  }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return;
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGTERM");
+  const timer = setTimeout(() => child.kill("SIGKILL"), 5000);
+  await ended;
+  clearTimeout(timer);
+}
+
+/** Ports that were free a moment ago, all different. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    servers.map(
+      (server) =>
+        new Promise<number>((resolve, reject) => {
+          server.once("error", reject);
+          server.listen(0, "127.0.0.1", () => {
+            const address = server.address();
+            if (typeof address === "object" && address !== null) resolve(address.port);
+          });
+        }),
+    ),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}

@@ -1,0 +1,98 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+/**
+ * A made-up mesh to measure with: `services` services in 20 namespaces, `endpoints` endpoints each, and a
+ * VirtualService on every tenth.
+ */
+export interface MeshSize {
+  readonly services: number;
+  readonly endpoints: number;
+}
+
+const NAMESPACES = 20;
+const namespaceOf = (index: number) => `load-${index % NAMESPACES}`;
+const hostOf = (index: number) => `svc-${index}.${namespaceOf(index)}.svc.cluster.local`;
+
+function buildService(index: number): object {
+  const name = `svc-${index}`;
+  return {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name, namespace: namespaceOf(index) },
+    spec: {
+      selector: { app: name },
+      clusterIP: `10.96.${Math.floor(index / 250)}.${(index % 250) + 2}`,
+      ports: [
+        { name: "http", port: 80, targetPort: 8080 },
+        { name: "tcp-db", port: 9000 + (index % 7), targetPort: 9000 },
+      ],
+    },
+  };
+}
+
+export function endpointAddresses(index: number, count: number): string[] {
+  const prefix = `10.${100 + Math.floor(index / 250)}.${index % 250}`;
+  return Array.from({ length: count }, (_, host) => `${prefix}.${host + 1}`);
+}
+
+export function buildEndpointSlice(index: number, addresses: readonly string[]): object {
+  const name = `svc-${index}`;
+  return {
+    apiVersion: "discovery.k8s.io/v1",
+    kind: "EndpointSlice",
+    addressType: "IPv4",
+    metadata: {
+      name: `${name}-a`,
+      namespace: namespaceOf(index),
+      labels: { "kubernetes.io/service-name": name },
+    },
+    endpoints: addresses.map((address) => ({ addresses: [address], conditions: { ready: true } })),
+    ports: [
+      { name: "http", port: 8080 },
+      { name: "tcp-db", port: 9000 },
+    ],
+  };
+}
+
+/** `canary` is the header value that its first route matches: a new one can be told apart in what proxies are sent. */
+export function buildVirtualService(index: number, services: number, canary: string): object {
+  const host = hostOf(index);
+  const next = hostOf((index + 1) % services);
+  return {
+    apiVersion: "networking.istio.io/v1",
+    kind: "VirtualService",
+    metadata: { name: `svc-${index}`, namespace: namespaceOf(index) },
+    spec: {
+      hosts: [host],
+      http: [
+        { match: [{ headers: { "x-canary": { exact: canary } } }], route: [{ destination: { host } }], timeout: "3s" },
+        {
+          route: [
+            { destination: { host }, weight: 90 },
+            { destination: { host: next }, weight: 10 },
+          ],
+          retries: { attempts: 2 },
+        },
+      ],
+    },
+  };
+}
+
+export const endpointsFile = (index: number) => join(namespaceOf(index), `svc-${index}.endpoints.json`);
+export const routesFile = (index: number) => join(namespaceOf(index), `svc-${index}.routes.json`);
+
+/** Writes the mesh the way a repository holds one: a folder per namespace, a file per object. */
+export async function writeMesh(folder: string, { services, endpoints }: MeshSize): Promise<void> {
+  const write = (path: string, object: object) => writeFile(join(folder, path), JSON.stringify(object));
+  for (let index = 0; index < Math.min(NAMESPACES, services); index++) {
+    const name = namespaceOf(index);
+    await mkdir(join(folder, name), { recursive: true });
+    await write(join(name, "namespace.json"), { apiVersion: "v1", kind: "Namespace", metadata: { name } });
+  }
+  for (let index = 0; index < services; index++) {
+    await write(join(namespaceOf(index), `svc-${index}.service.json`), buildService(index));
+    await write(endpointsFile(index), buildEndpointSlice(index, endpointAddresses(index, endpoints)));
+    if (index % 10 === 0) await write(routesFile(index), buildVirtualService(index, services, "1"));
+  }
+}

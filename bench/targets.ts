@@ -1,0 +1,42 @@
+/** What a case has to reach on a mesh of 1,000 services with 5 endpoints, on two cores: now, and in the end. */
+export interface Target {
+  readonly now: number | null;
+  readonly final: number;
+  readonly unit: "ms" | "MB";
+}
+
+export const TARGETS = {
+  firstProxy: { now: 150, final: 80, unit: "ms" },
+  hundredProxies: { now: 2000, final: 1200, unit: "ms" },
+  threeHundredProxies: { now: null, final: 4000, unit: "ms" },
+  endpointChange: { now: 100, final: 60, unit: "ms" },
+  routeChange: { now: 500, final: 250, unit: "ms" },
+  peakMemory: { now: 500, final: 400, unit: "MB" },
+} as const satisfies Record<string, Target>;
+
+export interface Measurement {
+  readonly name: string;
+  readonly value: number;
+  readonly target: Target;
+}
+
+/** One aligned line per measurement, with a mark against each target. */
+export function buildTable(measurements: readonly Measurement[]): string {
+  const rows = measurements.map(({ name, value, target }) => [
+    name,
+    `${value.toFixed(0)} ${target.unit}`,
+    against(value, target.now, target.unit),
+    against(value, target.final, target.unit),
+  ]);
+  const all = [["", "measured", "target", "final target"], ...rows];
+  const widths = [0, 1, 2, 3].map((column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  return all.map((row) => row.map((cell, column) => pad(cell, widths[column] ?? 0, column)).join("  ")).join("\n");
+}
+
+function against(value: number, limit: number | null, unit: string): string {
+  return limit === null ? "" : `${value <= limit ? "✓" : "✗"} ≤ ${limit} ${unit}`;
+}
+
+function pad(cell: string, width: number, column: number): string {
+  return column === 0 ? cell.padEnd(width) : cell.padStart(width);
+}

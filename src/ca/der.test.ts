@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { der, integer, objectIdentifier, readDer, TAG, time } from "./der.ts";
+
+const integers = [
+  { bytes: "", hex: "020100" },
+  { bytes: "00", hex: "020100" },
+  { bytes: "7f", hex: "02017f" },
+  { bytes: "80", hex: "02020080" },
+  { bytes: "0001", hex: "020101" },
+  { bytes: "000080", hex: "02020080" },
+];
+for (const { bytes, hex } of integers) {
+  test(`the integer 0x${bytes} is ${hex}: positive, and as short as can be`, () => {
+    assert.equal(integer(Buffer.from(bytes, "hex")).toString("hex"), hex);
+  });
+}
+
+test("object identifiers have large parts in base 128", () => {
+  assert.equal(objectIdentifier("1.2.840.10045.4.3.2").toString("hex"), "06082a8648ce3d040302");
+  assert.equal(objectIdentifier("2.5.29.17").toString("hex"), "0603551d11");
+});
+
+const times = [
+  { iso: "2026-08-01T02:03:04.999Z", tag: TAG.utcTime, text: "260801020304Z" },
+  { iso: "2049-12-31T23:59:59.000Z", tag: TAG.utcTime, text: "491231235959Z" },
+  { iso: "2050-01-01T00:00:00.000Z", tag: TAG.generalizedTime, text: "20500101000000Z" },
+];
+for (const { iso, tag, text } of times) {
+  test(`${iso} is written as ${text}`, () => {
+    const [element] = readDer(time(Date.parse(iso)));
+    assert.equal(element?.tag, tag);
+    assert.equal(element.content.toString(), text);
+  });
+}
+
+test("what is written is read back, whatever its length", () => {
+  const contents = fc.oneof(
+    fc.uint8Array({ maxLength: 300 }),
+    fc.nat(70_000).map((length) => new Uint8Array(length)),
+  );
+  fc.assert(
+    fc.property(fc.array(contents, { maxLength: 4 }), (all) => {
+      const elements = readDer(Buffer.concat(all.map((content) => der(TAG.octetString, content))));
+      assert.deepEqual(
+        elements.map((element) => element.content),
+        all.map((content) => Buffer.from(content)),
+      );
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test("bytes that are no DER are a RangeError, never a hang or a read past the end", () => {
+  for (const hex of ["30", "3005aabb", "3080", "30850000000001", "3084ffffffff"]) {
+    assert.throws(() => readDer(Buffer.from(hex, "hex")), RangeError, hex);
+  }
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
+      try {
+        readDer(bytes);
+      } catch (error) {
+        assert.ok(error instanceof RangeError);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});

@@ -1,0 +1,115 @@
+/**
+ * DER (ITU-T X.690), as much of it as X.509 certificates need. The writer cannot write what it should not; the
+ * reader is for bytes that OpenSSL has parsed already.
+ */
+export const TAG = {
+  boolean: 0x01,
+  integer: 0x02,
+  bitString: 0x03,
+  octetString: 0x04,
+  objectIdentifier: 0x06,
+  utf8String: 0x0c,
+  sequence: 0x30,
+  set: 0x31,
+  utcTime: 0x17,
+  generalizedTime: 0x18,
+} as const;
+
+/** One element with the given tag around `contents`. */
+export function der(tag: number, ...contents: Uint8Array[]): Buffer {
+  const body = Buffer.concat(contents);
+  return Buffer.concat([Buffer.from([tag, ...lengthOctets(body.length)]), body]);
+}
+
+export function sequence(...contents: Uint8Array[]): Buffer {
+  return der(TAG.sequence, ...contents);
+}
+
+/** `[number] EXPLICIT`. */
+export function explicit(number: number, ...contents: Uint8Array[]): Buffer {
+  return der(0xa0 | number, ...contents);
+}
+
+/** `[number] IMPLICIT` of a primitive type. */
+export function implicit(number: number, content: Uint8Array): Buffer {
+  return der(0x80 | number, content);
+}
+
+/** A positive INTEGER from big-endian bytes. */
+export function integer(magnitude: Uint8Array): Buffer {
+  const first = magnitude.findIndex((byte) => byte !== 0);
+  const digits = first === -1 ? Buffer.from([0]) : magnitude.subarray(first);
+  const sign = (digits[0] ?? 0) >= 0x80 ? Buffer.from([0]) : Buffer.alloc(0);
+  return der(TAG.integer, sign, digits);
+}
+
+export function bitString(content: Uint8Array, unusedBits = 0): Buffer {
+  return der(TAG.bitString, Buffer.from([unusedBits]), content);
+}
+
+export function octetString(content: Uint8Array): Buffer {
+  return der(TAG.octetString, content);
+}
+
+export function utf8String(text: string): Buffer {
+  return der(TAG.utf8String, Buffer.from(text, "utf8"));
+}
+
+export const TRUE = der(TAG.boolean, Buffer.from([0xff]));
+
+/** An OBJECT IDENTIFIER from its dotted form. */
+export function objectIdentifier(dotted: string): Buffer {
+  const [first = 0, second = 0, ...rest] = dotted.split(".").map(Number);
+  return der(TAG.objectIdentifier, Buffer.from([first * 40 + second, ...rest.flatMap(base128)]));
+}
+
+/** A time to the second, in the form RFC 5280 (4.1.2.5) asks for: UTCTime through 2049, GeneralizedTime after it. */
+export function time(epochMs: number): Buffer {
+  const date = new Date(epochMs);
+  const digits = `${date.toISOString().replace(/\.\d+/, "").replace(/[-:T]/g, "")}`;
+  return date.getUTCFullYear() < 2050
+    ? der(TAG.utcTime, Buffer.from(digits.slice(2), "ascii"))
+    : der(TAG.generalizedTime, Buffer.from(digits, "ascii"));
+}
+
+export interface DerElement {
+  readonly tag: number;
+  readonly content: Buffer;
+  /** Tag, length and content. */
+  readonly raw: Buffer;
+}
+
+/** The elements that stand one after the other in `bytes`. Throws a RangeError where they do not. */
+export function readDer(bytes: Uint8Array): DerElement[] {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const elements: DerElement[] = [];
+  for (let start = 0; start < buffer.length; ) {
+    const tag = buffer.readUInt8(start);
+    let length = buffer.readUInt8(start + 1);
+    let contentStart = start + 2;
+    if (length >= 0x80) {
+      const octets = length & 0x7f;
+      if (octets < 1 || octets > 4) throw new RangeError(`DER length of ${octets} octets`);
+      length = buffer.readUIntBE(contentStart, octets);
+      contentStart += octets;
+    }
+    const end = contentStart + length;
+    if (end > buffer.length) throw new RangeError("DER element ends behind its container");
+    elements.push({ tag, content: buffer.subarray(contentStart, end), raw: buffer.subarray(start, end) });
+    start = end;
+  }
+  return elements;
+}
+
+function lengthOctets(length: number): number[] {
+  if (length < 0x80) return [length];
+  const octets: number[] = [];
+  for (let rest = length; rest > 0; rest = Math.floor(rest / 256)) octets.unshift(rest % 256);
+  return [0x80 | octets.length, ...octets];
+}
+
+function base128(value: number): number[] {
+  const digits = [value % 128];
+  for (let rest = Math.floor(value / 128); rest > 0; rest = Math.floor(rest / 128)) digits.unshift(0x80 | (rest % 128));
+  return digits;
+}

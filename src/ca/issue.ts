@@ -1,0 +1,43 @@
+import type { Clock } from "../platform/clock.ts";
+import { TrysailError } from "../platform/errors.ts";
+import type { WorkloadIdentity } from "./identity.ts";
+import type { IssuedCertificate, Signer } from "./signer.ts";
+import { verifyIssued } from "./verify-issued.ts";
+
+export interface IssueRequest {
+  /** From an authenticator, never from what the caller says of itself. */
+  readonly identity: WorkloadIdentity;
+  /** DER of the SubjectPublicKeyInfo. */
+  readonly publicKey: Uint8Array;
+  /** How long the certificate should live; cut to what the mesh allows. */
+  readonly ttlMs: number;
+}
+
+export interface IssueDeps {
+  readonly signer: Signer;
+  readonly clock: Pick<Clock, "now">;
+  readonly maxTtlMs: number;
+}
+
+/** The certificate for a proven identity. The order of the steps is the security argument. */
+export async function issue(deps: IssueDeps, request: IssueRequest): Promise<IssuedCertificate> {
+  const now = deps.clock.now();
+  const authority = deps.signer.certificate;
+  const notAfter = expiry(now, request.ttlMs, deps.maxTtlMs, authority.validToDate.getTime());
+  const leaf = { publicKey: request.publicKey, identity: request.identity, notAfter };
+  const issued = await deps.signer.sign(leaf);
+  return verifyIssued(issued, leaf, authority, now);
+}
+
+/** When a certificate asked for now must end: never later than its authority does. Milliseconds since the epoch. */
+export function expiry(now: number, ttlMs: number, maxTtlMs: number, authorityNotAfter: number): number {
+  if (!Number.isFinite(ttlMs) || ttlMs < 1000) {
+    throw new TrysailError("invalid-argument", "a certificate must live for a second at least");
+  }
+  const notAfter = Math.min(now + ttlMs, now + maxTtlMs, authorityNotAfter);
+  if (notAfter < now + 1000) {
+    const ended = new Date(authorityNotAfter).toISOString();
+    throw new TrysailError("failed-precondition", `the certificate authority expired at ${ended}`);
+  }
+  return notAfter;
+}

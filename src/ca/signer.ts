@@ -1,0 +1,98 @@
+import type { KeyObject, X509Certificate } from "node:crypto";
+import type { Clock } from "../platform/clock.ts";
+import type { Random } from "../platform/random.ts";
+import { certificatePem, keyIdentifier, nameOf, signCertificate, subjectNameOf } from "./certificate.ts";
+import {
+  authorityKeyIdentifier,
+  basicConstraints,
+  digitalSignatureOnly,
+  hostName,
+  serverAndClientAuthentication,
+  subjectAlternativeNames,
+  subjectKeyIdentifier,
+  uriName,
+} from "./extensions.ts";
+import { spiffeId, type WorkloadIdentity } from "./identity.ts";
+
+/** Signs what the caller decided. It never sees a CSR, so no name from one can slip in. */
+export interface Signer {
+  /** What signs: its key verifies every leaf, and no leaf may outlive it. */
+  readonly certificate: X509Certificate;
+  /** An X.509-SVID for a workload. */
+  sign(request: WorkloadLeaf): Promise<IssuedCertificate>;
+  /** A certificate for the control plane's own ports, with DNS names and IP addresses. */
+  signServing(request: ServingLeaf): Promise<IssuedCertificate>;
+}
+
+interface Leaf {
+  /** DER of the SubjectPublicKeyInfo. */
+  readonly publicKey: Uint8Array;
+  /** Milliseconds since the epoch; cut to the second. */
+  readonly notAfter: number;
+}
+
+export interface WorkloadLeaf extends Leaf {
+  readonly identity: WorkloadIdentity;
+}
+
+export interface ServingLeaf extends Leaf {
+  readonly hosts: readonly string[];
+}
+
+export interface IssuedCertificate {
+  /** The leaf, then any intermediates; never the root. */
+  readonly chainPem: string;
+  readonly serialNumber: string;
+  /** Milliseconds since the epoch. */
+  readonly notAfter: number;
+}
+
+export interface SignerDeps {
+  readonly certificate: X509Certificate;
+  readonly key: KeyObject;
+  readonly clock: Pick<Clock, "now">;
+  readonly random: Pick<Random, "bytes">;
+}
+
+/** A peer whose clock runs a little behind must still accept a new certificate. */
+const BACKDATE_MS = 60_000;
+const SERIAL_BYTES = 16;
+
+/** Signs with a P-256 key in this process. */
+export function createSigner(deps: SignerDeps): Signer {
+  const issuer = subjectNameOf(deps.certificate);
+  const authority = authorityKeyIdentifier(
+    keyIdentifier(deps.certificate.publicKey.export({ type: "spki", format: "der" })),
+  );
+
+  const issue = (leaf: Leaf, names: readonly Buffer[]): IssuedCertificate => {
+    const serialNumber = Buffer.from(deps.random.bytes(SERIAL_BYTES));
+    const notAfter = Math.floor(leaf.notAfter / 1000) * 1000;
+    const certificate = signCertificate(
+      {
+        serialNumber,
+        issuer,
+        subject: nameOf({}),
+        notBefore: deps.clock.now() - BACKDATE_MS,
+        notAfter,
+        publicKey: leaf.publicKey,
+        extensions: [
+          basicConstraints(false),
+          digitalSignatureOnly(),
+          serverAndClientAuthentication(),
+          subjectKeyIdentifier(keyIdentifier(leaf.publicKey)),
+          authority,
+          subjectAlternativeNames(names, { critical: true }),
+        ],
+      },
+      deps.key,
+    );
+    return { chainPem: certificatePem(certificate), serialNumber: serialNumber.toString("hex"), notAfter };
+  };
+
+  return {
+    certificate: deps.certificate,
+    sign: async (request) => issue(request, [uriName(spiffeId(request.identity))]),
+    signServing: async (request) => issue(request, request.hosts.map(hostName)),
+  };
+}

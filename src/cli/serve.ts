@@ -1,0 +1,41 @@
+import { Command } from "commander";
+import { parseServeConfig, type ServeFlags } from "../config.ts";
+import { startControlPlane } from "../main.ts";
+import { createLog } from "../platform/log.ts";
+import { parseDurationFlag } from "./duration-flag.ts";
+
+const collect = (value: string, before: string[]) => [...before, value];
+
+/** `trysail serve`: the control plane, until a signal ends it. */
+export function serveCommand(): Command {
+  return new Command("serve")
+    .description("run the control plane: webhook, certificate authority and xDS")
+    .option(
+      "--config-dir <folder>",
+      "manifests to serve, followed live; repeat for several, later ones win",
+      collect,
+      [],
+    )
+    .option("--state-dir <folder>", "where one machine keeps the mesh's keys (mode 0700)")
+    .option("--grpc-addr <host:port>", "TLS: ADS, SDS", ":15012")
+    .option("--https-addr <host:port>", "TLS: admission webhooks", ":15017")
+    .option("--plaintext-addr <host:port>", "ADS without TLS or identity, for tests (off by default)")
+    .option("--monitoring-addr <host:port>", "/metrics", ":15014")
+    .option("--http-addr <host:port>", "/ready and /debug", "127.0.0.1:8080")
+    .option("--trust-domain <name>", "trust domain of the mesh's SPIFFE ids", "cluster.local")
+    .option("--workload-cert-ttl <duration>", "life of a workload's certificate", parseDurationFlag, 86_400_000)
+    .option("--serving-name <name>", "another DNS name or IP address of this control plane; repeatable", collect, [])
+    .option("--log-level <level>", "debug, info, warn, error or silent", "info")
+    .action(serve);
+}
+
+async function serve(flags: ServeFlags): Promise<void> {
+  const config = parseServeConfig(flags);
+  const log = createLog(config.logLevel);
+  const controlPlane = await startControlPlane(config, log);
+  const signal = await new Promise<string>((resolve) => {
+    for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, resolve);
+  });
+  log.info({ signal }, "stopping");
+  await controlPlane.stop();
+}

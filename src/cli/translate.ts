@@ -1,0 +1,82 @@
+import { Command } from "commander";
+import { stringify } from "yaml";
+import { placeholderIdentity } from "../ca/placeholder-identity.ts";
+import type { WorkloadController } from "../mesh/kubernetes/core.ts";
+import { createSnapshotBuilder, type MeshSnapshot } from "../mesh/snapshot.ts";
+import { systemClock } from "../platform/clock.ts";
+import { TrysailError } from "../platform/errors.ts";
+import { createLog } from "../platform/log.ts";
+import { createFileSource } from "../sources/file-source.ts";
+import { selfContainedConfig } from "../translate/self-contained.ts";
+import { createTranslator, type ProxyDescription } from "../translate/translator.ts";
+
+interface TranslateFlags {
+  readonly file: readonly string[];
+  readonly proxy: string;
+  readonly trustDomain: string;
+  readonly output: "json" | "yaml";
+}
+
+/** `trysail translate`: prints what a proxy would be sent. */
+export function translateCommand(): Command {
+  return new Command("translate")
+    .description("print one self-contained Envoy configuration of what a proxy would be sent")
+    .requiredOption(
+      "-f, --file <folder>",
+      "manifests; repeat for several, later ones win",
+      (folder, before: string[]) => [...before, folder],
+      [],
+    )
+    .requiredOption("--proxy <pod.namespace>", "a pod, or a workload such as a Deployment whose pods it stands for")
+    .option("--trust-domain <name>", "trust domain of the mesh's SPIFFE ids", "cluster.local")
+    .option("-o, --output <format>", "json or yaml", "json")
+    .addHelpText(
+      "after",
+      "\nCheck it with Envoy:  trysail translate -f DIR --proxy POD.NAMESPACE > envoy.json && envoy --mode validate -c envoy.json\nThe certificate in it is made up on the spot: a proxy's real one is sent to the proxy alone.",
+    )
+    .action(translate);
+}
+
+async function translate({ file, proxy, trustDomain, output }: TranslateFlags): Promise<void> {
+  const source = createFileSource({ dirs: [...file], clock: systemClock, log: createLog("silent") });
+  await source.start();
+  const mesh = createSnapshotBuilder(trustDomain).build(source.current());
+  await source.stop();
+  const described = describeProxy(mesh, proxy);
+  const resources = createTranslator(mesh).translate(described);
+  const { name, namespace, ipAddress } = described;
+  const nodeId = `sidecar~${ipAddress}~${name}.${namespace}~${namespace}.svc.${mesh.config.domain}`;
+  const config = selfContainedConfig(resources, nodeId, placeholderIdentity());
+  process.stdout.write(output === "yaml" ? stringify(config) : `${JSON.stringify(config, null, 2)}\n`);
+}
+
+/** A pod that the folder knows, or the pods a controller in it would make. */
+function describeProxy(mesh: MeshSnapshot, proxy: string): ProxyDescription {
+  const dot = proxy.lastIndexOf(".");
+  const [name, namespace] = [proxy.slice(0, dot), proxy.slice(dot + 1)];
+  if (dot <= 0) throw new TrysailError("invalid-argument", `--proxy ${proxy} is not POD.NAMESPACE`);
+  const pod = mesh.pods.get(`${namespace}/${name}`);
+  if (pod !== undefined) {
+    return { name, namespace, labels: pod.metadata.labels, ipAddress: pod.status?.podIP ?? "0.0.0.0" };
+  }
+  const workload = mesh.workloads.find(
+    ({ metadata }) =>
+      metadata.namespace === namespace && (metadata.name === name || name.startsWith(`${metadata.name}-`)),
+  );
+  if (workload === undefined) {
+    const known = [
+      ...mesh.pods.keys(),
+      ...mesh.workloads.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
+    ];
+    const some = known.slice(0, 10).map((key) => key.split("/").reverse().join("."));
+    throw new TrysailError(
+      "not-found",
+      `no pod or workload ${name} in namespace ${namespace}; there are ${some.join(", ") || "none"}`,
+    );
+  }
+  return { name, namespace, labels: labelsOf(workload), ipAddress: "0.0.0.0" };
+}
+
+function labelsOf(workload: WorkloadController): Readonly<Record<string, string>> {
+  return workload.spec.template.metadata?.labels ?? {};
+}

@@ -1,0 +1,57 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from "commander";
+import { messageOf, TrysailError } from "../platform/errors.ts";
+
+/** Each command is loaded when it is asked for: `trysail init` runs in front of every pod and must not wait for the rest. */
+const COMMANDS: Readonly<Record<string, { description: string; load: () => Promise<Command> }>> = {
+  serve: {
+    description: "run the control plane: webhook, certificate authority and xDS",
+    load: async () => (await import("./serve.ts")).serveCommand(),
+  },
+  dev: {
+    description: "run a folder of manifests as a mesh on this machine",
+    load: async () => (await import("./dev.ts")).devCommand(),
+  },
+  inject: {
+    description: "print manifests with sidecars",
+    load: async () => (await import("./inject.ts")).injectCommand(),
+  },
+  translate: {
+    description: "print the Envoy configuration of one proxy",
+    load: async () => (await import("./translate.ts")).translateCommand(),
+  },
+  analyze: {
+    description: "find what is wrong with a folder of manifests",
+    load: async () => (await import("./analyze.ts")).analyzeCommand(),
+  },
+  token: {
+    description: "print a workload token (one machine)",
+    load: async () => (await import("./token.ts")).tokenCommand(),
+  },
+  init: {
+    description: "prepare a pod for its sidecar (runs as the injected init container)",
+    load: async () => (await import("./init.ts")).initCommand(),
+  },
+};
+
+async function main(args: string[]): Promise<void> {
+  const program = new Command("trysail")
+    .description("A service mesh control plane: Istio's APIs on stock Envoy, without an agent in the pod.")
+    .configureHelp({ showGlobalOptions: true })
+    .exitOverride();
+  const [name = ""] = args;
+  const chosen = COMMANDS[name];
+  if (chosen !== undefined) program.addCommand((await chosen.load()).exitOverride());
+  else
+    for (const [command, { description }] of Object.entries(COMMANDS))
+      program.command(command).description(description);
+  await program.parseAsync(args, { from: "user" });
+}
+
+/** Usage errors exit with 2, as commander's own do here; whatever else goes wrong is one line and 1. */
+main(process.argv.slice(2)).catch((error: unknown) => {
+  if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2);
+  process.stderr.write(`trysail: ${messageOf(error)}\n`);
+  if (!(error instanceof TrysailError) && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  process.exit(1);
+});

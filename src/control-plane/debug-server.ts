@@ -1,0 +1,54 @@
+import { type FastifyInstance, type FastifyRequest, fastify } from "fastify";
+import { type Authenticate, bearerToken } from "../ca/authenticate.ts";
+import { TrysailError } from "../platform/errors.ts";
+
+export interface DebugDeps {
+  readonly authenticate: Authenticate;
+  /** Whose workloads see every namespace. */
+  readonly adminNamespace: string;
+  /** Null while not ready, with the reason. */
+  notReady(): string | null;
+  /** By page: rows, each with the namespace it belongs to (empty where it belongs to none). */
+  readonly pages: Readonly<Record<string, () => readonly DebugRow[]>>;
+}
+
+export interface DebugRow {
+  readonly namespace: string;
+  /** What is shown. */
+  readonly row: object;
+}
+
+/**
+ * `/ready`, and `/debug/…` for callers with a workload token: the control plane's own namespace sees all rows, any
+ * other its own. Being on the same machine is no privilege.
+ */
+export function createDebugServer(deps: DebugDeps): FastifyInstance {
+  const app = fastify({ bodyLimit: 64 * 1024, requestTimeout: 30_000, forceCloseConnections: "idle" });
+
+  app.get("/ready", (_request, reply) => {
+    const reason = deps.notReady();
+    return reply.code(reason === null ? 200 : 503).send({ ready: reason === null, reason });
+  });
+
+  app.setErrorHandler((error, _request, reply) => {
+    if (error instanceof TrysailError && error.code === "unauthenticated") {
+      return reply.code(401).header("www-authenticate", "Bearer").send({ error: error.message });
+    }
+    return reply.code(500).send({ error: "internal error" });
+  });
+
+  for (const [page, rows] of Object.entries(deps.pages)) {
+    app.get(`/debug/${page}`, async (request) => {
+      const sees = await visibility(request, deps);
+      return rows()
+        .filter(({ namespace }) => sees(namespace))
+        .map(({ row }) => row);
+    });
+  }
+  return app;
+}
+
+async function visibility(request: FastifyRequest, deps: DebugDeps): Promise<(namespace: string) => boolean> {
+  const identity = await deps.authenticate(bearerToken(request.headers.authorization));
+  return identity.namespace === deps.adminNamespace ? () => true : (namespace) => namespace === identity.namespace;
+}

@@ -1,0 +1,102 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
+import type { Bootstrap_DynamicResourcesSchema } from "../gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
+import {
+  ApiConfigSource_ApiType,
+  ApiVersion,
+  type ConfigSourceSchema,
+} from "../gen/envoy/config/core/v3/config_source_pb.ts";
+import type { GrpcServiceSchema } from "../gen/envoy/config/core/v3/grpc_service_pb.ts";
+import { FileBasedMetadataConfigSchema } from "../gen/envoy/config/grpc_credential/v3/file_based_metadata_pb.ts";
+
+export interface DiscoveryInput {
+  /** `HOST:PORT` of the control plane; its certificate must carry the host. */
+  readonly address: string;
+  /** Read anew at each stream, so that Kubernetes may rotate it. */
+  readonly tokenFile: string;
+  readonly rootCertFile: string;
+}
+
+/** Clusters, listeners and all that they name arrive over one delta stream. */
+export function discoveryResources(input: DiscoveryInput): MessageInitShape<typeof Bootstrap_DynamicResourcesSchema> {
+  return {
+    adsConfig: {
+      apiType: ApiConfigSource_ApiType.DELTA_GRPC,
+      transportApiVersion: ApiVersion.V3,
+      setNodeOnFirstMessageOnly: true,
+      grpcServices: [controlPlane(input)],
+    },
+    cdsConfig: overAds(),
+    ldsConfig: overAds(),
+  };
+}
+
+/** Waits without end: with nothing from the control plane yet, serving nothing is right and serving plaintext is not. */
+function overAds(): MessageInitShape<typeof ConfigSourceSchema> {
+  return {
+    configSourceSpecifier: { case: "ads", value: {} },
+    resourceApiVersion: ApiVersion.V3,
+    initialFetchTimeout: { seconds: 0n },
+  };
+}
+
+const FILE_BASED_METADATA = "envoy.grpc_credentials.file_based_metadata";
+
+/** Envoy's second gRPC client, because it is the one that can take a token from a file. */
+function controlPlane(input: DiscoveryInput): MessageInitShape<typeof GrpcServiceSchema> {
+  const token = create(FileBasedMetadataConfigSchema, {
+    secretData: { specifier: { case: "filename", value: input.tokenFile } },
+    headerKey: "authorization",
+    headerPrefix: "Bearer ",
+  });
+  return {
+    targetSpecifier: {
+      case: "googleGrpc",
+      value: {
+        targetUri: input.address,
+        statPrefix: "xds",
+        channelCredentials: {
+          credentialSpecifier: {
+            case: "sslCredentials",
+            value: { rootCerts: { specifier: { case: "filename", value: input.rootCertFile } } },
+          },
+        },
+        callCredentials: [
+          {
+            credentialSpecifier: {
+              case: "fromPlugin",
+              value: {
+                name: FILE_BASED_METADATA,
+                configType: { case: "typedConfig", value: anyPack(FileBasedMetadataConfigSchema, token) },
+              },
+            },
+          },
+        ],
+        credentialsFactoryName: FILE_BASED_METADATA,
+        channelArgs: { args: channelArgs() },
+      },
+    },
+    // A control plane that restarts should find its proxies back within seconds, and not all at the same instant.
+    retryPolicy: { retryBackOff: { baseInterval: { nanos: 500_000_000 }, maxInterval: { seconds: 10n } } },
+  };
+}
+
+/** https://grpc.github.io/grpc/core/group__grpc__arg__keys.html */
+function channelArgs() {
+  const args = {
+    // gRPC's own limit of 4 MB is less than the configuration of a large mesh.
+    "grpc.max_receive_message_length": -1,
+    // A control plane that vanished without a word is noticed within 40 seconds.
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.keepalive_timeout_ms": 10_000,
+    "grpc.http2.max_pings_without_data": 0,
+    "grpc.initial_reconnect_backoff_ms": 500,
+    "grpc.max_reconnect_backoff_ms": 10_000,
+  };
+  return Object.fromEntries(
+    Object.entries(args).map(([name, value]) => [
+      name,
+      { valueSpecifier: { case: "intValue" as const, value: BigInt(value) } },
+    ]),
+  );
+}

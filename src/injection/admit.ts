@@ -1,0 +1,80 @@
+import type { Namespace } from "../mesh/kubernetes/core.ts";
+import { messageOf, TrysailError } from "../platform/errors.ts";
+import { decide, type SkipReasonCode } from "./decide.ts";
+import type { InjectionConfig } from "./injection-config.ts";
+import { buildPatch } from "./patch.ts";
+import { nameOf } from "./pod.ts";
+import { type AdmissionRequest, parsePod } from "./review.ts";
+
+/** `ignored`: a request that injection has no say in, such as an update. `denied`: a pod that cannot be injected. */
+export type ReviewOutcome = "injected" | "denied" | "failed" | "ignored" | SkipReasonCode;
+
+/** What became of one request, and the response that says so. */
+export interface Admission {
+  readonly outcome: ReviewOutcome;
+  /** One sentence; empty where the pod is injected. */
+  readonly message: string;
+  /** The pod's name, as far as its controller has begun it. */
+  readonly pod: string;
+  readonly response: AdmissionResponse;
+  /** What a failure was, for the log only. */
+  readonly cause?: unknown;
+}
+
+/** https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#response */
+export type AdmissionResponse = { readonly uid: string } & (
+  | { readonly allowed: true; readonly patchType?: "JSONPatch"; readonly patch?: string }
+  | { readonly allowed: true; readonly auditAnnotations: { readonly "skip-reason": string } }
+  | { readonly allowed: false; readonly status: { code: number; reason: string; message: string } }
+);
+
+export interface AdmitDeps {
+  /** Undefined means that there is no such namespace, hence no labels. */
+  namespaceOf(name: string): Namespace | undefined;
+  readonly config: InjectionConfig;
+}
+
+/** Never throws: what is wrong with a pod is told to whoever creates it. */
+export function admit(request: AdmissionRequest, deps: AdmitDeps): Admission {
+  const { uid } = request;
+  const { kind } = request.kind;
+  let pod = request.name ?? "";
+  try {
+    if (request.operation !== "CREATE" || request.subResource) {
+      const message = `Only the creation of pods is of interest, not ${request.operation} ${request.subResource ?? ""}`;
+      return { outcome: "ignored", message: `${message.trim()}.`, pod, response: { uid, allowed: true } };
+    }
+    if (kind !== "Pod") {
+      const message = `only pods can be injected, not ${kind}; the webhook's rules should name pods alone`;
+      throw new TrysailError("invalid-argument", message);
+    }
+    const manifest = parsePod(request.object);
+    pod = nameOf(manifest) || pod;
+    const namespace = request.namespace || manifest.metadata?.namespace || "default";
+    const namespaceLabels = deps.namespaceOf(namespace)?.metadata.labels ?? {};
+    const decision = decide({ pod: manifest, namespace, namespaceLabels, config: deps.config });
+    if (!decision.inject) {
+      const { code, message } = decision.reason;
+      return {
+        outcome: code,
+        message,
+        pod,
+        response: { uid, allowed: true, auditAnnotations: { "skip-reason": code } },
+      };
+    }
+    const patch = Buffer.from(JSON.stringify(buildPatch(manifest, decision.plan))).toString("base64");
+    return { outcome: "injected", message: "", pod, response: { uid, allowed: true, patchType: "JSONPatch", patch } };
+  } catch (cause) {
+    if (cause instanceof TrysailError && cause.code === "invalid-argument") {
+      const message = `trysail cannot inject the pod: ${cause.message}`;
+      const status = { code: 400, reason: "BadRequest", message };
+      return { outcome: "denied", message: messageOf(cause), pod, response: { uid, allowed: false, status } };
+    }
+    const status = {
+      code: 500,
+      reason: "InternalError",
+      message: "trysail failed to inject the pod; its log says why",
+    };
+    return { outcome: "failed", message: messageOf(cause), pod, response: { uid, allowed: false, status }, cause };
+  }
+}

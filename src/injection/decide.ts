@@ -1,0 +1,160 @@
+import type { InjectionConfig } from "./injection-config.ts";
+import { buildPlan, type InjectionPlan } from "./plan.ts";
+import { annotationsOf, labelsOf, type PodManifest } from "./pod.ts";
+import { CONTAINER_NAME } from "./pod-contract.ts";
+import type { Owner } from "./workload-owner.ts";
+
+/** A decision is data: the log, the metric and the tests read the same reason. */
+export type Decision =
+  | { readonly inject: true; readonly plan: InjectionPlan }
+  | { readonly inject: false; readonly reason: SkipReason };
+
+export interface SkipReason {
+  readonly code: SkipReasonCode;
+  /** One sentence for people. */
+  readonly message: string;
+}
+
+/** Stable: metrics and scripts know them. */
+export type SkipReasonCode =
+  | "namespace-ignored"
+  | "host-network"
+  | "already-injected"
+  | "pod-opted-out"
+  | "namespace-opted-out"
+  | "other-revision"
+  | "not-selected"
+  | "policy-disabled";
+
+export interface DecisionInput {
+  readonly pod: PodManifest;
+  /** The pod's namespace; the pod itself often does not say while it is being admitted. */
+  readonly namespace: string;
+  /** Absent where whoever asks has selected the pod already, as `trysail inject` has. */
+  readonly namespaceLabels?: Readonly<Record<string, string>>;
+  /** What made the pod, where the pod does not say. */
+  readonly owner?: Owner;
+  readonly config: InjectionConfig;
+}
+
+/**
+ * Whether the pod gets a sidecar and, if so, what it gets. The answer is the one Istio's webhook configuration and
+ * its injector give together: https://istio.io/latest/docs/setup/additional-setup/sidecar-injection/
+ *
+ * @throws TrysailError `invalid-argument` where the pod is to be injected and cannot be, naming the cause.
+ */
+export function decide(input: DecisionInput): Decision {
+  const reason = skipReason(input);
+  return reason === null ? { inject: true, plan: buildPlan(input) } : { inject: false, reason };
+}
+
+const INJECT = "sidecar.istio.io/inject";
+const NAMESPACE_INJECT = "istio-injection";
+const REVISION = "istio.io/rev";
+const DEFAULT_REVISION = "default";
+
+type Predicate = (input: DecisionInput) => SkipReason | null;
+
+/** The first that gives a reason decides. */
+const predicates: readonly Predicate[] = [
+  namespaceIgnored,
+  hostNetwork,
+  alreadyInjected,
+  podOptedOut,
+  namespaceOptedOut,
+  otherRevision,
+  notSelected,
+  policyDisabled,
+];
+
+export function skipReason(input: DecisionInput): SkipReason | null {
+  for (const predicate of predicates) {
+    const reason = predicate(input);
+    if (reason !== null) return reason;
+  }
+  return null;
+}
+
+function namespaceIgnored({ namespace, config }: DecisionInput): SkipReason | null {
+  if (!config.ignoredNamespaces.includes(namespace)) return null;
+  return { code: "namespace-ignored", message: `Pods in namespace ${namespace} are never injected.` };
+}
+
+/** Redirecting the traffic of such a pod would redirect the whole node's. */
+function hostNetwork({ pod }: DecisionInput): SkipReason | null {
+  if (pod.spec.hostNetwork !== true) return null;
+  return { code: "host-network", message: "The pod uses the node's network (spec.hostNetwork)." };
+}
+
+/** The annotation alone proves nothing: people copy it along with a running pod's manifest. */
+function alreadyInjected({ pod }: DecisionInput): SkipReason | null {
+  if (annotationsOf(pod)["sidecar.istio.io/status"] === undefined) return null;
+  const containers = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])];
+  if (!containers.some(({ name }) => name === CONTAINER_NAME.proxy)) return null;
+  return { code: "already-injected", message: `The pod has a container ${CONTAINER_NAME.proxy} already.` };
+}
+
+function podOptedOut({ pod }: DecisionInput): SkipReason | null {
+  const { wish, source, value } = podWish(pod);
+  if (wish !== "no") return null;
+  return { code: "pod-opted-out", message: `The pod's ${source} ${INJECT} is ${JSON.stringify(value)}.` };
+}
+
+/** Also wins over whatever the pod asks for. */
+function namespaceOptedOut({ namespace, namespaceLabels }: DecisionInput): SkipReason | null {
+  const value = namespaceLabels?.[NAMESPACE_INJECT];
+  if (value === undefined || value === "enabled") return null;
+  const message = `Namespace ${namespace} has the label ${NAMESPACE_INJECT}=${value}.`;
+  return { code: "namespace-opted-out", message };
+}
+
+function otherRevision({ pod, namespace, namespaceLabels, config }: DecisionInput): SkipReason | null {
+  const asked = namespaceLabels && askedRevision(pod, namespace, namespaceLabels);
+  if (!asked || [config.revision, ...config.revisionTags].includes(asked.revision)) return null;
+  const message = `${asked.by} asks for revision ${asked.revision}; this one is ${config.revision}.`;
+  return { code: "other-revision", message };
+}
+
+function notSelected({ pod, namespace, namespaceLabels, config }: DecisionInput): SkipReason | null {
+  if (!namespaceLabels || askedRevision(pod, namespace, namespaceLabels)) return null;
+  if (config.enableNamespacesByDefault) return null;
+  const message = `Neither namespace ${namespace} (${NAMESPACE_INJECT}=enabled or ${REVISION}) nor the pod (label ${INJECT}=true) asks for injection.`;
+  return { code: "not-selected", message };
+}
+
+function policyDisabled({ pod, config }: DecisionInput): SkipReason | null {
+  if (config.policy === "enabled" || podWish(pod).wish === "yes") return null;
+  const message = `The mesh's policy is disabled and the pod does not ask for injection (label ${INJECT}=true).`;
+  return { code: "policy-disabled", message };
+}
+
+/**
+ * The revision the pod falls to, by the label that counts most: `istio-injection` before `istio.io/rev`, the
+ * namespace before the pod. Null where no label asks for any.
+ */
+function askedRevision(
+  pod: PodManifest,
+  namespace: string,
+  namespaceLabels: Readonly<Record<string, string>>,
+): { revision: string; by: string } | null {
+  const podLabels = labelsOf(pod);
+  if (namespaceLabels[NAMESPACE_INJECT] === "enabled") {
+    return { revision: DEFAULT_REVISION, by: `Namespace ${namespace} (${NAMESPACE_INJECT}=enabled)` };
+  }
+  const ofNamespace = namespaceLabels[REVISION];
+  if (ofNamespace !== undefined) return { revision: ofNamespace, by: `Namespace ${namespace}` };
+  const ofPod = podLabels[REVISION];
+  if (ofPod !== undefined) return { revision: ofPod, by: "The pod" };
+  // Outside labelled namespaces only the label counts, and only this spelling: it is what webhook selectors match.
+  return podLabels[INJECT] === "true" ? { revision: DEFAULT_REVISION, by: `The pod (${INJECT}=true)` } : null;
+}
+
+/** What the pod itself says. The label wins over the older annotation; `""` says nothing. */
+function podWish(pod: PodManifest): { wish: "yes" | "no" | "none"; source: "label" | "annotation"; value: string } {
+  const label = labelsOf(pod)[INJECT];
+  const value = label ?? annotationsOf(pod)[INJECT] ?? "";
+  const source = label === undefined ? "annotation" : "label";
+  if (value === "") return { wish: "none", source, value };
+  // The spellings of true that YAML knows, as Istio reads them.
+  return { wish: ["true", "yes", "y", "on"].includes(value.toLowerCase()) ? "yes" : "no", source, value };
+}

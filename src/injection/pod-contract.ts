@@ -1,0 +1,65 @@
+/**
+ * What an injected pod's parts agree on: the webhook writes it into the pod, `trysail init` reads it there, and the
+ * translator listens where the rules send traffic. The names are Istio's, so that tools that know them keep working.
+ */
+
+/** Envoy's user and group. Their traffic is never redirected; everything else that leaves the pod is. */
+export const PROXY_ID = 1337;
+
+export const PROXY_PORT = {
+  admin: 15000,
+  outbound: 15001,
+  inbound: 15006,
+  /** Reserved by Istio for tunnelled traffic (HBONE); terminated by its own listener, so never redirected. */
+  tunnel: 15008,
+  /** Reserved by Istio for its agent, which this mesh has no need of. */
+  agent: 15020,
+  status: 15021,
+  metrics: 15090,
+} as const;
+
+export const POD_PATH = {
+  bootstrap: "/etc/istio/proxy/envoy.json",
+  podInfo: "/etc/istio/pod",
+  token: "/var/run/secrets/tokens/istio-token",
+  rootCert: "/var/run/secrets/istio/root-cert.pem",
+} as const;
+
+export const CONTAINER_NAME = { init: "istio-init", proxy: "istio-proxy" } as const;
+
+/** The environment variable of the init container that carries `AppProbers` as JSON. */
+export const APP_PROBERS_ENV = "ISTIO_KUBE_APP_PROBERS";
+
+/** The original probes by the path under which the status port answers for them: Istio's shape. */
+export type AppProbers = Readonly<Record<string, AppProber>>;
+
+export interface AppProber {
+  readonly httpGet: {
+    readonly path?: string;
+    readonly port: number;
+    readonly scheme?: string;
+    readonly httpHeaders?: readonly { readonly name: string; readonly value: string }[];
+  };
+  readonly timeoutSeconds?: number;
+}
+
+/** Which connections of the pod pass through Envoy. */
+export interface InterceptionSettings {
+  readonly includeInboundPorts: "*" | readonly number[];
+  readonly excludeInboundPorts: readonly number[];
+  /** Redirected whatever their destination address, unless that is excluded. */
+  readonly includeOutboundPorts: readonly number[];
+  readonly excludeOutboundPorts: readonly number[];
+  /** CIDR ranges of either address family. */
+  readonly includeOutboundRanges: "*" | readonly string[];
+  readonly excludeOutboundRanges: readonly string[];
+}
+
+export const interceptEverything: InterceptionSettings = {
+  includeInboundPorts: "*",
+  excludeInboundPorts: [],
+  includeOutboundPorts: [],
+  excludeOutboundPorts: [],
+  includeOutboundRanges: "*",
+  excludeOutboundRanges: [],
+};

@@ -1,0 +1,206 @@
+import { RE2JS } from "re2js";
+import { messageOf } from "../platform/errors.ts";
+import { ipVersion } from "../platform/ip-version.ts";
+import { checkHttpRoute } from "./check-http-route.ts";
+import type { Mismatch } from "./conform.ts";
+import { isRecord, joinPath } from "./conform.ts";
+import type { AuthorizationPolicy, AuthorizationSource } from "./istio/authorization-policy.ts";
+import type { PeerAuthentication } from "./istio/peer-authentication.ts";
+import type { VirtualService } from "./istio/virtual-service.ts";
+import type { KnownObject } from "./kinds.ts";
+import type { Secret } from "./kubernetes/core.ts";
+
+/** A rule of the object's kind that its schema cannot say. An `error` means that the object is not used. */
+export interface Problem extends Mismatch {
+  readonly severity: "error" | "warning";
+}
+
+/** What is wrong inside one object of valid shape; what Istio's own validation refuses is refused here too. */
+export function checkObject(object: KnownObject): Problem[] {
+  switch (object.kind) {
+    case "AuthorizationPolicy":
+      return checkAuthorizationPolicy(object);
+    case "PeerAuthentication":
+      return checkPeerAuthentication(object);
+    case "Secret":
+      return checkSecret(object);
+    case "VirtualService":
+      return checkVirtualService(object);
+    default:
+      return [];
+  }
+}
+
+function error(path: string, reason: string): Problem {
+  return { severity: "error", path, reason };
+}
+
+function checkVirtualService({ spec }: VirtualService): Problem[] {
+  const problems: Problem[] = [];
+  const gateways = spec.gateways ?? [];
+  if (spec.hosts.includes("*") && (gateways.length === 0 || gateways.includes("mesh"))) {
+    problems.push(error("spec.hosts", "has *, which would take over every service for sidecars: name the hosts"));
+  }
+  for (const [index, http] of (spec.http ?? []).entries()) {
+    const path = `spec.http[${index}]`;
+    const routes = http.route?.length ?? 0;
+    if (routes === 0 && http.redirect === undefined) {
+      problems.push(error(path, "says nowhere to go: give it a route with at least one destination, or a redirect"));
+    }
+    if (routes > 0 && http.redirect !== undefined) {
+      problems.push(error(path, "has both a route and a redirect: keep one of them"));
+    }
+    if (http.redirect !== undefined && http.rewrite !== undefined) {
+      problems.push(error(path, "has both a redirect and a rewrite: keep one of them"));
+    }
+    problems.push(...checkRegexes(http.match, `${path}.match`), ...checkHttpRoute(http, path));
+  }
+  return problems;
+}
+
+/** Every `regex` in a route's conditions must compile in RE2, which is what Envoy runs. */
+function checkRegexes(value: unknown, path: string): Problem[] {
+  if (Array.isArray(value)) return value.flatMap((item, index) => checkRegexes(item, `${path}[${index}]`));
+  if (!isRecord(value)) return [];
+  return Object.entries(value).flatMap(([key, field]) => {
+    const fieldPath = joinPath(path, key);
+    if (key !== "regex" || typeof field !== "string") return checkRegexes(field, fieldPath);
+    const reason = regexProblem(field);
+    return reason === undefined ? [] : [error(fieldPath, reason)];
+  });
+}
+
+function regexProblem(pattern: string): string | undefined {
+  if (pattern === "") return "is empty: leave it out, or match empty text with exact";
+  try {
+    RE2JS.compile(pattern);
+    return undefined;
+  } catch (thrown) {
+    return `is not a regular expression in RE2's syntax (${messageOf(thrown)}): see https://github.com/google/re2/wiki/Syntax`;
+  }
+}
+
+function checkPeerAuthentication({ spec }: PeerAuthentication): Problem[] {
+  const selects = Object.keys(spec.selector?.matchLabels ?? {}).length > 0;
+  const ports = Object.keys(spec.portLevelMtls ?? {});
+  if (selects || ports.length === 0) {
+    return ports
+      .filter((port) => !isPort(port))
+      .map((port) => error(`spec.portLevelMtls[${JSON.stringify(port)}]`, "must be a port number from 1 to 65535"));
+  }
+  return [
+    error(
+      "spec.portLevelMtls",
+      "needs a selector: ports belong to workloads, so name them in spec.selector.matchLabels",
+    ),
+  ];
+}
+
+function checkAuthorizationPolicy({ spec }: AuthorizationPolicy): Problem[] {
+  const problems: Problem[] = [];
+  if (spec.action === "DENY" && (spec.rules ?? []).length === 0) {
+    problems.push({
+      severity: "warning",
+      path: "spec.rules",
+      reason: "is empty, so the DENY policy denies nothing: add a rule, or {} to deny all",
+    });
+  }
+  for (const [index, rule] of (spec.rules ?? []).entries()) {
+    const path = `spec.rules[${index}]`;
+    if (rule.from?.length === 0) problems.push(error(`${path}.from`, "is empty: leave it out to match any source"));
+    if (rule.to?.length === 0) problems.push(error(`${path}.to`, "is empty: leave it out to match any operation"));
+    for (const [at, { source }] of (rule.from ?? []).entries()) {
+      if (saysNothing(source))
+        problems.push(error(`${path}.from[${at}].source`, "is empty: say which sources, or leave out from"));
+      problems.push(...checkTexts(source, `${path}.from[${at}].source`));
+      problems.push(...checkIpBlocks(source, `${path}.from[${at}].source`));
+    }
+    for (const [at, { operation }] of (rule.to ?? []).entries()) {
+      if (saysNothing(operation))
+        problems.push(error(`${path}.to[${at}].operation`, "is empty: say which operations, or leave out to"));
+      problems.push(...checkTexts(operation, `${path}.to[${at}].operation`));
+      problems.push(...checkPaths(operation?.paths, `${path}.to[${at}].operation.paths`));
+      problems.push(...checkPaths(operation?.notPaths, `${path}.to[${at}].operation.notPaths`));
+      problems.push(...checkPorts(operation?.ports, `${path}.to[${at}].operation.ports`));
+      problems.push(...checkPorts(operation?.notPorts, `${path}.to[${at}].operation.notPorts`));
+    }
+    for (const [at, condition] of (rule.when ?? []).entries()) {
+      if ((condition.values?.length ?? 0) + (condition.notValues?.length ?? 0) === 0) {
+        problems.push(error(`${path}.when[${at}]`, "has neither values nor notValues: give it one of them"));
+      }
+    }
+  }
+  return problems;
+}
+
+/** Istio refuses a source or operation without any value: what it would match is anyone's guess. */
+function saysNothing(lists: Readonly<Record<string, readonly string[] | undefined>> | undefined): boolean {
+  return Object.values(lists ?? {}).every((list) => (list ?? []).length === 0);
+}
+
+function checkTexts(
+  lists: Readonly<Record<string, readonly string[] | undefined>> | undefined,
+  path: string,
+): Problem[] {
+  return Object.entries(lists ?? {}).flatMap(([name, list]) =>
+    (list ?? []).flatMap((text, index) =>
+      text === "" ? [error(`${path}.${name}[${index}]`, "is empty text: remove it, or say what to match")] : [],
+    ),
+  );
+}
+
+/** A template that is taken for plain text would match nothing, and a DENY rule would let everything pass. */
+function checkPaths(paths: readonly string[] | undefined, path: string): Problem[] {
+  return (paths ?? []).flatMap((text, index) =>
+    /\{\*{1,2}\}/.test(text)
+      ? [error(`${path}[${index}]`, "is a template with {*} or {**}, which this version does not support yet")]
+      : [],
+  );
+}
+
+const IP_FIELDS = ["ipBlocks", "notIpBlocks", "remoteIpBlocks", "notRemoteIpBlocks"] as const;
+
+function checkIpBlocks(source: AuthorizationSource | undefined, path: string): Problem[] {
+  return IP_FIELDS.flatMap((field) =>
+    (source?.[field] ?? []).flatMap((text, index) =>
+      isIpBlock(text)
+        ? []
+        : [
+            error(
+              `${path}.${field}[${index}]`,
+              `must be an IP address or a CIDR block, but is ${JSON.stringify(text)}`,
+            ),
+          ],
+    ),
+  );
+}
+
+function isIpBlock(text: string): boolean {
+  const [ip = "", bits, ...rest] = text.split("/");
+  const version = ipVersion(ip);
+  if (version === null || rest.length > 0) return false;
+  return bits === undefined || (/^[0-9]{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
+}
+
+function isPort(text: string): boolean {
+  return /^[1-9][0-9]{0,4}$/.test(text) && Number(text) <= 65535;
+}
+
+function checkPorts(ports: readonly string[] | undefined, path: string): Problem[] {
+  return (ports ?? []).flatMap((text, index) => {
+    return isPort(text)
+      ? []
+      : [error(`${path}[${index}]`, `must be a port number from 1 to 65535 in quotes, but is ${JSON.stringify(text)}`)];
+  });
+}
+
+function checkSecret({ data }: Secret): Problem[] {
+  return Object.entries(data ?? {}).flatMap(([key, text]) =>
+    isBase64(text) ? [] : [error(joinPath("data", key), "is not base64: encode it, or move it to stringData")],
+  );
+}
+
+function isBase64(text: string): boolean {
+  const bare = text.replaceAll(/[\r\n]/g, "");
+  return bare.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(bare);
+}

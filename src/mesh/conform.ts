@@ -1,0 +1,245 @@
+import { type TObject, type TSchema, type TUnion, Type } from "typebox";
+
+/** A value made to fit a schema, and everything that was in the way. */
+export interface Conformance {
+  /** `value` without unknown fields (where the schema is closed) and without nulls (which mean "absent"). */
+  readonly value: unknown;
+  readonly mismatches: readonly Mismatch[];
+  /** Paths of fields that a closed schema does not have. */
+  readonly unknownFields: readonly string[];
+}
+
+export interface Mismatch {
+  /** JSON path from the root, such as `spec.http[0].route[1].weight`. */
+  readonly path: string;
+  /** Completes the sentence "PATH …", and says the way out. */
+  readonly reason: string;
+}
+
+/**
+ * Compares a value with a schema and words every difference for the person who wrote it: one sentence each, where a
+ * validator would report every branch of a union. Covers the schema types the mesh's objects use.
+ */
+export function conform(schema: TSchema, value: unknown, options: { redact?: boolean } = {}): Conformance {
+  const walk = new Walk(options.redact === true);
+  const cleaned = walk.visit(schema, value, "");
+  return { value: cleaned, mismatches: walk.mismatches, unknownFields: walk.unknownFields };
+}
+
+/** `a.b`, or `a["b.c"]` where a key would not read as one step. */
+export function joinPath(path: string, key: string): string {
+  if (!/^[A-Za-z_][\w-]*$/.test(key)) return `${path}[${JSON.stringify(key)}]`;
+  return path === "" ? key : `${path}.${key}`;
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+class Walk {
+  readonly mismatches: Mismatch[] = [];
+  readonly unknownFields: string[] = [];
+  readonly #redact: boolean;
+
+  constructor(redact: boolean) {
+    this.#redact = redact;
+  }
+
+  visit(schema: TSchema, value: unknown, path: string): unknown {
+    if (Type.IsObject(schema)) return this.#object(schema, value, path);
+    if (Type.IsRecord(schema)) return this.#record(schema, value, path);
+    if (Type.IsArray(schema)) return this.#array(schema, value, path);
+    if (Type.IsUnion(schema)) return this.#union(schema, value, path);
+    const wanted = scalarMismatch(schema, value);
+    if (wanted !== undefined)
+      this.#report(path, `${wanted}, but is ${this.#show(value)}${hint(schema, this.#redact ? undefined : value)}`);
+    return value;
+  }
+
+  #object(schema: TObject, value: unknown, path: string): unknown {
+    if (!isRecord(value)) return this.#refuse(value, path, `must be a mapping of fields, but is ${this.#show(value)}`);
+    const entries: [string, unknown][] = [];
+    for (const [key, field] of Object.entries(value)) {
+      const fieldPath = joinPath(path, key);
+      const fieldSchema = Object.hasOwn(schema.properties, key) ? schema.properties[key] : undefined;
+      if (fieldSchema === undefined) {
+        if (isClosed(schema)) this.unknownFields.push(fieldPath);
+        else entries.push([key, field]);
+      } else if (field !== null || acceptsNull(fieldSchema)) {
+        entries.push([key, this.visit(fieldSchema, field, fieldPath)]);
+      }
+    }
+    const present = new Set(entries.map(([key]) => key));
+    for (const key of schema.required ?? []) {
+      if (!present.has(key)) this.#report(joinPath(path, key), "is missing: it is required");
+    }
+    return Object.fromEntries(entries);
+  }
+
+  #record(schema: TSchema & { patternProperties: Record<string, TSchema> }, value: unknown, path: string): unknown {
+    if (!isRecord(value)) return this.#refuse(value, path, `must be a mapping, but is ${this.#show(value)}`);
+    const [keyPattern, valueSchema] = Object.entries(schema.patternProperties)[0] ?? ["", Type.Unknown()];
+    const keys = new RegExp(keyPattern);
+    const entries = Object.entries(value).map(([key, field]): [string, unknown] => {
+      const fieldPath = joinPath(path, key);
+      if (!keys.test(key))
+        this.#report(
+          fieldPath,
+          `has a key that must ${keyPattern === "^[0-9]+$" ? "be a number" : `match ${keyPattern}`}`,
+        );
+      return [key, this.visit(valueSchema, field, fieldPath)];
+    });
+    return Object.fromEntries(entries);
+  }
+
+  #array(schema: TSchema & { items: TSchema }, value: unknown, path: string): unknown {
+    if (!Array.isArray(value)) {
+      return this.#refuse(
+        value,
+        path,
+        `must be a list, but is ${this.#show(value)}: put "- " before each of its items`,
+      );
+    }
+    if (value.length < numberOf(schema, "minItems", 0)) this.#report(path, "must not be empty");
+    return value.map((item, index) => this.visit(schema.items, item, `${path}[${index}]`));
+  }
+
+  #union(schema: TUnion, value: unknown, path: string): unknown {
+    const literals = schema.anyOf
+      .filter((branch) => Type.IsLiteral(branch))
+      .map((branch) => JSON.stringify(branch.const));
+    if (literals.length === schema.anyOf.length) {
+      if (literals.includes(JSON.stringify(value))) return value;
+      return this.#refuse(value, path, `must be one of ${literals.join(", ")}, but is ${this.#show(value)}`);
+    }
+    for (const branch of schema.anyOf) {
+      const attempt = new Walk(this.#redact);
+      const cleaned = attempt.visit(branch, value, path);
+      if (attempt.mismatches.length === 0 && attempt.unknownFields.length === 0) return cleaned;
+    }
+    const closest = closestBranch(schema, value);
+    if (closest !== undefined) return this.visit(closest, value, path);
+    return this.#refuse(value, path, `must be ${alternatives(schema)}, but is ${this.#show(value)}`);
+  }
+
+  #report(path: string, reason: string): void {
+    this.mismatches.push({ path, reason });
+  }
+
+  #refuse(value: unknown, path: string, reason: string): unknown {
+    this.#report(path, reason);
+    return value;
+  }
+
+  #show(value: unknown): string {
+    if (value === undefined || value === null) return "empty";
+    if (Array.isArray(value)) return "a list";
+    if (isRecord(value)) {
+      const keys = Object.keys(value);
+      if (keys.length === 0) return "{}";
+      return `a mapping with ${keys.slice(0, 4).map(shorten).join(", ")}${keys.length > 4 ? ", …" : ""}`;
+    }
+    if (this.#redact) return `a ${typeof value}`;
+    return shorten(JSON.stringify(value) ?? String(value));
+  }
+}
+
+function shorten(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+function isClosed(schema: TSchema): boolean {
+  return optionOf(schema, "additionalProperties") === false;
+}
+
+/** An option such as `minimum`, which TypeBox's types leave out. */
+function optionOf(schema: TSchema, name: string): unknown {
+  return Reflect.get(schema, name);
+}
+
+function numberOf(schema: TSchema, name: string, fallback: number): number {
+  const option = optionOf(schema, name);
+  return typeof option === "number" ? option : fallback;
+}
+
+function acceptsNull(schema: TSchema): boolean {
+  return Type.IsNull(schema) || Type.IsUnknown(schema) || (Type.IsUnion(schema) && schema.anyOf.some(acceptsNull));
+}
+
+/** What a single value must be, or undefined where it is that. */
+function scalarMismatch(schema: TSchema, value: unknown): string | undefined {
+  if (Type.IsString(schema)) return stringMismatch(schema, value);
+  if (Type.IsInteger(schema)) return integerMismatch(schema, value);
+  if (Type.IsBoolean(schema)) return typeof value === "boolean" ? undefined : "must be true or false";
+  if (Type.IsLiteral(schema)) return value === schema.const ? undefined : `must be ${JSON.stringify(schema.const)}`;
+  if (Type.IsNull(schema)) return value === null ? undefined : "must be empty";
+  return undefined;
+}
+
+function integerMismatch(schema: TSchema, value: unknown): string | undefined {
+  const minimum = numberOf(schema, "minimum", Number.NEGATIVE_INFINITY);
+  const maximum = numberOf(schema, "maximum", Number.POSITIVE_INFINITY);
+  if (typeof value === "number" && Number.isInteger(value) && value >= minimum && value <= maximum) return undefined;
+  if (Number.isFinite(minimum) && Number.isFinite(maximum))
+    return `must be a whole number from ${minimum} to ${maximum}`;
+  return Number.isFinite(minimum) ? `must be a whole number of ${minimum} or more` : "must be a whole number";
+}
+
+function stringMismatch(schema: TSchema, value: unknown): string | undefined {
+  if (typeof value !== "string") return "must be text";
+  const maxLength = numberOf(schema, "maxLength", Number.POSITIVE_INFINITY);
+  if (value.length > maxLength) return `must be at most ${maxLength} characters long`;
+  if (value.length < numberOf(schema, "minLength", 0)) return "must not be empty text";
+  const pattern = optionOf(schema, "pattern");
+  if (typeof pattern !== "string" || new RegExp(pattern).test(value)) return undefined;
+  const description = optionOf(schema, "description");
+  return typeof description === "string" ? `must be ${description}` : `must match ${pattern}`;
+}
+
+function hint(schema: TSchema, value: unknown): string {
+  if (Type.IsString(schema) && (typeof value === "number" || typeof value === "boolean")) {
+    return `: quote it, as "${value}"`;
+  }
+  const numeric = typeof value === "string" && value.trim() !== "" && Number.isInteger(Number(value));
+  if (Type.IsInteger(schema) && numeric) return ": remove the quotes";
+  if (Type.IsBoolean(schema) && (value === "true" || value === "false")) return ": remove the quotes";
+  return "";
+}
+
+/** The one branch of a union that `value` was clearly meant to be: the only mapping with its only key, or the only list. */
+function closestBranch(schema: TUnion, value: unknown): TSchema | undefined {
+  if (Array.isArray(value)) return schema.anyOf.find((branch) => Type.IsArray(branch));
+  if (!isRecord(value)) return undefined;
+  const keys = Object.keys(value);
+  const [key] = keys;
+  if (keys.length !== 1 || key === undefined) return undefined;
+  return branchesOf(schema).find((branch) => Type.IsObject(branch) && Object.hasOwn(branch.properties, key));
+}
+
+function branchesOf(schema: TUnion): TSchema[] {
+  return schema.anyOf.flatMap((branch) => (Type.IsUnion(branch) ? branchesOf(branch) : [branch]));
+}
+
+/** `a whole number or text`, `a mapping with exactly one of exact, prefix, regex`. */
+function alternatives(schema: TUnion): string {
+  const fields: string[] = [];
+  const others: string[] = [];
+  for (const branch of branchesOf(schema)) {
+    if (Type.IsObject(branch)) {
+      const keys = Object.keys(branch.properties);
+      if (keys.length === 0) others.push("{}");
+      fields.push(...keys);
+    } else others.push(nameOf(branch));
+  }
+  const mapping = fields.length === 0 ? [] : [`a mapping with exactly one of ${fields.join(", ")}`];
+  return [...mapping, ...others].join(" or ");
+}
+
+function nameOf(schema: TSchema): string {
+  if (Type.IsLiteral(schema)) return JSON.stringify(schema.const);
+  if (Type.IsArray(schema)) return "a list";
+  if (Type.IsInteger(schema)) return "a whole number";
+  if (Type.IsString(schema)) return "text";
+  if (Type.IsBoolean(schema)) return "true or false";
+  return "empty";
+}

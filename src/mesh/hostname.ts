@@ -1,0 +1,20 @@
+/**
+ * A host in an Istio object as a full name in lower case: one without a dot is a service of the object's own namespace,
+ * everything else is whole already (https://istio.io/latest/docs/reference/config/networking/virtual-service/#Destination).
+ */
+export function resolveHost(host: string, namespace: string, domain: string): string {
+  const name = host.toLowerCase();
+  return name.includes(".") || name === "*" ? name : `${name}.${namespace}.svc.${domain}`;
+}
+
+/** Whether `pattern` (`*`, `*.example.com` or a whole name) covers `hostname`. */
+export function hostMatches(pattern: string, hostname: string): boolean {
+  if (pattern === "*") return true;
+  return pattern.startsWith("*") ? hostname.endsWith(pattern.slice(1)) : pattern === hostname;
+}
+
+/** Orders patterns from the most specific: whole names, then longer wildcards, then `*`. */
+export function compareSpecificity(a: string, b: string): number {
+  const wild = Number(a.startsWith("*")) - Number(b.startsWith("*"));
+  return wild !== 0 ? wild : b.length - a.length;
+}

@@ -1,0 +1,104 @@
+import { type Static, Type } from "typebox";
+import { Compile } from "typebox/compile";
+import { parse as parseYaml } from "yaml";
+import { messageOf } from "../platform/errors.ts";
+import type { Finding } from "./finding.ts";
+import type { ConfigMap } from "./kubernetes/core.ts";
+import { refOf } from "./object.ts";
+
+/** The part of Istio's MeshConfig that is read today: https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/ */
+const MeshConfigYaml = Type.Object({
+  trustDomain: Type.Optional(Type.String({ minLength: 1 })),
+  rootNamespace: Type.Optional(Type.String({ minLength: 1 })),
+  enableAutoMtls: Type.Optional(Type.Boolean()),
+  outboundTrafficPolicy: Type.Optional(
+    Type.Object(
+      { mode: Type.Optional(Type.Union([Type.Literal("ALLOW_ANY"), Type.Literal("REGISTRY_ONLY")])) },
+      { additionalProperties: false },
+    ),
+  ),
+});
+type MeshConfigYaml = Static<typeof MeshConfigYaml>;
+const validator = Compile(MeshConfigYaml);
+
+/** Mesh-wide settings with every default filled in. */
+export interface MeshConfig {
+  readonly trustDomain: string;
+  /** Policies of this namespace hold for the whole mesh. */
+  readonly rootNamespace: string;
+  /** DNS suffix of service names. */
+  readonly domain: string;
+  readonly enableAutoMtls: boolean;
+  readonly outboundTrafficPolicy: "ALLOW_ANY" | "REGISTRY_ONLY";
+}
+
+export const defaultMeshConfig: Omit<MeshConfig, "trustDomain"> = Object.freeze({
+  rootNamespace: "trysail-system",
+  domain: "cluster.local",
+  enableAutoMtls: true,
+  outboundTrafficPolicy: "ALLOW_ANY",
+});
+
+/** The ConfigMaps that hold a MeshConfig under `data.mesh`, the first one that exists wins. */
+const HOLDERS = ["trysail-system/istio", "istio-system/istio"];
+
+export function meshConfigHolder(configMaps: readonly ConfigMap[]): ConfigMap | undefined {
+  for (const holder of HOLDERS) {
+    const found = configMaps.find(({ metadata }) => `${metadata.namespace}/${metadata.name}` === holder);
+    if (found?.data?.mesh !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** The settings where no ConfigMap holds any. */
+export function buildDefaultMeshConfig(trustDomain: string): MeshConfig {
+  return Object.freeze({ ...defaultMeshConfig, trustDomain });
+}
+
+/**
+ * The settings in one ConfigMap; whatever cannot be used becomes a Finding and keeps its default. The trust domain is
+ * the one of the mesh's root, so a ConfigMap can only agree with it.
+ */
+export function parseMeshConfig(holder: ConfigMap, trustDomain: string): { config: MeshConfig; findings: Finding[] } {
+  const findings: Finding[] = [];
+  const report = (severity: Finding["severity"], code: Finding["code"], message: string, field: string) =>
+    findings.push({ severity, code, message, field, object: refOf(holder), origin: holder.origin });
+  let yaml: unknown;
+  try {
+    yaml = parseYaml(holder.data?.mesh ?? "", { maxAliasCount: 0 }) ?? {};
+  } catch (error) {
+    report("error", "document-malformed", `the mesh config is not YAML: ${messageOf(error)}`, "data.mesh");
+    return { config: buildDefaultMeshConfig(trustDomain), findings };
+  }
+  if (!validator.Check(yaml)) {
+    for (const { instancePath, message } of validator.Errors(yaml)) {
+      report("error", "schema-invalid", message, `data.mesh${instancePath.replaceAll("/", ".")}`);
+    }
+    return { config: buildDefaultMeshConfig(trustDomain), findings };
+  }
+  for (const key of Object.keys(yaml)) {
+    if (!(key in MeshConfigYaml.properties)) {
+      report(
+        "warning",
+        "field-unsupported",
+        `mesh config field ${key} is not supported and has no effect`,
+        `data.mesh.${key}`,
+      );
+    }
+  }
+  if (yaml.trustDomain !== undefined && yaml.trustDomain !== trustDomain) {
+    const message = `the mesh's root is of trust domain ${trustDomain}, so ${yaml.trustDomain} has no effect; start the control plane with --trust-domain ${yaml.trustDomain} on a new state folder`;
+    report("error", "value-invalid", message, "data.mesh.trustDomain");
+  }
+  return { config: withDefaults(yaml, trustDomain), findings };
+}
+
+function withDefaults(yaml: MeshConfigYaml, trustDomain: string): MeshConfig {
+  return Object.freeze({
+    ...defaultMeshConfig,
+    trustDomain,
+    rootNamespace: yaml.rootNamespace ?? defaultMeshConfig.rootNamespace,
+    enableAutoMtls: yaml.enableAutoMtls ?? defaultMeshConfig.enableAutoMtls,
+    outboundTrafficPolicy: yaml.outboundTrafficPolicy?.mode ?? defaultMeshConfig.outboundTrafficPolicy,
+  });
+}

@@ -1,0 +1,96 @@
+/**
+ * What Istio and Kubernetes have and this version does not read, so that a message can tell "not supported yet" from
+ * a typing error. Shrinks as features arrive; a test checks that nothing here is in the schemas.
+ */
+
+const trafficPolicy = [
+  "loadBalancer",
+  "connectionPool",
+  "outlierDetection",
+  "portLevelSettings",
+  "tunnel",
+  "proxyProtocol",
+  "retryBudget",
+  "tls.clientCertificate",
+  "tls.privateKey",
+  "tls.caCertificates",
+  "tls.caCrl",
+  "tls.credentialName",
+  "tls.subjectAltNames",
+  "tls.sni",
+  "tls.insecureSkipVerify",
+];
+
+/** Istio's fields by kind, as paths without list indexes. */
+export const unsupportedFields: Readonly<Record<string, ReadonlySet<string>>> = {
+  VirtualService: new Set([
+    "spec.tcp",
+    "spec.tls",
+    "spec.http.match.statPrefix",
+    "spec.http.directResponse",
+    "spec.http.delegate",
+    "spec.http.fault",
+    "spec.http.mirror",
+    "spec.http.mirrors",
+    "spec.http.mirrorPercent",
+    "spec.http.mirrorPercentage",
+    "spec.http.corsPolicy",
+    "spec.http.redirect.derivePort",
+    "spec.http.rewrite.uriRegexRewrite",
+    "spec.http.retries.retryRemoteLocalities",
+    "spec.http.retries.retryIgnorePreviousHosts",
+    "spec.http.retries.backoff",
+  ]),
+  DestinationRule: new Set([
+    "spec.workloadSelector",
+    ...trafficPolicy.map((field) => `spec.trafficPolicy.${field}`),
+    ...trafficPolicy.map((field) => `spec.subsets.trafficPolicy.${field}`),
+  ]),
+  AuthorizationPolicy: new Set(["spec.targetRef", "spec.targetRefs", "spec.provider"]),
+  PeerAuthentication: new Set(),
+};
+
+/** Istio's values of fields whose other values are supported. */
+export const unsupportedValues: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  DestinationRule: {
+    "spec.trafficPolicy.tls.mode": ["SIMPLE", "MUTUAL"],
+    "spec.subsets.trafficPolicy.tls.mode": ["SIMPLE", "MUTUAL"],
+  },
+  AuthorizationPolicy: { "spec.action": ["AUDIT", "CUSTOM"] },
+};
+
+/** Istio's and the Gateway API's kinds whose absence changes what the mesh does. */
+const meshKinds: Readonly<Record<string, ReadonlySet<string>>> = {
+  "networking.istio.io": new Set([
+    "Gateway",
+    "ServiceEntry",
+    "Sidecar",
+    "EnvoyFilter",
+    "WorkloadEntry",
+    "WorkloadGroup",
+    "ProxyConfig",
+  ]),
+  "security.istio.io": new Set(["RequestAuthentication"]),
+  "telemetry.istio.io": new Set(["Telemetry"]),
+  "extensions.istio.io": new Set(["WasmPlugin"]),
+  "gateway.networking.k8s.io": new Set([
+    "GatewayClass",
+    "Gateway",
+    "HTTPRoute",
+    "GRPCRoute",
+    "TCPRoute",
+    "TLSRoute",
+    "UDPRoute",
+    "ReferenceGrant",
+    "BackendTLSPolicy",
+  ]),
+};
+
+export function isUnsupportedMeshKind(group: string, kind: string): boolean {
+  return Object.hasOwn(meshKinds, group) && meshKinds[group]?.has(kind) === true;
+}
+
+/** Kubernetes' own groups: kinds in them that are not read have nothing to say to a mesh. */
+export function isKubernetesGroup(group: string): boolean {
+  return group === "" || !group.includes(".") || group.endsWith(".k8s.io");
+}

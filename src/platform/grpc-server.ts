@@ -1,0 +1,155 @@
+import { once } from "node:events";
+import { createServer, type Server as NetServer, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from "@grpc/grpc-js";
+import { messageOf, TrysailError } from "./errors.ts";
+import { formatListenAddress, type ListenAddress, parseListenAddress } from "./listen-address.ts";
+import type { Logger } from "./log.ts";
+
+/** What a certificate is replaced with: PEM texts, the chain leaf first. */
+export interface ServingCertificate {
+  readonly certPem: string;
+  readonly keyPem: string;
+}
+
+export interface GrpcServerOptions {
+  readonly certificate: ServingCertificate;
+  /** Roots by which client certificates are judged. A client may present none, or a bad one: see `getAuthContext`. */
+  readonly clientRootsPem: string;
+  readonly log: Logger;
+  /** Largest message that a client may send; 4 MiB unless given. */
+  readonly maxReceiveBytes?: number;
+  /** Connections at one time on each listener; unlimited unless given. */
+  readonly maxConnections?: number;
+  /** Streams at one time on one connection; 100 unless given. */
+  readonly maxStreamsPerConnection?: number;
+  /** Silence after which a connection is probed, and how long it may take to answer. */
+  readonly keepalive?: { readonly timeMs: number; readonly timeoutMs: number };
+  /** Connections are asked to move on after this time, give or take a tenth. Never unless given. */
+  readonly maxConnectionAge?: { readonly ageMs: number; readonly graceMs: number };
+}
+
+/** Which listener a call came in by. */
+export type ListenerKind = "tls" | "plaintext";
+
+export interface GrpcServer {
+  /** The same service may have one implementation on each kind of listener. To be called before `listen`. */
+  addService(kind: ListenerKind, service: ServiceDefinition, implementation: UntypedServiceImplementation): void;
+  /** Listens with TLS, answering the port; rejects with a TrysailError that names the address. */
+  listen(address: string): Promise<number>;
+  /** The same without TLS, and so without anyone's identity. */
+  listenPlaintext(address: string): Promise<number>;
+  /** New connections get this certificate; those that exist keep theirs. */
+  setCertificate(certificate: ServingCertificate): void;
+  /** Lets calls that are running finish for `graceMs`, then cuts them off. */
+  stop(graceMs: number): Promise<void>;
+}
+
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/**
+ * A gRPC server whose sockets are its own: grpc-js has no public way to ask for client certificates without
+ * requiring them, nor to replace a certificate, while Node's TLS server has both, and grpc-js takes connections that
+ * were accepted elsewhere. The two kinds of listener are two grpc-js servers, so that a call cannot be mistaken for
+ * one of the other kind. Headers are capped by Node's HTTP/2 defaults (64 KiB, 128 pairs).
+ */
+export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
+  const grpc: Readonly<Record<ListenerKind, Server>> = {
+    tls: new Server(grpcOptions(options)),
+    plaintext: new Server(grpcOptions(options)),
+  };
+  const injectors = {
+    tls: grpc.tls.createConnectionInjector(ServerCredentials.createInsecure()),
+    plaintext: grpc.plaintext.createConnectionInjector(ServerCredentials.createInsecure()),
+  };
+  const sockets = new Set<Socket>();
+  const listening: NetServer[] = [];
+
+  const tlsServer = createTlsServer({
+    ...secureContext(options, options.certificate),
+    ALPNProtocols: ["h2"],
+    requestCert: true,
+    // Judged per call: a workload that has no certificate yet comes with a token.
+    rejectUnauthorized: false,
+    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+  });
+  const plaintextServer = createServer({ noDelay: true });
+  tlsServer.on("secureConnection", (socket) => accept("tls", socket));
+  tlsServer.on("tlsClientError", (error, socket) => {
+    options.log.debug({ peer: socket.remoteAddress, error: error.message }, "TLS handshake failed");
+  });
+  plaintextServer.on("connection", (socket) => accept("plaintext", socket));
+
+  function accept(kind: ListenerKind, socket: Socket): void {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    socket.on("error", (error) => options.log.debug({ kind, error: error.message }, "connection failed"));
+    socket.setNoDelay(true);
+    injectors[kind].injectConnection(socket);
+  }
+
+  async function listen(server: NetServer, text: string): Promise<number> {
+    const address = parseListenAddress(text);
+    if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections;
+    server.listen(address);
+    try {
+      await once(server, "listening");
+    } catch (cause) {
+      throw new TrysailError("unavailable", `cannot listen on ${listenFailure(address, cause)}`, { cause });
+    }
+    listening.push(server);
+    const bound = server.address();
+    return typeof bound === "object" && bound ? bound.port : address.port;
+  }
+
+  return {
+    addService: (kind, service, implementation) => grpc[kind].addService(service, implementation),
+    listen: (address) => listen(tlsServer, address),
+    listenPlaintext: (address) => listen(plaintextServer, address),
+    setCertificate: (certificate) => tlsServer.setSecureContext(secureContext(options, certificate)),
+    async stop(graceMs) {
+      const closed = listening.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+      const drained = Promise.all(Object.values(grpc).map(shutDown));
+      await Promise.race([drained, afterMs(graceMs)]);
+      for (const server of Object.values(grpc)) server.forceShutdown();
+      for (const socket of sockets) socket.destroy();
+      await Promise.all(closed);
+    },
+  };
+}
+
+function secureContext(options: GrpcServerOptions, { certPem, keyPem }: ServingCertificate) {
+  return { cert: certPem, key: keyPem, ca: options.clientRootsPem, minVersion: "TLSv1.2" as const };
+}
+
+function grpcOptions(options: GrpcServerOptions): Record<string, number> {
+  const keepalive = options.keepalive ?? { timeMs: 30_000, timeoutMs: 20_000 };
+  return {
+    "grpc.max_receive_message_length": options.maxReceiveBytes ?? 4 * 1024 * 1024,
+    "grpc.max_send_message_length": -1,
+    "grpc.max_concurrent_streams": options.maxStreamsPerConnection ?? 100,
+    "grpc.keepalive_time_ms": keepalive.timeMs,
+    "grpc.keepalive_timeout_ms": keepalive.timeoutMs,
+    "grpc.enable_channelz": 0,
+    ...(options.maxConnectionAge && {
+      "grpc.max_connection_age_ms": options.maxConnectionAge.ageMs,
+      "grpc.max_connection_age_grace_ms": options.maxConnectionAge.graceMs,
+    }),
+  };
+}
+
+function listenFailure(address: ListenAddress, cause: unknown): string {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  return `${formatListenAddress(address)}: ${code === "EADDRINUSE" ? "the port is in use" : messageOf(cause)}`;
+}
+
+/** Answers when all calls of the server have ended. */
+function shutDown(server: Server): Promise<void> {
+  return new Promise((resolve) => server.tryShutdown(() => resolve()));
+}
+
+function afterMs(delayMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, delayMs).unref();
+  });
+}

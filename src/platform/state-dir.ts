@@ -1,0 +1,147 @@
+import { type FileHandle, mkdir, mkdtemp, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { messageOf, TrysailError } from "./errors.ts";
+
+/**
+ * The folder in which one machine keeps what must outlive a restart. Names are relative, such as `ca/root-key.pem`.
+ * A reader sees a file as it was before a write or after it, never between, whatever crashes; what a crash leaves
+ * over has a name that starts with a dot and is never read.
+ */
+export interface StateDir {
+  readonly path: string;
+  /** Undefined where there is no such file. */
+  readState(name: string): Promise<Buffer | undefined>;
+  /** Replaces the file. On disk when it resolves. */
+  writeStateAtomically(name: string, bytes: Uint8Array | string, mode: number): Promise<void>;
+  /**
+   * Makes a folder with all its files at once, on disk when it resolves. Answers false, and changes nothing, where
+   * the folder has files already: of several processes that try, one wins and the others read what it wrote.
+   */
+  createStateFolder(folder: string, files: readonly StateFile[]): Promise<boolean>;
+}
+
+export interface StateFile {
+  readonly name: string;
+  readonly bytes: Uint8Array | string;
+  readonly mode: number;
+}
+
+/** Opens the folder, and makes it (mode 0700) where it is missing. Throws where anybody else could read it. */
+export async function openStateDir(path: string): Promise<StateDir> {
+  const root = resolve(path);
+  await mkdir(root, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw stateError(`the state folder ${root} cannot be made`, error);
+  });
+  await assertPrivate(root);
+  return {
+    path: root,
+    readState: (name) => readState(pathOf(root, name)),
+    writeStateAtomically: (name, bytes, mode) => writeAtomically(pathOf(root, name), bytes, mode),
+    createStateFolder: (folder, files) => createFolder(pathOf(root, folder), files),
+  };
+}
+
+/** Keys lie in it, so a folder that others can enter may already have been read: say so, and mend nothing silently. */
+async function assertPrivate(root: string): Promise<void> {
+  const found = await stat(root).catch((error: unknown) => {
+    throw stateError(`the state folder ${root} cannot be read`, error);
+  });
+  if (!found.isDirectory()) throw new TrysailError("failed-precondition", `the state folder ${root} is not a folder`);
+  if ((found.mode & 0o077) !== 0) {
+    const mode = (found.mode & 0o777).toString(8).padStart(4, "0");
+    throw new TrysailError(
+      "failed-precondition",
+      `the state folder ${root} holds private keys but has mode ${mode}, so others can enter it: run chmod 700 ${root}, or name another folder`,
+    );
+  }
+  const self = process.getuid?.();
+  if (self !== undefined && found.uid !== self) {
+    throw new TrysailError(
+      "failed-precondition",
+      `the state folder ${root} holds private keys but belongs to user ${found.uid}, and this process is user ${self}: run as its owner, run chown ${self} ${root}, or name another folder`,
+    );
+  }
+}
+
+/** Names are the program's own; this keeps a mistake there from leaving the folder. */
+function pathOf(root: string, name: string): string {
+  const clean = name.split("/").every((part) => part !== "" && !part.startsWith("."));
+  if (!clean) throw new TrysailError("internal", `not a name in the state folder: ${name}`);
+  return join(root, name);
+}
+
+async function readState(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (isSystemError(error, "ENOENT")) return undefined;
+    throw stateError(`the state file ${path} cannot be read`, error);
+  }
+}
+
+async function writeAtomically(path: string, bytes: Uint8Array | string, mode: number): Promise<void> {
+  const folder = dirname(path);
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const temporary = await mkdtemp(join(folder, `.${basename(path)}.`));
+    try {
+      await writeNewFile(join(temporary, "new"), bytes, mode);
+      await rename(join(temporary, "new"), path);
+      await syncFolder(folder);
+    } finally {
+      await rm(temporary, { recursive: true, force: true });
+    }
+  } catch (error) {
+    throw stateError(`the state file ${path} cannot be written`, error);
+  }
+}
+
+async function createFolder(path: string, files: readonly StateFile[]): Promise<boolean> {
+  const parent = dirname(path);
+  try {
+    await mkdir(parent, { recursive: true, mode: 0o700 });
+    const temporary = await mkdtemp(join(parent, `.${basename(path)}.`));
+    try {
+      for (const file of files) await writeNewFile(join(temporary, file.name), file.bytes, file.mode);
+      await syncFolder(temporary);
+      // rename(2) replaces an empty folder but refuses one with files: the one step that decides who was first.
+      await rename(temporary, path);
+      await syncFolder(parent);
+      return true;
+    } catch (error) {
+      await rm(temporary, { recursive: true, force: true });
+      if (isSystemError(error, "ENOTEMPTY") || isSystemError(error, "EEXIST")) return false;
+      throw error;
+    }
+  } catch (error) {
+    throw stateError(`the state folder ${path} cannot be written`, error);
+  }
+}
+
+async function writeNewFile(path: string, bytes: Uint8Array | string, mode: number): Promise<void> {
+  await withFile(await open(path, "wx", mode), async (file) => {
+    await file.writeFile(bytes);
+    await file.sync();
+  });
+}
+
+/** A rename is on disk only once the folder that holds the name is. */
+async function syncFolder(path: string): Promise<void> {
+  await withFile(await open(path, "r"), (folder) => folder.sync());
+}
+
+async function withFile(file: FileHandle, use: (file: FileHandle) => Promise<void>): Promise<void> {
+  try {
+    await use(file);
+  } finally {
+    await file.close();
+  }
+}
+
+function isSystemError(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
+}
+
+function stateError(what: string, cause: unknown): TrysailError {
+  return new TrysailError("failed-precondition", `${what}: ${messageOf(cause)}`, { cause });
+}

@@ -1,0 +1,223 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type Permission,
+  PermissionSchema,
+  type Policy,
+  PolicySchema,
+  type Principal,
+  PrincipalSchema,
+} from "../../gen/envoy/config/rbac/v3/rbac_pb.ts";
+import type {
+  AuthorizationCondition,
+  AuthorizationOperation,
+  AuthorizationRule,
+  AuthorizationSource,
+} from "../../mesh/istio/authorization-policy.ts";
+import { headerMatcher, namespaceMatcher, parseCidr, valueMatcher } from "./authorization-match.ts";
+
+/** What a rule is built for: TCP has no requests, so nothing about them can be asked. */
+export interface RuleContext {
+  readonly action: "ALLOW" | "DENY";
+  readonly layer: "http" | "tcp";
+  readonly trustDomain: string;
+  /** Of the policy, for service accounts given without one. */
+  readonly namespace: string;
+}
+
+/**
+ * A rule as an RBAC policy, or null where it can never match. What cannot be asked here (of TCP, or by a key that is
+ * not known) makes an ALLOW rule match nothing and is left out of a DENY rule: doubt always refuses.
+ */
+export function buildRule(rule: AuthorizationRule, context: RuleContext): Policy | null {
+  const conditions = (rule.when ?? []).map((condition) => conditionTest(condition, context));
+  const principals = alternatives(
+    rule.from?.map(({ source }) => sourceTests(source ?? {}, context)),
+    (tests) => conjunction([...tests, ...conditions.filter(isPrincipal)], context, allPrincipals),
+  );
+  const permissions = alternatives(
+    rule.to?.map(({ operation }) => operationTests(operation ?? {}, context)),
+    (tests) => conjunction([...tests, ...conditions.filter(isPermission)], context, allPermissions),
+  );
+  if (context.action === "ALLOW" && conditions.includes("unavailable")) return null;
+  if (principals.length === 0 || permissions.length === 0) return null;
+  return create(PolicySchema, { principals, permissions });
+}
+
+type Test<T> = T | "unavailable";
+
+/** One entry for each of the rule's alternatives that can match; a rule that names none has one that asks nothing. */
+function alternatives<T>(listed: Test<T>[][] | undefined, join: (tests: Test<T>[]) => T | null): T[] {
+  return (listed === undefined || listed.length === 0 ? [[]] : listed).map(join).filter((joined) => joined !== null);
+}
+
+function conjunction<T>(tests: Test<T>[], { action }: RuleContext, all: (known: T[]) => T): T | null {
+  const known = tests.filter((test): test is T => test !== "unavailable");
+  return action === "ALLOW" && known.length < tests.length ? null : all(known);
+}
+
+const principal = (identifier: NonNullable<MessageInitShape<typeof PrincipalSchema>["identifier"]>): Principal =>
+  create(PrincipalSchema, { identifier });
+const permission = (rule: NonNullable<MessageInitShape<typeof PermissionSchema>["rule"]>): Permission =>
+  create(PermissionSchema, { rule });
+
+const allPrincipals = (ids: Principal[]): Principal =>
+  ids.length === 0 ? principal({ case: "any", value: true }) : principal({ case: "andIds", value: { ids } });
+const allPermissions = (rules: Permission[]): Permission =>
+  rules.length === 0 ? permission({ case: "any", value: true }) : permission({ case: "andRules", value: { rules } });
+
+/** `values` are alternatives; `notValues` must all fail. */
+function principalTests(
+  build: (value: string) => Test<Principal>,
+  values: readonly string[] | undefined,
+  notValues: readonly string[] | undefined,
+): Test<Principal>[] {
+  const either = (list: readonly string[]): Test<Principal> => {
+    const ids = list.map(build);
+    if (ids.includes("unavailable")) return "unavailable";
+    return principal({ case: "orIds", value: { ids: ids.filter(isPrincipal) } });
+  };
+  const negated = notValues?.length ? either(notValues) : undefined;
+  return [
+    ...(values?.length ? [either(values)] : []),
+    ...(negated === undefined
+      ? []
+      : [negated === "unavailable" ? negated : principal({ case: "notId", value: negated })]),
+  ];
+}
+
+function permissionTests(
+  build: (value: string) => Test<Permission>,
+  values: readonly string[] | undefined,
+  notValues: readonly string[] | undefined,
+): Test<Permission>[] {
+  const either = (list: readonly string[]): Test<Permission> => {
+    const rules = list.map(build);
+    if (rules.includes("unavailable")) return "unavailable";
+    return permission({ case: "orRules", value: { rules: rules.filter(isPermission) } });
+  };
+  const negated = notValues?.length ? either(notValues) : undefined;
+  return [
+    ...(values?.length ? [either(values)] : []),
+    ...(negated === undefined
+      ? []
+      : [negated === "unavailable" ? negated : permission({ case: "notRule", value: negated })]),
+  ];
+}
+
+function sourceTests(source: AuthorizationSource, context: RuleContext): Test<Principal>[] {
+  return [
+    ...principalTests(principalName(context), source.principals, source.notPrincipals),
+    ...principalTests(requestPrincipal(context), source.requestPrincipals, source.notRequestPrincipals),
+    ...principalTests(fromNamespace, source.namespaces, source.notNamespaces),
+    ...principalTests(serviceAccount(context), source.serviceAccounts, source.notServiceAccounts),
+    ...principalTests(cidr("directRemoteIp"), source.ipBlocks, source.notIpBlocks),
+    ...principalTests(cidr("remoteIp"), source.remoteIpBlocks, source.notRemoteIpBlocks),
+  ];
+}
+
+function operationTests(operation: AuthorizationOperation, { layer }: RuleContext): Test<Permission>[] {
+  const ofRequest = (build: (value: string) => Permission) => (value: string) =>
+    layer === "http" ? build(value) : ("unavailable" as const);
+  const host = (value: string) => permission({ case: "header", value: headerMatcher(":authority", value, true) });
+  const method = (value: string) => permission({ case: "header", value: headerMatcher(":method", value) });
+  const path = (value: string) =>
+    permission({ case: "urlPath", value: { rule: { case: "path", value: valueMatcher(value) } } });
+  return [
+    ...permissionTests(ofRequest(host), operation.hosts, operation.notHosts),
+    ...permissionTests(ofRequest(method), operation.methods, operation.notMethods),
+    ...permissionTests(ofRequest(path), operation.paths, operation.notPaths),
+    ...permissionTests(destinationPort, operation.ports, operation.notPorts),
+  ];
+}
+
+/** https://istio.io/latest/docs/reference/config/security/conditions/ */
+function conditionTest(condition: AuthorizationCondition, context: RuleContext): Test<Principal | Permission> {
+  const { key, values, notValues } = condition;
+  const ofSource = (build: (value: string) => Test<Principal>) => {
+    const tests = principalTests(build, values, notValues);
+    return conjunction(tests, context, allPrincipals) ?? "unavailable";
+  };
+  const ofDestination = (build: (value: string) => Test<Permission>) => {
+    const tests = permissionTests(build, values, notValues);
+    return conjunction(tests, context, allPermissions) ?? "unavailable";
+  };
+  const header = /^request\.headers\[(.+)\]$/.exec(key)?.[1];
+  if (header !== undefined) {
+    return context.layer === "tcp"
+      ? "unavailable"
+      : ofSource((value) => principal({ case: "header", value: headerMatcher(header, value) }));
+  }
+  switch (key) {
+    case "source.ip":
+      return ofSource(cidr("directRemoteIp"));
+    case "remote.ip":
+      return ofSource(cidr("remoteIp"));
+    case "source.namespace":
+      return ofSource(fromNamespace);
+    case "source.principal":
+      return ofSource(principalName(context));
+    case "source.serviceAccount":
+      return ofSource(serviceAccount(context));
+    case "destination.ip":
+      return ofDestination((value) => {
+        const range = parseCidr(value);
+        return range === null ? "unavailable" : permission({ case: "destinationIp", value: range });
+      });
+    case "destination.port":
+      return ofDestination(destinationPort);
+    case "connection.sni":
+      return ofDestination((value) => permission({ case: "requestedServerName", value: valueMatcher(value) }));
+    default:
+      return "unavailable";
+  }
+}
+
+/** `cluster.local` in a policy always means the mesh's own trust domain, whatever that is called. */
+const principalName =
+  ({ trustDomain }: RuleContext) =>
+  (pattern: string) => {
+    const own = pattern.startsWith("cluster.local/") ? pattern.replace("cluster.local", trustDomain) : pattern;
+    return authenticated(valueMatcher(own, { valuePrefix: "spiffe://" }));
+  };
+
+const serviceAccount =
+  ({ trustDomain, namespace }: RuleContext) =>
+  (value: string) => {
+    const [first = "", second] = value.split("/");
+    const [ns, account] = second === undefined ? [namespace, first] : [first, second];
+    return authenticated(valueMatcher(`spiffe://${trustDomain}/ns/${ns}/sa/${account}`));
+  };
+
+const fromNamespace = (pattern: string) => authenticated(namespaceMatcher(pattern));
+
+function authenticated(principalName: ReturnType<typeof valueMatcher>): Principal {
+  return principal({ case: "authenticated", value: { principalName } });
+}
+
+/** No token of an end user is verified yet, so nobody has one to show. */
+const requestPrincipal =
+  ({ layer }: RuleContext) =>
+  (): Test<Principal> =>
+    layer === "http" ? principal({ case: "notId", value: principal({ case: "any", value: true }) }) : "unavailable";
+
+const cidr =
+  (kind: "directRemoteIp" | "remoteIp") =>
+  (text: string): Test<Principal> => {
+    const range = parseCidr(text);
+    return range === null ? "unavailable" : principal({ case: kind, value: range });
+  };
+
+function destinationPort(text: string): Test<Permission> {
+  const port = Number(text);
+  return Number.isInteger(port) && port > 0 && port < 65536
+    ? permission({ case: "destinationPort", value: port })
+    : "unavailable";
+}
+
+function isPrincipal(test: Test<Principal | Permission>): test is Principal {
+  return test !== "unavailable" && test.$typeName === "envoy.config.rbac.v3.Principal";
+}
+
+function isPermission(test: Test<Principal | Permission>): test is Permission {
+  return test !== "unavailable" && test.$typeName === "envoy.config.rbac.v3.Permission";
+}

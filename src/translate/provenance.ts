@@ -1,0 +1,16 @@
+import { create, type JsonObject } from "@bufbuild/protobuf";
+import { type Metadata, MetadataSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
+import type { MeshObject } from "../mesh/object.ts";
+
+/**
+ * Says in an Envoy resource which object made it: `filter_metadata.istio.config`, a path as Istio writes it
+ * (`/apis/networking.istio.io/v1/namespaces/bookstore/virtual-service/reviews`), plus what else is worth telling.
+ */
+export function provenance(object: MeshObject | null, facts: JsonObject = {}): Metadata {
+  const istio: JsonObject = { ...facts };
+  if (object !== null) {
+    const kind = object.kind.replace(/(?<=[a-z])(?=[A-Z])/g, "-").toLowerCase();
+    istio.config = `/apis/${object.apiVersion}/namespaces/${object.metadata.namespace}/${kind}/${object.metadata.name}`;
+  }
+  return create(MetadataSchema, { filterMetadata: { istio } });
+}

@@ -1,0 +1,46 @@
+import { create } from "@bufbuild/protobuf";
+import { type RetryPolicy, RetryPolicySchema } from "../../gen/envoy/config/route/v3/route_components_pb.ts";
+import { PreviousHostsPredicateSchema } from "../../gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts";
+import type { HttpRetry } from "../../mesh/istio/virtual-service.ts";
+import { durationOfMs, parseDurationMs, typedConfig } from "../typed-config.ts";
+
+/** What Istio retries unasked: only requests that surely did nothing yet, and 503 from the upstream itself. */
+const DEFAULT_RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
+const DEFAULT_RETRIABLE_STATUS_CODES = [503];
+
+const previousHosts = {
+  name: "envoy.retry_host_predicates.previous_hosts",
+  configType: { case: "typedConfig" as const, value: typedConfig(PreviousHostsPredicateSchema, {}) },
+};
+
+/** Undefined is Istio's default of two attempts; `retries` without attempts, or with 0, is none at all: null. */
+export function buildRetryPolicy(retries: HttpRetry | undefined): RetryPolicy | null {
+  const attempts = retries === undefined ? 2 : (retries.attempts ?? 0);
+  if (attempts === 0) return null;
+  const { conditions, statusCodes } = parseRetryOn(retries?.retryOn);
+  return create(RetryPolicySchema, {
+    retryOn: conditions,
+    retriableStatusCodes: statusCodes,
+    numRetries: attempts,
+    retryHostPredicate: [previousHosts],
+    hostSelectionRetryMaxAttempts: 5n,
+    ...(retries?.perTryTimeout === undefined
+      ? {}
+      : { perTryTimeout: durationOfMs(parseDurationMs(retries.perTryTimeout)) }),
+  });
+}
+
+const STATUS_CODE = /^[1-9][0-9]{2}$/;
+
+/** Istio lets numbers stand among the conditions: they are status codes to retry. */
+function parseRetryOn(retryOn: string | undefined): { conditions: string; statusCodes: number[] } {
+  if (retryOn === undefined || retryOn === "") {
+    return { conditions: DEFAULT_RETRY_ON, statusCodes: DEFAULT_RETRIABLE_STATUS_CODES };
+  }
+  const parts = retryOn.split(",").map((part) => part.trim());
+  const statusCodes = parts.filter((part) => STATUS_CODE.test(part)).map(Number);
+  const conditions = parts.filter((part) => !STATUS_CODE.test(part));
+  if (statusCodes.length > 0 && !conditions.includes("retriable-status-codes"))
+    conditions.push("retriable-status-codes");
+  return { conditions: conditions.join(","), statusCodes };
+}

@@ -1,0 +1,43 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { RouteSchema } from "../../gen/envoy/config/route/v3/route_components_pb.ts";
+import { RouteConfigurationSchema } from "../../gen/envoy/config/route/v3/route_pb.ts";
+import type { MeshConfig } from "../../mesh/mesh-config.ts";
+import { type EncodedResource, encodedResource } from "../../xds/resource-set.ts";
+import { PASSTHROUGH_CLUSTER } from "../names.ts";
+import { buildDefaultRoute } from "./http-route.ts";
+import { type EncodedVirtualHost, encodeVirtualHost } from "./virtual-host.ts";
+
+/**
+ * The routes of one outbound HTTP port. Encoded virtual hosts are put together as they are: a protobuf message is the
+ * concatenation of its fields, so one changed service costs one virtual host.
+ */
+export function buildRouteConfiguration(
+  virtualHosts: readonly EncodedVirtualHost[],
+  name: string,
+  config: MeshConfig,
+): EncodedResource {
+  const head = create(RouteConfigurationSchema, {
+    name,
+    validateClusters: false,
+    ignorePortInHostMatching: true,
+    maxDirectResponseBodySizeBytes: 1024 * 1024,
+  });
+  const writer = new BinaryWriter().raw(toBinary(RouteConfigurationSchema, head));
+  const field = RouteConfigurationSchema.field.virtualHosts.number;
+  for (const { bytes } of [...virtualHosts, catchAll(config.outboundTrafficPolicy)]) {
+    writer.tag(field, WireType.LengthDelimited).bytes(bytes);
+  }
+  return encodedResource(name, writer.finish());
+}
+
+/** Hosts that the mesh does not know: passed on, or refused with 502 as Istio does. */
+function catchAll(policy: MeshConfig["outboundTrafficPolicy"]): EncodedVirtualHost {
+  if (policy === "ALLOW_ANY") return encodeVirtualHost("allow_any", ["*"], [buildDefaultRoute(PASSTHROUGH_CLUSTER)]);
+  const refusal = create(RouteSchema, {
+    name: "block_all",
+    match: { pathSpecifier: { case: "prefix", value: "/" } },
+    action: { case: "directResponse", value: { status: 502 } },
+  });
+  return encodeVirtualHost("block_all", ["*"], [refusal]);
+}

@@ -1,0 +1,166 @@
+import type { Metadata, ServiceDefinition } from "@grpc/grpc-js";
+import type { WorkloadIdentity } from "../ca/identity.ts";
+import type { Clock } from "../platform/clock.ts";
+import { TrysailError } from "../platform/errors.ts";
+import type { GrpcServer } from "../platform/grpc-server.ts";
+import type { Logger } from "../platform/log.ts";
+import { type AdsCall, AdsStream, type AdsStreamDeps, type ProtocolKind } from "./ads-stream.ts";
+import type { AckObserver, ConfigSource } from "./config-source.ts";
+import { DeltaStream } from "./delta-stream.ts";
+import { NameTable } from "./name-set.ts";
+import { createPushQueue } from "./push-queue.ts";
+import { type DeltaRequest, parseDeltaRequest, parseSotwRequest, type SotwRequest } from "./request.ts";
+import { ResponseEncoder } from "./response-encoder.ts";
+import { createSendBudget } from "./send-budget.ts";
+import { SotwStream } from "./sotw-stream.ts";
+import type { ProxyStatus } from "./sync-status.ts";
+import type { XdsMetrics } from "./xds-metrics.ts";
+
+/** Sizes in bytes, times in milliseconds. */
+export interface AdsLimits {
+  /** Streams at one time, over all connections. */
+  readonly maxStreams: number;
+  /** Resource names that one stream may hold of one type. */
+  readonly maxNames: number;
+  readonly maxNodeBytes: number;
+  /** For the first request of a stream to come. */
+  readonly firstRequestMs: number;
+  /** For all first requests of a proxy that reconnects. */
+  readonly reconnectMs: number;
+  /** For a proxy to read one response. */
+  readonly stalledWriteMs: number;
+  /** Responses of all streams that the network has not taken yet. */
+  readonly bytesInFlight: number;
+  /** How long a response counts as in flight at most: slow readers must not keep others waiting. */
+  readonly bytesHeldMs: number;
+  /** Encoded responses kept for the next stream that needs them. */
+  readonly keptResponseBytes: number;
+}
+
+export const DEFAULT_ADS_LIMITS: AdsLimits = {
+  maxStreams: 10_000,
+  maxNames: 100_000,
+  maxNodeBytes: 256 * 1024,
+  firstRequestMs: 10_000,
+  reconnectMs: 1_000,
+  stalledWriteMs: 60_000,
+  bytesInFlight: 32 * 1024 * 1024,
+  bytesHeldMs: 2_000,
+  keptResponseBytes: 64 * 1024 * 1024,
+};
+
+export interface AdsDeps {
+  readonly source: ConfigSource;
+  readonly acks: AckObserver;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly metrics?: XdsMetrics;
+  /** Those not given are `DEFAULT_ADS_LIMITS`. */
+  readonly limits?: Partial<AdsLimits>;
+  /** Who opens a stream on the TLS listener; throws `unauthenticated`. Not asked on the plaintext listener. */
+  authenticate(metadata: Metadata, call: AdsCall): Promise<WorkloadIdentity | null>;
+}
+
+export interface AdsService {
+  /** Adds the aggregated and the secret discovery service to both listeners. */
+  register(server: Pick<GrpcServer, "addService">): void;
+  /** The proxies that are connected, in the order in which they came. */
+  status(): ProxyStatus[];
+  /** Ends every stream, so that its proxy looks for another control plane, and refuses new ones. */
+  stop(): void;
+}
+
+/** The xDS server: whatever `source` has for a proxy reaches it, and its answers reach `acks`. */
+export function createAdsService(deps: AdsDeps): AdsService {
+  const limits = { ...DEFAULT_ADS_LIMITS, ...deps.limits };
+  const table = new NameTable();
+  const encoder = new ResponseEncoder({ keptBytes: limits.keptResponseBytes });
+  const budget = createSendBudget({
+    maxBytes: limits.bytesInFlight,
+    holdMs: limits.bytesHeldMs,
+    clock: deps.clock,
+  });
+  const queue = createPushQueue({ sliceMs: 10 });
+  const streams = new Set<Pick<AdsStream<SotwRequest | DeltaRequest>, "status" | "end">>();
+  let stopped = false;
+
+  const sotw: ProtocolKind<SotwRequest> = {
+    protocol: "sotw",
+    parse: (bytes) => parseSotwRequest(bytes, table, limits),
+    start: (resources) => new SotwStream({ table, encoder, limits }, resources),
+  };
+  const delta: ProtocolKind<DeltaRequest> = {
+    protocol: "delta",
+    parse: (bytes) => parseDeltaRequest(bytes, table, limits),
+    start: (resources) => new DeltaStream({ table, encoder, limits }, resources),
+  };
+
+  function handler<R extends { readonly node: Uint8Array | null }>(
+    kind: ProtocolKind<R>,
+    authenticate: AdsStreamDeps["authenticate"],
+  ) {
+    const { source, acks, log, clock, metrics } = deps;
+    const streamDeps: AdsStreamDeps = { source, acks, log, clock, metrics, budget, queue, limits, authenticate };
+    return (call: AdsCall): void => {
+      const stream = new AdsStream(call, kind, streamDeps, () => streams.delete(stream));
+      if (stopped) stream.end(stopping());
+      else if (streams.size >= limits.maxStreams) stream.end(tooManyStreams(limits));
+      else {
+        streams.add(stream);
+        stream.serve();
+      }
+    };
+  }
+
+  function implementation(authenticate: AdsStreamDeps["authenticate"]) {
+    return { sotw: handler(sotw, authenticate), delta: handler(delta, authenticate) };
+  }
+
+  return {
+    register(server) {
+      const authenticated = implementation((call) => deps.authenticate(call.metadata, call));
+      const anonymous = implementation(async () => null);
+      for (const service of [AGGREGATED, SECRETS]) {
+        server.addService("tls", service, authenticated);
+        server.addService("plaintext", service, anonymous);
+      }
+    },
+    status: () => [...streams].map((stream) => stream.status()).filter((status) => status !== null),
+    stop() {
+      stopped = true;
+      for (const stream of streams) stream.end(stopping());
+    },
+  };
+}
+
+function stopping(): TrysailError {
+  return new TrysailError("unavailable", "the control plane is stopping");
+}
+
+function tooManyStreams({ maxStreams }: AdsLimits): TrysailError {
+  return new TrysailError("resource-exhausted", `more than ${maxStreams} streams`);
+}
+
+const asIs = (bytes: Buffer): Buffer => bytes;
+
+function bidirectional(path: string) {
+  return {
+    path,
+    requestStream: true,
+    responseStream: true,
+    requestSerialize: asIs,
+    requestDeserialize: asIs,
+    responseSerialize: asIs,
+    responseDeserialize: asIs,
+  };
+}
+
+/** Envoy's services with bytes for messages. */
+const AGGREGATED: ServiceDefinition = {
+  sotw: bidirectional("/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"),
+  delta: bidirectional("/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"),
+};
+const SECRETS: ServiceDefinition = {
+  sotw: bidirectional("/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets"),
+  delta: bidirectional("/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets"),
+};

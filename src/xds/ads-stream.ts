@@ -1,0 +1,235 @@
+import type { ServerDuplexStream } from "@grpc/grpc-js";
+import type { WorkloadIdentity } from "../ca/identity.ts";
+import type { Clock } from "../platform/clock.ts";
+import { TrysailError } from "../platform/errors.ts";
+import { grpcStatusOf } from "../platform/grpc-status.ts";
+import type { Logger } from "../platform/log.ts";
+import { assertNodeMatches } from "./assert-node-matches.ts";
+import type { AckObserver, ConfigHandle, ConfigSource } from "./config-source.ts";
+import type { ProxyNode } from "./node.ts";
+import { parseNodeBytes } from "./parse-node.ts";
+import type { PushQueue } from "./push-queue.ts";
+import type { ProxyResources } from "./resource-set.ts";
+import type { Protocol } from "./response-encoder.ts";
+import type { SendBudget } from "./send-budget.ts";
+import type { StreamState, Verdict } from "./stream-state.ts";
+import { type ProxyStatus, proxyStatus } from "./sync-status.ts";
+import type { XdsMetrics } from "./xds-metrics.ts";
+
+/** A call whose messages are bytes: decoding and encoding are this module's own. */
+export type AdsCall = ServerDuplexStream<Buffer, Buffer>;
+
+/** The two protocols as a stream sees them. `R` is the request. */
+export interface ProtocolKind<R> {
+  readonly protocol: Protocol;
+  parse(bytes: Buffer): R;
+  start(resources: ProxyResources): StreamState<R>;
+}
+
+export interface AdsStreamDeps {
+  readonly source: ConfigSource;
+  readonly acks: AckObserver;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly metrics: XdsMetrics | undefined;
+  readonly budget: SendBudget;
+  readonly queue: PushQueue;
+  readonly limits: {
+    /** For the first request to come, after authentication. */
+    readonly firstRequestMs: number;
+    /** For the requests that a proxy sends at once when it reconnects; see `StreamState.release`. */
+    readonly reconnectMs: number;
+    /** For one response to be read. */
+    readonly stalledWriteMs: number;
+  };
+  authenticate(call: AdsCall): Promise<WorkloadIdentity | null>;
+}
+
+/** What exists from a stream's first request on. */
+interface Opened<R> {
+  readonly proxy: ProxyNode;
+  readonly handle: ConfigHandle;
+  readonly state: StreamState<R>;
+  readonly connectedSinceMs: number;
+}
+
+/**
+ * One proxy's stream: authenticates, reads requests, writes what the protocol state has to say, one response at a
+ * time. While a response waits to be written or read, changes only mark the stream, so a slow proxy skips what it
+ * would have been sent in between. Whatever goes wrong ends this stream, with a status that says why, and no other.
+ */
+export class AdsStream<R extends { readonly node: Uint8Array | null }> {
+  readonly #call: AdsCall;
+  readonly #kind: ProtocolKind<R>;
+  readonly #deps: AdsStreamDeps;
+  readonly #onEnd: () => void;
+  #opened: Opened<R> | null = null;
+  #ended = false;
+  /** A response waits for its turn, or for the network to take it. */
+  #sending = false;
+  #changedAt: number | null = null;
+  /** What to undo when the stream ends. */
+  #cancelTurn = () => {};
+  #cancelTimer = () => {};
+  #cancelRelease = () => {};
+  #releaseBytes = () => {};
+
+  constructor(call: AdsCall, kind: ProtocolKind<R>, deps: AdsStreamDeps, onEnd: () => void) {
+    this.#call = call;
+    this.#kind = kind;
+    this.#deps = deps;
+    this.#onEnd = onEnd;
+  }
+
+  /** Serves the call until it ends; answers at once. */
+  serve(): void {
+    this.#call.on("cancelled", () => this.#close());
+    this.#call.on("close", () => this.#close());
+    this.#deps.authenticate(this.#call).then(
+      (identity) => this.#listen(identity),
+      (error: unknown) => this.end(error),
+    );
+  }
+
+  /** Ends the stream with the status that stands for what was thrown. */
+  end(error: unknown): void {
+    if (this.#ended) return;
+    const status = grpcStatusOf(error);
+    const proxy = this.#opened?.proxy.id;
+    const context = { proxy, peer: this.#call.getPeer(), code: status.code, reason: status.details };
+    if (error instanceof TrysailError) this.#deps.log.info({ ...context, cause: error.cause }, "xDS stream ended");
+    else this.#deps.log.error({ ...context, err: error }, "xDS stream failed");
+    this.#close();
+    this.#call.emit("error", status);
+  }
+
+  /** Null until the proxy has said who it is. */
+  status(): ProxyStatus | null {
+    const opened = this.#opened;
+    if (!opened) return null;
+    const { proxy, state, connectedSinceMs } = opened;
+    const inSync = this.#changedAt === null && !this.#sending && state.settled;
+    return proxyStatus(proxy, { protocol: this.#kind.protocol, connectedSinceMs, inSync, types: state.types });
+  }
+
+  #listen(identity: WorkloadIdentity | null): void {
+    if (this.#ended) return;
+    const { clock, limits } = this.#deps;
+    this.#cancelTimer = clock.after(limits.firstRequestMs, () => {
+      this.end(new TrysailError("invalid-argument", `no request within ${limits.firstRequestMs} ms`));
+    });
+    this.#call.on("data", (bytes: Buffer) => this.#guard(() => this.#read(bytes, identity)));
+    this.#call.on("end", () => {
+      this.#close();
+      this.#call.end();
+    });
+  }
+
+  #read(bytes: Buffer, identity: WorkloadIdentity | null): void {
+    const request = this.#kind.parse(bytes);
+    const opened = this.#opened ?? this.#open(request, identity);
+    const verdict = opened.state.request(request);
+    if (verdict) this.#report(opened.proxy, verdict);
+    this.#pump();
+  }
+
+  #open(request: R, identity: WorkloadIdentity | null): Opened<R> {
+    if (!request.node) throw new TrysailError("invalid-argument", "the first request of a stream must hold a node");
+    const proxy = parseNodeBytes(request.node);
+    if (identity) assertNodeMatches(identity, proxy);
+    this.#cancelTimer();
+    const { source, clock, metrics, log, limits } = this.#deps;
+    const handle = source.open(proxy, identity, () => this.#changed());
+    const state = this.#kind.start(handle.current());
+    this.#opened = { proxy, handle, state, connectedSinceMs: clock.now() };
+    this.#cancelRelease = clock.after(limits.reconnectMs, () => {
+      state.release();
+      this.#pump();
+    });
+    metrics?.connected(this.#kind.protocol, 1);
+    log.debug({ proxy: proxy.id, protocol: this.#kind.protocol }, "proxy connected");
+    return this.#opened;
+  }
+
+  #changed(): void {
+    this.#changedAt ??= this.#deps.clock.now();
+    this.#deps.queue.add(this.#adopt);
+  }
+
+  readonly #adopt = (): void => {
+    this.#guard(() => {
+      this.#opened?.state.change(this.#opened.handle.current());
+      this.#pump();
+    });
+  };
+
+  /** Sends the next response once there is room for it; does nothing while one is on its way. */
+  #pump(): void {
+    if (this.#sending || this.#ended) return;
+    this.#sending = true;
+    this.#cancelTurn = this.#deps.budget.whenFree(() => this.#guard(() => this.#sendNext()));
+  }
+
+  #sendNext(): void {
+    const response = this.#opened?.state.next();
+    if (!response) {
+      this.#sending = false;
+      this.#noteConvergence();
+      return;
+    }
+    const { budget, clock, limits, metrics } = this.#deps;
+    this.#releaseBytes = budget.take(response.bytes.length);
+    this.#cancelTimer = clock.after(limits.stalledWriteMs, () => {
+      this.end(new TrysailError("resource-exhausted", "the proxy does not read what it is sent"));
+    });
+    metrics?.pushed(response.typeUrl, response.bytes.length);
+    this.#call.write(response.bytes, () => {
+      if (this.#ended) return;
+      this.#cancelTimer();
+      this.#releaseBytes();
+      this.#sending = false;
+      this.#pump();
+    });
+  }
+
+  #noteConvergence(): void {
+    if (this.#changedAt === null || !this.#opened?.state.settled) return;
+    this.#deps.metrics?.converged(this.#deps.clock.now() - this.#changedAt);
+    this.#changedAt = null;
+  }
+
+  #report(proxy: ProxyNode, verdict: Verdict): void {
+    const { acks, metrics, log } = this.#deps;
+    if (verdict.kind === "acked") {
+      acks.acked(proxy, verdict.typeUrl, verdict.version);
+      return;
+    }
+    const { typeUrl, version, message } = verdict;
+    metrics?.rejected(typeUrl);
+    log.warn({ proxy: proxy.id, typeUrl, version, reason: message }, "proxy rejected its configuration");
+    acks.rejected(proxy, typeUrl, version, message);
+  }
+
+  #guard(run: () => void): void {
+    if (this.#ended) return;
+    try {
+      run();
+    } catch (error) {
+      this.end(error);
+    }
+  }
+
+  #close(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#cancelTimer();
+    this.#cancelRelease();
+    this.#cancelTurn();
+    this.#releaseBytes();
+    if (this.#opened) {
+      this.#opened.handle.close();
+      this.#deps.metrics?.connected(this.#kind.protocol, -1);
+    }
+    this.#onEnd();
+  }
+}

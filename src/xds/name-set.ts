@@ -1,0 +1,93 @@
+import { hash } from "node:crypto";
+
+/** An immutable set of resource names. Made by a `NameTable`, where equal sets are one object. */
+export class NameSet {
+  readonly names: ReadonlySet<string>;
+
+  constructor(names: ReadonlySet<string>) {
+    this.names = names;
+  }
+
+  get size(): number {
+    return this.names.size;
+  }
+
+  has(name: string): boolean {
+    return this.names.has(name);
+  }
+}
+
+/**
+ * Makes equal sets of names one object, so that a hundred proxies which ask for the same thousand names share one
+ * set, and so that whatever is derived from it (a selection, a response) can be found by identity.
+ */
+export class NameTable {
+  readonly empty: NameSet;
+  readonly #byKey = new Map<string, WeakRef<NameSet>>();
+  readonly #swept = new FinalizationRegistry<string>((key) => {
+    if (this.#byKey.get(key)?.deref() === undefined) this.#byKey.delete(key);
+  });
+  readonly #sums = new WeakMap<NameSet, WeakMap<NameSet, NameSet>>();
+  readonly #differences = new WeakMap<NameSet, WeakMap<NameSet, NameSet>>();
+
+  constructor() {
+    this.empty = this.of([]);
+  }
+
+  of(names: Iterable<string>): NameSet {
+    const unique = new Set(names);
+    const key = hash("sha1", [...unique].sort().join("\0"), "base64url");
+    return this.#found(key) ?? this.#keep(key, new NameSet(unique));
+  }
+
+  /**
+   * The set whose names a request carries as these bytes (any encoding, as long as equal bytes mean equal names).
+   * Seen before, it costs a hash: an acknowledgement in state-of-the-world repeats every name.
+   */
+  ofWire(bytes: Uint8Array, decode: () => Iterable<string>): NameSet {
+    if (bytes.length === 0) return this.empty;
+    const key = `wire:${hash("sha1", bytes, "base64url")}`;
+    return this.#found(key) ?? this.#keep(key, this.of(decode()));
+  }
+
+  sum(a: NameSet, b: NameSet): NameSet {
+    if (b.size === 0 || a === b) return a;
+    if (a.size === 0) return b;
+    return remembered(this.#sums, a, b, () => this.of([...a.names, ...b.names]));
+  }
+
+  difference(a: NameSet, b: NameSet): NameSet {
+    if (a.size === 0 || b.size === 0) return a;
+    return remembered(this.#differences, a, b, () => this.of([...a.names].filter((name) => !b.has(name))));
+  }
+
+  #found(key: string): NameSet | undefined {
+    return this.#byKey.get(key)?.deref();
+  }
+
+  #keep(key: string, set: NameSet): NameSet {
+    this.#byKey.set(key, new WeakRef(set));
+    this.#swept.register(set, key);
+    return set;
+  }
+}
+
+/** The memo of a pure function of two objects, for as long as both live. */
+export function remembered<A extends object, B extends object, R>(
+  memo: WeakMap<A, WeakMap<B, R>>,
+  a: A,
+  b: B,
+  make: () => R,
+): R {
+  let ofA = memo.get(a);
+  if (!ofA) {
+    ofA = new WeakMap();
+    memo.set(a, ofA);
+  }
+  let result = ofA.get(b);
+  if (result === undefined) {
+    result = make();
+    ofA.set(b, result);
+  }
+  return result;
+}

@@ -1,0 +1,215 @@
+import type { NameTable } from "./name-set.ts";
+import { Nonces } from "./nonce.ts";
+import { type EncodedResource, ResourceSet, TYPE_URL, type TypeUrl } from "./resource-set.ts";
+import type { EncodedResponse, Protocol } from "./response-encoder.ts";
+import { Subscription } from "./subscription.ts";
+import { emptySet, isEmpty, type Update, unionOf, updateBetween, wholeOf } from "./update.ts";
+
+/** One response about to be sent, and what the proxy has once it was. */
+export interface Plan {
+  readonly update: Update;
+  /** The response may be shared: the update is a pure function of sets that other streams have too. */
+  readonly shared: boolean;
+  /** Names asked for that do not exist (delta): said to be removed, so that the proxy does not wait for them. */
+  readonly missing: readonly string[];
+  /** What differs from what the proxy has; less than the update, where that repeats things. */
+  readonly changed: readonly EncodedResource[];
+  readonly goal: ResourceSet;
+}
+
+/**
+ * One type on one stream: what the proxy wants, what it was sent, what it is owed. Sent counts as had, accepted or
+ * not: a proxy keeps its last good version of a rejected resource and is not sent the same bytes again, while
+ * everything else goes on.
+ */
+export class TypeState {
+  readonly typeUrl: TypeUrl;
+  readonly subscription: Subscription;
+  readonly nonces = new Nonces();
+  /** Whether the proxy has asked for this type at all. */
+  started = false;
+  sentVersion = "";
+  ackedVersion = "";
+  /** Why the proxy rejected its last response; null once it accepts one. */
+  rejection: string | null = null;
+  /** Whether the resources that `refresh` was told of have not been followed by any of this type yet. */
+  refreshPending = false;
+  readonly #protocol: Protocol;
+  /** What the proxy was sent and not told to drop. */
+  #known: ResourceSet;
+  readonly #owed = new Set<string>();
+  #answerDue = false;
+  /** What the last response changed: the rejection of one, as long as any of it is still wanted. */
+  #lastChanged: readonly EncodedResource[] = [];
+  #claimed: ReadonlyMap<string, string> | null = null;
+
+  constructor(typeUrl: TypeUrl, protocol: Protocol, table: NameTable) {
+    this.typeUrl = typeUrl;
+    this.#protocol = protocol;
+    this.subscription = new Subscription(typeUrl, table);
+    this.#known = emptySet(typeUrl);
+  }
+
+  /** These names get an answer even if the proxy was sent them before. */
+  owe(names: Iterable<string>): void {
+    for (const name of names) this.#owed.add(name);
+  }
+
+  oweEverything(): void {
+    this.owe(this.#known.byName.keys());
+  }
+
+  /** The next answer is due even if it is empty. */
+  oweAnswer(): void {
+    this.#answerDue = true;
+  }
+
+  get owesNames(): boolean {
+    return this.#owed.size > 0;
+  }
+
+  /** Whether the proxy waits for an answer to a request of its own. */
+  get owesAnswer(): boolean {
+    return this.#owed.size > 0 || this.#answerDue;
+  }
+
+  /** What the proxy says it has from an earlier stream: believed where the version is ours. */
+  claim(versions: ReadonlyMap<string, string>): void {
+    if (versions.size > 0) this.#claimed = versions;
+  }
+
+  /** To be called when the subscription shrinks: the proxy forgets what it no longer wants. */
+  forgetUnwanted(): void {
+    this.#known = this.subscription.select(this.#known);
+    for (const name of this.#owed) if (!this.subscription.wants(name)) this.#owed.delete(name);
+    if (!this.#lastChanged.some(({ name }) => this.subscription.wants(name))) this.rejection = null;
+  }
+
+  /** These were sent again under another type's rules (a cluster was), so the proxy asks for them anew. */
+  refresh(resources: readonly EncodedResource[]): void {
+    if (this.#known.byName.size === 0) return;
+    this.refreshPending = true;
+    for (const { name } of resources) if (this.#known.byName.has(name)) this.#owed.add(name);
+  }
+
+  /** Whether the proxy has yet to be sent something of `set`, or told that something is gone. */
+  differsFrom(set: ResourceSet | undefined): boolean {
+    if (!this.started || !set) return false;
+    const target = this.#targetOf(set);
+    const update = updateBetween(this.#known, target);
+    return this.#tellsRemovals ? !isEmpty(update) : update.resources.length > 0;
+  }
+
+  /**
+   * The next response, or null where there is nothing to say or the last one was not answered yet. A type that has
+   * no set at all is not ready: its subscribers wait. `removals` "later" keeps what `set` no longer has.
+   */
+  plan(set: ResourceSet | undefined, removals: "now" | "later"): Plan | null {
+    if (!this.started || !set || this.nonces.awaiting) return null;
+    const target = this.#targetOf(set);
+    const goal = removals === "now" ? target : unionOf(this.#known, target);
+    const change = updateBetween(this.#known, goal);
+    const tells = this.#tellsRemovals ? !isEmpty(change) : change.resources.length > 0;
+    if (!tells && !this.owesAnswer) {
+      this.#known = goal;
+      return null;
+    }
+    return { goal, changed: change.resources, ...this.#answer(goal, change) };
+  }
+
+  commit(plan: Plan, response: EncodedResponse): void {
+    this.#known = plan.goal;
+    this.#owed.clear();
+    this.#answerDue = false;
+    this.refreshPending = false;
+    this.#lastChanged = plan.update.resources;
+    this.sentVersion = plan.goal.version;
+    this.nonces.sent(response);
+  }
+
+  /** The proxy's answer to the response on its way. */
+  answered(error: string | null): void {
+    this.nonces.answered();
+    this.rejection = error;
+    if (error === null) {
+      this.ackedVersion = this.sentVersion;
+      this.#lastChanged = [];
+    }
+  }
+
+  /** In state-of-the-world, clusters and listeners come complete; what is missing is thereby removed. */
+  get #comesWhole(): boolean {
+    return this.#protocol === "sotw" && (this.typeUrl === TYPE_URL.cluster || this.typeUrl === TYPE_URL.listener);
+  }
+
+  get #tellsRemovals(): boolean {
+    return this.#protocol === "delta" || this.#comesWhole;
+  }
+
+  #answer(goal: ResourceSet, change: Update): Pick<Plan, "update" | "shared" | "missing"> {
+    // Private keys are not kept beyond the write.
+    const shared = this.typeUrl !== TYPE_URL.secret;
+    if (this.#comesWhole) return { update: wholeOf(goal), shared, missing: [] };
+    const again: EncodedResource[] = [];
+    const missing: string[] = [];
+    for (const name of this.#owed) {
+      const resource = goal.byName.get(name);
+      if (!resource) {
+        if (this.#protocol === "delta" && !this.#known.byName.has(name)) missing.push(name);
+      } else if (this.#known.byName.get(name)?.version === resource.version) again.push(resource);
+    }
+    if (again.length === 0) return { update: change, shared, missing };
+    if (again.length + change.resources.length === goal.byName.size && change.removed.length === 0) {
+      return { update: wholeOf(goal), shared, missing };
+    }
+    return { update: { ...change, resources: [...change.resources, ...again] }, shared: false, missing };
+  }
+
+  #targetOf(set: ResourceSet): ResourceSet {
+    const target = this.subscription.select(set);
+    this.#settleClaim(target);
+    return target;
+  }
+
+  #settleClaim(target: ResourceSet): void {
+    const claimed = this.#claimed;
+    this.#claimed = null;
+    if (!claimed) return;
+    let equal = claimed.size === target.byName.size;
+    const kept: EncodedResource[] = [];
+    for (const [name, version] of claimed) {
+      if (!this.subscription.wants(name)) {
+        equal = false;
+        continue;
+      }
+      const ours = target.byName.get(name);
+      if (ours?.version !== version) equal = false;
+      kept.push(ours?.version === version ? ours : { name, version, bytes: NO_BYTES });
+    }
+    this.#known = equal ? target : new ResourceSet(this.typeUrl, kept);
+    if (equal) {
+      this.sentVersion = target.version;
+      this.ackedVersion = target.version;
+    }
+  }
+}
+
+/** Stands for bytes that only the proxy has; never sent, since its version is never ours. */
+const NO_BYTES = new Uint8Array(0);
+
+export type TypeStates = Readonly<Record<TypeUrl, TypeState>>;
+
+export function createTypeStates(protocol: Protocol, table: NameTable): TypeStates {
+  return {
+    [TYPE_URL.cluster]: new TypeState(TYPE_URL.cluster, protocol, table),
+    [TYPE_URL.endpoint]: new TypeState(TYPE_URL.endpoint, protocol, table),
+    [TYPE_URL.listener]: new TypeState(TYPE_URL.listener, protocol, table),
+    [TYPE_URL.route]: new TypeState(TYPE_URL.route, protocol, table),
+    [TYPE_URL.secret]: new TypeState(TYPE_URL.secret, protocol, table),
+  };
+}
+
+/** The type that a request names; undefined for one that is not served here. */
+export function typeStateOf(types: TypeStates, typeUrl: string): TypeState | undefined {
+  return Object.values(types).find((type) => type.typeUrl === typeUrl);
+}

@@ -1,0 +1,137 @@
+import { generateKeyPairSync } from "node:crypto";
+import { type ClientRequest, type IncomingHttpHeaders, request } from "node:http";
+import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import type { Authority } from "../../src/ca/authority.ts";
+import type { WorkloadIdentity } from "../../src/ca/identity.ts";
+
+/** A certificate with its key, and the root by which the other side is checked. PEM. */
+export interface CallerIdentity {
+  readonly chainPem: string;
+  readonly keyPem: string;
+  readonly rootPem: string;
+}
+
+const HOUR_MS = 3_600_000;
+
+/** A certificate of a mesh's root, by default in trust domain `cluster.local`. */
+export async function identityOf(
+  { signer, rootCertificatePem }: Authority,
+  identity: Pick<WorkloadIdentity, "namespace" | "serviceAccount"> & { readonly trustDomain?: string },
+): Promise<CallerIdentity> {
+  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const { chainPem } = await signer.sign({
+    identity: { trustDomain: "cluster.local", ...identity },
+    publicKey: publicKey.export({ type: "spki", format: "der" }),
+    notAfter: Date.now() + HOUR_MS,
+  });
+  return {
+    chainPem,
+    keyPem: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
+    rootPem: rootCertificatePem,
+  };
+}
+
+/** How a connection to an inbound listener is made. */
+export interface InboundCall {
+  /** Where the listener is. */
+  readonly port: number;
+  /** The workload's own port, which the caller would have dialled. */
+  readonly destination: number;
+  /** The caller's address, on loopback. */
+  readonly from?: string;
+  /** Absent is plaintext. */
+  readonly identity?: CallerIdentity;
+  /** What the caller offers in TLS; a sidecar's offer by default. */
+  readonly alpn?: readonly string[];
+  readonly serverName?: string;
+}
+
+export interface HttpCall {
+  readonly method?: string;
+  readonly path?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+/** One HTTP request to an inbound listener; null where the connection was refused or closed before an answer. */
+export async function callHttp(inbound: InboundCall, call: HttpCall = {}): Promise<HttpAnswer | null> {
+  const socket = await open(inbound);
+  if (socket === null) return null;
+  try {
+    return await exchange(call, (options) => request({ ...options, agent: false, createConnection: () => socket }));
+  } catch {
+    return null;
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Sends `ahoy` and answers what comes back; null where the connection was refused or closed instead. */
+export async function callTcp(inbound: InboundCall): Promise<string | null> {
+  const socket = await open(inbound);
+  if (socket === null) return null;
+  const answer = new Promise<string | null>((resolve) => {
+    socket.once("data", (bytes) => resolve(bytes.toString()));
+    socket.once("error", () => resolve(null));
+    socket.once("close", () => resolve(null));
+  });
+  socket.write("ahoy");
+  return answer.finally(() => socket.destroy());
+}
+
+async function open({ port, destination, from = "127.0.0.1", identity, ...tls }: InboundCall): Promise<Socket | null> {
+  const socket = connect({ port, host: "127.0.0.1", localAddress: from });
+  // The PROXY protocol, version 1: https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt
+  socket.write(`PROXY TCP4 ${from} 127.0.0.1 1234 ${destination}\r\n`);
+  if (identity === undefined) return settled(socket, "connect");
+  const secure = connectTls({
+    socket,
+    cert: identity.chainPem,
+    key: identity.keyPem,
+    ca: identity.rootPem,
+    ALPNProtocols: [...(tls.alpn ?? ["istio", "http/1.1"])],
+    ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
+    // A SPIFFE id stands in no host name; that the chain ends in the mesh's root is checked.
+    checkServerIdentity: () => undefined,
+  });
+  return settled(secure, "secureConnect");
+}
+
+/** Errors behind the first event are seen as the connection's end. */
+function settled(socket: Socket, event: "connect" | "secureConnect"): Promise<Socket | null> {
+  return new Promise((resolve) => {
+    socket.on("error", () => resolve(null));
+    socket.once("close", () => resolve(null));
+    socket.once(event, () => resolve(socket));
+  });
+}
+
+/** One HTTP request to a port of 127.0.0.1. */
+export function get(port: number, call: HttpCall): Promise<HttpAnswer> {
+  return exchange(call, (options) => request({ ...options, host: "127.0.0.1", port }));
+}
+
+function exchange(
+  { method = "GET", path = "/", headers = {} }: HttpCall,
+  send: (options: { method: string; path: string; headers: Record<string, string> }) => ClientRequest,
+): Promise<HttpAnswer> {
+  return new Promise((resolve, reject) => {
+    const sent = send({ method, path, headers: { ...headers } });
+    sent.on("error", reject);
+    sent.on("response", (response) => {
+      let body = "";
+      response.setEncoding("utf8").on("data", (text: string) => {
+        body += text;
+      });
+      response.on("error", reject);
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }));
+    });
+    sent.end();
+  });
+}
