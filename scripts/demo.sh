@@ -14,4 +14,5 @@ echo "demo: the bookstore as a mesh on this machine" >&2
 rm -rf .cache/demo
 cp -r examples/bookstore .cache/demo
 # Certificates that live 20 s show a rotation in half that time. The lock lives as long as the runner does.
-exec node src/cli/trysail.ts dev .cache/demo --once --workload-cert-ttl 20s -- node examples/bookstore/demo.ts
+exec node src/cli/trysail.ts dev .cache/demo --state-dir .cache/demo-state --once --workload-cert-ttl 20s \
+  -- node examples/bookstore/demo.ts

@@ -3,15 +3,11 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { Command } from "commander";
 import { parseExposure } from "../dev/exposures.ts";
-import { runInner } from "../dev/inner.ts";
 import type { DevOptions } from "../dev/options.ts";
 import { runOuter } from "../dev/outer.ts";
 import { assertCanIsolate, assertEnvoy } from "../dev/preflight.ts";
 import { defaultStateDir, takeStateFolder } from "../dev/state-folder.ts";
-import { systemClock } from "../platform/clock.ts";
 import { TrysailError } from "../platform/errors.ts";
-import { createLog } from "../platform/log.ts";
-import { createFileSource } from "../sources/file-source.ts";
 import { parseDurationFlag } from "./duration-flag.ts";
 
 interface DevFlags {
@@ -54,16 +50,25 @@ export function devCommand(): Command {
 const collect = (value: string, before: string[]) => [...before, value];
 
 async function dev(folder: string, command: string[], flags: DevFlags): Promise<void> {
-  if (flags.inside === true) {
-    const log = createLog("silent"); // its findings are shown anyway
-    process.exit(await runInner((dir) => createFileSource({ dirs: [dir], clock: systemClock, log })));
-  }
+  if (flags.inside === true) process.exit(await runInside());
   const path = `${process.env.PATH ?? ""}:/usr/sbin:/sbin`;
   const isolation = assertCanIsolate(path);
   const options = parseOptions(folder, command, flags, isolation.ordinaryUser);
   assertEnvoy(options.envoy);
   const paths = await takeStateFolder(options.stateDir);
   process.exit(await runOuter(options, isolation, paths, path));
+}
+
+/** The half that does the work has much to load, which the other half need not wait for. */
+async function runInside(): Promise<number> {
+  const [{ runInner }, { createFileSource }, { systemClock: clock }, { createLog }] = await Promise.all([
+    import("../dev/inner.ts"),
+    import("../sources/file-source.ts"),
+    import("../platform/clock.ts"),
+    import("../platform/log.ts"),
+  ]);
+  const log = createLog("silent"); // what the source finds is shown anyway
+  return await runInner((folder) => createFileSource({ dirs: [folder], clock, log }));
 }
 
 /** Throws `invalid-argument` naming what is wrong. */

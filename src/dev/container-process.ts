@@ -1,8 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, existsSync, fchmodSync, openSync, realpathSync, statSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { closeSync, fchmodSync, openSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { TrysailError } from "../platform/errors.ts";
+import { prepareLayer } from "./container-layer.ts";
+import { buildStartScript, SET_UP } from "./start-script.ts";
 
 /** Where the start script's own tools are looked for, whatever PATH the container asks for. */
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -30,6 +34,8 @@ export interface ContainerPlan {
   /** Paths of this machine which must be readable inside, whatever user the container runs as. */
   readonly visible: readonly string[];
   readonly readOnlyRoot: boolean;
+  /** In a user namespace / as a whole may not be under a layer, only the folders in it. */
+  readonly layerPerFolder: boolean;
   /** Arguments of setpriv, by `privileges()`. */
   readonly privileges: readonly string[];
   /** A fresh folder on a tmpfs for the container's writable layer. */
@@ -56,25 +62,14 @@ export interface ContainerProcess {
 /**
  * Starts a container: a mount namespace whose root is this machine's root under a writable layer of its own, the pod's
  * network, then the command with exactly the privileges it asks for. Every step replaces the one before (exec), so the
- * process id is the command's own and signals reach it.
+ * process id is the command's own and signals reach it. Resolves when the command itself is about to run; rejects with
+ * the words of the step that failed.
  */
 export async function startContainer(plan: ContainerPlan): Promise<ContainerProcess> {
   const script = join(plan.folder, "start.sh");
   await prepareLayer(plan);
-  await writeFile(script, startScript(plan));
-  const log = openSync(plan.logFile, "a", 0o666);
-  let child: ChildProcess;
-  try {
-    fchmodSync(log, 0o666); // the container's user opens /dev/stdout again by its path
-    child = spawn("nsenter", [`--net=${plan.netns}`, "unshare", "--mount", "--uts", "sh", script, ...plan.argv], {
-      cwd: "/",
-      detached: true,
-      env: { ...Object.fromEntries(plan.env), PATH: SYSTEM_PATH },
-      stdio: ["ignore", log, log],
-    });
-  } finally {
-    closeSync(log);
-  }
+  await writeFile(script, buildStartScript(plan));
+  const child = spawnScript(plan, script);
   const exited = new Promise<Exit>((resolve) => {
     child.once("error", () => resolve({ code: 127, signal: null }));
     child.once("exit", (code, signal) => resolve({ code: code ?? 128, signal }));
@@ -82,6 +77,11 @@ export async function startContainer(plan: ContainerPlan): Promise<ContainerProc
   const { pid } = child;
   if (pid === undefined) throw new TrysailError("internal", "cannot start nsenter");
   void exited.then(() => signalGroup(pid, "SIGKILL")); // children outlive no container
+  const report = await reportOf(child);
+  if (report !== SET_UP) {
+    await exited;
+    throw new TrysailError("internal", `the container cannot be set up: ${report === "" ? "it was ended" : report}`);
+  }
   return {
     pid,
     exited,
@@ -91,97 +91,28 @@ export async function startContainer(plan: ContainerPlan): Promise<ContainerProc
   };
 }
 
-/** The writable layer, with what must be in it before the root is put together. */
-async function prepareLayer(plan: ContainerPlan): Promise<void> {
-  const upper = join(plan.folder, "upper");
-  for (const name of ["upper", "work", "root"]) await mkdir(join(plan.folder, name), { recursive: true, mode: 0o755 });
-  for (const [path, content] of plan.files) {
-    await mkdir(join(upper, dirname(path)), { recursive: true, mode: 0o755 });
-    await writeFile(join(upper, path), content, { mode: 0o644 });
+function spawnScript(plan: ContainerPlan, script: string): ChildProcess {
+  const log = openSync(plan.logFile, "a", 0o666);
+  try {
+    fchmodSync(log, 0o666); // the container's user opens /dev/stdout again by its path
+    return spawn("nsenter", [`--net=${plan.netns}`, "unshare", "--mount", "--uts", "sh", script, ...plan.argv], {
+      cwd: "/",
+      detached: true,
+      env: { ...Object.fromEntries(plan.env), PATH: SYSTEM_PATH },
+      stdio: ["ignore", log, log, "pipe"],
+    });
+  } finally {
+    closeSync(log);
   }
-  for (const { source } of plan.mounts) {
-    if (!existsSync(source)) await mkdir(source, { recursive: true }); // a subPath that nobody made yet
-  }
 }
 
-/**
- * The steps inside the new mount namespace. `$R` is the container's root. Relative order matters: the layer first, then
- * kernel file systems, then volumes, read-only last.
- */
-export function startScript(plan: ContainerPlan): string {
-  const root = join(plan.folder, "root");
-  const lines = [
-    "set -eu",
-    `R=${quote(root)}`,
-    `O=lowerdir=/,upperdir=${quote(join(plan.folder, "upper"))},workdir=${quote(join(plan.folder, "work"))}`,
-    // In a user namespace an overlay keeps its marks in user.* attributes; a plain root may not set that option.
-    'mount -t overlay overlay -o "$O" "$R" 2>/dev/null || mount -t overlay overlay -o "$O,userxattr" "$R"',
-    'mount --rbind /proc "$R/proc"',
-    'mount --rbind /dev "$R/dev"',
-    `mount --bind ${quote(plan.sharedMemory)} "$R/dev/shm" 2>/dev/null || :`,
-    'mount -t sysfs sysfs "$R/sys" 2>/dev/null || mount --rbind /sys "$R/sys"',
-    "umask 022",
-    ...visibleSteps(plan.visible),
-    ...plan.mounts.flatMap(mountSteps),
-    `echo ${quote(plan.hostname)} > /proc/sys/kernel/hostname`,
-    ...(plan.readOnlyRoot ? ['mount -o remount,ro "$R"'] : []),
-    "S=$(command -v setpriv)",
-    `exec chroot "$R" env --unset=PWD --chdir=${quote(plan.workingDir)} ${lateVariables(plan.env)} "$S" ${plan.privileges.map(quote).join(" ")} -- "$@"`,
-  ];
-  return `${lines.join("\n")}\n`;
-}
-
-/** PATH, and variables whose names a POSIX shell drops from its environment (`my.name`), are handed over by `env`. */
-function lateVariables(env: ReadonlyMap<string, string>): string {
-  const late = [...env].filter(([name]) => name === "PATH" || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name));
-  return late.map(([name, value]) => quote(`${name}=${value}`)).join(" ");
-}
-
-/**
- * A checkout in a home folder is closed to other users, and one on another disk is not part of the root's overlay. So
- * inside the layer the folders above may be passed by all, and what lies on another disk is bound.
- */
-function visibleSteps(paths: readonly string[]): string[] {
-  const rootDevice = statSync("/").dev;
-  const steps = new Set<string>();
-  for (const path of paths) {
-    for (const ancestor of ancestors(path)) {
-      if ((statSync(ancestor).mode & 0o001) === 0) steps.add(`chmod a+x "$R"${quote(ancestor)}`);
-    }
-    if (statSync(path).dev === rootDevice) continue;
-    const target = `"$R"${quote(path)}`;
-    steps.add(
-      statSync(path).isDirectory() ? `mkdir -p ${target}` : `mkdir -p "$R"${quote(dirname(path))}; : >> ${target}`,
-    );
-    steps.add(`mount --bind ${quote(path)} ${target}; mount -o remount,bind,ro ${target} 2>/dev/null || :`);
-  }
-  return [...steps];
-}
-
-function ancestors(path: string): string[] {
-  const parts = path.split("/").filter((part) => part !== "");
-  return parts.slice(0, -1).map((_, index) => `/${parts.slice(0, index + 1).join("/")}`);
-}
-
-function mountSteps(mount: Mount): string[] {
-  const target = `"$R"${quote(resolveTarget(mount.target))}`;
-  const prepare = statSync(mount.source).isDirectory()
-    ? `mkdir -p ${target}`
-    : `mkdir -p "$R"${quote(dirname(resolveTarget(mount.target)))}; [ -e ${target} ] || : > ${target}`;
-  const bind = `mount --bind ${quote(mount.source)} ${target}`;
-  return [prepare, bind, ...(mount.readOnly ? [`mount -o remount,bind,ro ${target}`] : [])];
-}
-
-/** `/var/run/x` → `/run/x` where /var/run is a link: an absolute link must not be followed out of the new root. */
-function resolveTarget(path: string): string {
-  let existing = path;
-  for (;;) {
-    try {
-      return join(realpathSync(existing), path.slice(existing.length));
-    } catch {
-      existing = dirname(existing);
-    }
-  }
+/** What the start script said before it handed over to the command, or ended. */
+async function reportOf(child: ChildProcess): Promise<string> {
+  const pipe = child.stdio[3];
+  if (!(pipe instanceof Readable)) return "";
+  const said = await text(pipe).catch(() => "");
+  const lines = said.split("\n").filter((line) => line.trim() !== "" && !line.includes("dmesg(1)"));
+  return lines.at(-1) ?? "";
 }
 
 function execInside(pid: number, plan: ContainerPlan, argv: readonly string[], timeoutMs: number) {
@@ -216,8 +147,4 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
   } catch {
     // the group is gone already
   }
-}
-
-function quote(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
 }

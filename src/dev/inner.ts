@@ -30,6 +30,7 @@ export async function runInner(createSource: (folder: string) => Source): Promis
   });
 
   const aborted = new Promise<undefined>((resolve) => stop.signal.addEventListener("abort", () => resolve(undefined)));
+  process.stderr.write("starting the control plane\n");
   const starting = startNode(options, createSource);
   const node = await Promise.race([starting, aborted]);
   if (node === undefined) return 130; // nothing has started that needs an order to end in

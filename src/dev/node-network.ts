@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { messageOf, TrysailError } from "../platform/errors.ts";
 
 const BRIDGE = "mesh0";
@@ -43,6 +43,10 @@ export async function createNodeNetwork(): Promise<NodeNetwork> {
     setting(`net/ipv4/conf/${device}/send_redirects`, "0");
   }
   setting("net/ipv4/ip_forward", "1");
+  // Where bridged packets pass the rules too, one that is rewritten to its own sender is never routed, but lost.
+  for (const name of ["bridge-nf-call-iptables", "bridge-nf-call-ip6tables"]) {
+    if (existsSync(`/proc/sys/net/bridge/${name}`)) setting(`net/bridge/${name}`, "0");
+  }
 
   let next = FIRST_POD;
   return {

@@ -98,6 +98,7 @@ export async function startNode(options: DevOptions, createSource: (folder: stri
     folder: options.folder,
     domain: DOMAIN,
     visible: [resolve(import.meta.dirname, "../.."), options.folder, process.execPath, options.envoy],
+    layerPerFolder: options.ordinaryUser,
     logsFolder: paths.logs,
     podsFolder: PODS_FOLDER,
     path: [dirname(process.execPath), "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"],
@@ -183,10 +184,11 @@ async function awaitReady(controlPlane: ControlPlane, logFile: string, clock: Cl
   while (!controlPlane.ready) {
     if (clock.now() > deadline || controlPlane.restarts >= REFUSED_AT_START) {
       await controlPlane.stop();
-      const words = (await lastLines(logFile, 5)).join(" | ");
+      const said = await lastLines(logFile, 50);
+      const words = said.findLast((line) => /^trysail: |Error/.test(line)) ?? said.at(-1) ?? "it says nothing";
       throw new TrysailError(
         "unavailable",
-        `the control plane does not start: ${words === "" ? "it says nothing" : words}`,
+        `the control plane does not start: ${words.replace("trysail: ", "")} (${logFile})`,
       );
     }
     await new Promise<void>((resolve) => clock.after(20, resolve));

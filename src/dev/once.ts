@@ -22,6 +22,7 @@ export async function runOnce(options: DevOptions, node: Node, stop: AbortSignal
   await allReady(options, node, paths, stop);
   if (stop.aborted) return 130;
   await node.flush();
+  for (const line of errorLines(node)) process.stderr.write(`${line}\n`);
   const count = node.cluster.pods().length;
   process.stderr.write(`all ${count} pods are ready after ${((performance.now() - begin) / 1000).toFixed(1)} s\n`);
   return options.command.length === 0 ? 0 : await runCommand(options, paths, stop);
@@ -65,11 +66,7 @@ const TAIL = 5;
 
 /** Every pod that is not ready: why, and the last lines its containers wrote. */
 async function describeTrouble(node: Node, paths: StatePaths): Promise<string[]> {
-  const lines: string[] = [];
-  for (const finding of node.cluster.findings()) {
-    if (finding.severity === "error")
-      lines.push(`  ${finding.message}${finding.origin === undefined ? "" : ` (${finding.origin.file})`}`);
-  }
+  const lines = errorLines(node).map((line) => `  ${line}`);
   for (const pod of node.cluster.pods()) {
     if (pod.ready || pod.phase === "Succeeded") continue;
     lines.push(`  ${pod.namespace}/${pod.name}: ${pod.reason}${pod.message === "" ? "" : `: ${pod.message}`}`);
@@ -79,6 +76,12 @@ async function describeTrouble(node: Node, paths: StatePaths): Promise<string[]>
     }
   }
   return lines;
+}
+
+/** What of the folder is not used. */
+function errorLines(node: Node): string[] {
+  const errors = node.cluster.findings().filter(({ severity }) => severity === "error");
+  return errors.map(({ message, origin }) => `error: ${message}${origin === undefined ? "" : ` (${origin.file})`}`);
 }
 
 function unready(pod: PodStatus): string[] {

@@ -19,7 +19,7 @@ export interface DevOptions {
   readonly envoy: string;
   /** How this program is run: node, its flags, the script. */
   readonly program: readonly string[];
-  /** Whose files these are, where an ordinary user's namespace makes them root's. */
+  /** Everything runs in a user namespace. */
   readonly ordinaryUser: boolean;
 }
 

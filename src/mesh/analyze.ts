@@ -18,8 +18,16 @@ type Destination = NonNullable<NonNullable<VirtualService["spec"]["http"]>[numbe
  * Warnings all of them: such objects are used, and often only early. The order follows that of `objects`.
  */
 export function analyzeReferences(objects: readonly KnownObject[], config: Names = defaultMeshConfig): Finding[] {
+  return objects.flatMap(createReferenceAnalyzer(objects, config));
+}
+
+/** Analyzes objects one by one, those of the mesh and new ones alike, by what `objects` define. */
+export function createReferenceAnalyzer(
+  objects: readonly KnownObject[],
+  config: Names = defaultMeshConfig,
+): (object: KnownObject) => Finding[] {
   const index = buildIndex(objects, config);
-  return objects.flatMap((object) => {
+  return (object) => {
     const findings: Finding[] = [];
     const report: Report = (code, field, reason) => findings.push(finding(object, code, field, reason));
     if (object.kind === "VirtualService") analyzeVirtualService(object, index, report);
@@ -34,7 +42,7 @@ export function analyzeReferences(objects: readonly KnownObject[], config: Names
       }
     }
     return findings;
-  });
+  };
 }
 
 type Report = (code: FindingCode, field: string, reason: string) => void;

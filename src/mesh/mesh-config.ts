@@ -1,10 +1,12 @@
-import { type Static, Type } from "typebox";
+import { type Static, type TSchema, Type } from "typebox";
 import { Compile } from "typebox/compile";
 import { parse as parseYaml } from "yaml";
 import { messageOf } from "../platform/errors.ts";
+import { conform, isRecord, joinPath } from "./conform.ts";
 import type { Finding } from "./finding.ts";
 import type { ConfigMap } from "./kubernetes/core.ts";
 import { refOf } from "./object.ts";
+import { ownValue } from "./own-value.ts";
 
 /** The part of Istio's MeshConfig that is read today: https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/ */
 const MeshConfigYaml = Type.Object({
@@ -70,27 +72,39 @@ export function parseMeshConfig(holder: ConfigMap, trustDomain: string): { confi
     report("error", "document-malformed", `the mesh config is not YAML: ${messageOf(error)}`, "data.mesh");
     return { config: buildDefaultMeshConfig(trustDomain), findings };
   }
-  if (!validator.Check(yaml)) {
-    for (const { instancePath, message } of validator.Errors(yaml)) {
-      report("error", "schema-invalid", message, `data.mesh${instancePath.replaceAll("/", ".")}`);
-    }
+  if (!isRecord(yaml)) {
+    report("error", "schema-invalid", "the mesh config must be a mapping of fields", "data.mesh");
     return { config: buildDefaultMeshConfig(trustDomain), findings };
   }
-  for (const key of Object.keys(yaml)) {
-    if (!(key in MeshConfigYaml.properties)) {
-      report(
-        "warning",
-        "field-unsupported",
-        `mesh config field ${key} is not supported and has no effect`,
-        `data.mesh.${key}`,
-      );
-    }
-  }
-  if (yaml.trustDomain !== undefined && yaml.trustDomain !== trustDomain) {
-    const message = `the mesh's root is of trust domain ${trustDomain}, so ${yaml.trustDomain} has no effect; start the control plane with --trust-domain ${yaml.trustDomain} on a new state folder`;
+  const settings = usableFields(yaml, report);
+  if (settings.trustDomain !== undefined && settings.trustDomain !== trustDomain) {
+    const message = `the mesh's root is of trust domain ${trustDomain}, so ${settings.trustDomain} has no effect; start the control plane with --trust-domain ${settings.trustDomain} on a new state folder`;
     report("error", "value-invalid", message, "data.mesh.trustDomain");
   }
-  return { config: withDefaults(yaml, trustDomain), findings };
+  return { config: withDefaults(settings, trustDomain), findings };
+}
+
+type Report = (severity: Finding["severity"], code: Finding["code"], message: string, field: string) => void;
+
+/** Each field stands for itself: a mistake in one must not undo what another one closes. */
+function usableFields(yaml: Record<string, unknown>, report: Report): MeshConfigYaml {
+  const unsupported = (field: string) =>
+    report("warning", "field-unsupported", `mesh config field ${field} is not supported and has no effect`, field);
+  const usable: Record<string, unknown> = {};
+  for (const [key, written] of Object.entries(yaml)) {
+    const path = joinPath("data.mesh", key);
+    const schema = ownValue<TSchema>(MeshConfigYaml.properties, key);
+    if (schema === undefined) unsupported(path);
+    if (schema === undefined || written === null) continue;
+    const { value, mismatches, unknownFields } = conform(schema, written);
+    for (const field of unknownFields) unsupported(`${path}.${field}`);
+    for (const mismatch of mismatches) {
+      const field = mismatch.path === "" ? path : `${path}.${mismatch.path}`;
+      report("error", "schema-invalid", `${field} ${mismatch.reason}`, field);
+    }
+    if (mismatches.length === 0) usable[key] = value;
+  }
+  return validator.Check(usable) ? usable : {};
 }
 
 function withDefaults(yaml: MeshConfigYaml, trustDomain: string): MeshConfig {

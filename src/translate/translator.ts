@@ -27,6 +27,7 @@ export function createTranslator(mesh: MeshSnapshot, cache: BuildCache = new Bui
   return {
     update(next) {
       lists.endRound();
+      sets.endRound();
       round = new Round(next, cache, lists, round);
     },
     translate(proxy) {
@@ -93,22 +94,36 @@ class Round {
   }
 }
 
-/** Joins the shared outbound part with a workload's own; workloads whose own part has the same content share the set. */
+/**
+ * Joins the shared outbound part with a workload's own; workloads whose own part has the same content share the set.
+ * Sets that two snapshots in a row had no use for are forgotten.
+ */
 class ResourceSets {
-  readonly #joined = new WeakMap<readonly EncodedResource[], Map<string, ResourceSet>>();
+  readonly #joined = new WeakMap<readonly EncodedResource[], JoinedSets>();
+  #round = 0;
+
+  endRound(): void {
+    this.#round++;
+  }
 
   join(typeUrl: TypeUrl, outbound: readonly EncodedResource[], inbound: readonly EncodedResource[]): ResourceSet {
-    let byInbound = this.#joined.get(outbound);
-    if (byInbound === undefined) {
-      byInbound = new Map();
-      this.#joined.set(outbound, byInbound);
+    let joined = this.#joined.get(outbound);
+    if (joined === undefined) {
+      joined = { byKey: new Map(), sweptIn: this.#round };
+      this.#joined.set(outbound, joined);
+    }
+    if (joined.sweptIn < this.#round) {
+      joined.sweptIn = this.#round;
+      for (const [key, { usedIn }] of joined.byKey) if (usedIn < this.#round - 1) joined.byKey.delete(key);
     }
     const key = `${typeUrl} ${inbound.map(({ name, version }) => `${name}@${version}`)}`;
-    let set = byInbound.get(key);
-    if (set === undefined) {
-      set = new ResourceSet(typeUrl, [...outbound, ...inbound]);
-      byInbound.set(key, set);
-    }
+    const set = joined.byKey.get(key)?.set ?? new ResourceSet(typeUrl, [...outbound, ...inbound]);
+    joined.byKey.set(key, { set, usedIn: this.#round });
     return set;
   }
+}
+
+interface JoinedSets {
+  readonly byKey: Map<string, { readonly set: ResourceSet; readonly usedIn: number }>;
+  sweptIn: number;
 }

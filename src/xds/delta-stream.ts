@@ -1,3 +1,4 @@
+import type { NameTable } from "./name-set.ts";
 import { PushOrder } from "./push-order.ts";
 import { type DeltaRequest, type RequestLimits, tooManyNames } from "./request.ts";
 import type { ProxyResources } from "./resource-set.ts";
@@ -14,12 +15,14 @@ export class DeltaStream implements StreamState<DeltaRequest> {
   readonly types: readonly TypeState[];
   readonly #types: TypeStates;
   readonly #order: PushOrder;
+  readonly #table: NameTable;
   readonly #limits: Pick<RequestLimits, "maxNames">;
 
   constructor(deps: StreamDeps, resources: ProxyResources) {
     this.#types = createTypeStates("delta", deps.table);
     this.types = Object.values(this.#types);
     this.#order = new PushOrder(this.#types, "delta", deps.encoder, resources);
+    this.#table = deps.table;
     this.#limits = deps.limits;
   }
 
@@ -61,7 +64,11 @@ export class DeltaStream implements StreamState<DeltaRequest> {
     const wildcard = subscribe.size === 0 ? type.subscription.startLegacy() : asked.wildcard;
     type.claim(initialVersions);
     if (initialVersions.size > 0) this.#order.hold();
-    for (const name of asked.names) if (!initialVersions.has(name)) type.owe([name]);
+    const unclaimed =
+      initialVersions.size === 0
+        ? asked.names
+        : this.#table.difference(asked.names, this.#table.of(initialVersions.keys()));
+    type.owe(unclaimed);
     if (wildcard && initialVersions.size === 0) type.oweAnswer();
   }
 

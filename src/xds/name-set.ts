@@ -28,6 +28,7 @@ export class NameTable {
     if (this.#byKey.get(key)?.deref() === undefined) this.#byKey.delete(key);
   });
   readonly #sums = new WeakMap<NameSet, WeakMap<NameSet, NameSet>>();
+  readonly #intersections = new WeakMap<NameSet, WeakMap<NameSet, NameSet>>();
   readonly #differences = new WeakMap<NameSet, WeakMap<NameSet, NameSet>>();
 
   constructor() {
@@ -54,6 +55,11 @@ export class NameTable {
     if (b.size === 0 || a === b) return a;
     if (a.size === 0) return b;
     return remembered(this.#sums, a, b, () => this.of([...a.names, ...b.names]));
+  }
+
+  intersection(a: NameSet, b: NameSet): NameSet {
+    if (a.size === 0 || a === b) return a;
+    return remembered(this.#intersections, a, b, () => this.of([...a.names].filter((name) => b.has(name))));
   }
 
   difference(a: NameSet, b: NameSet): NameSet {

@@ -12,7 +12,6 @@ import { unionOf } from "./update.ts";
  * - Listeners and routes wait for the answer to the clusters, because Envoy asks for the endpoints of new clusters
  *   before it gives it, and those are sent first.
  * - Changes that come during a round wait for its end, except for endpoints and secrets, which depend on nothing.
- * - What a proxy asks for is answered without waiting for the other types.
  */
 export class PushOrder {
   readonly #types: TypeStates;
@@ -21,7 +20,11 @@ export class PushOrder {
   #latest: ProxyResources;
   /** What this round brings the proxy to. */
   #round: ProxyResources;
+  /** Nothing of the round is left to send or to answer. */
+  #resting = true;
   #held = false;
+  /** The proxy may have endpoints that it has not said it has yet. */
+  #reconnected = false;
 
   constructor(types: TypeStates, protocol: Protocol, encoder: ResponseEncoder, resources: ProxyResources) {
     this.#types = types;
@@ -37,6 +40,7 @@ export class PushOrder {
    */
   hold(): void {
     this.#held = true;
+    this.#reconnected = true;
   }
 
   release(): void {
@@ -45,6 +49,7 @@ export class PushOrder {
 
   change(resources: ProxyResources): void {
     this.#latest = resources;
+    if (this.#resting) this.#round = resources;
   }
 
   /** Whether the proxy was sent, and has answered, all there is for it; call it when `next` has answered null. */
@@ -54,10 +59,12 @@ export class PushOrder {
 
   /** The next response, taken as sent; null while there is nothing to send or the proxy must answer first. */
   next(): EncodedResponse | null {
-    const response = this.#nextOfRound();
-    if (response || this.#round === this.#latest || this.#roundOpen()) return response;
-    this.#round = this.#latest;
-    return this.#nextOfRound();
+    for (;;) {
+      const response = this.#nextOfRound();
+      this.#resting = !response && !this.#roundOpen();
+      if (!this.#resting || this.#round === this.#latest) return response;
+      this.#round = this.#latest;
+    }
   }
 
   #nextOfRound(): EncodedResponse | null {
@@ -87,13 +94,15 @@ export class PushOrder {
   }
 
   #listeners(): EncodedResponse | null {
-    if (!this.#types[TYPE_URL.listener].owesAnswer && !this.#made()) return null;
+    if (!this.#made()) return null;
     return this.#send(TYPE_URL.listener, this.#round.get(TYPE_URL.listener), "now");
   }
 
   #routes(): EncodedResponse | null {
+    if (!this.#made()) return null;
+    // A new listener asks for its routes before it is accepted, and waits for them.
     const behindListeners = this.#types[TYPE_URL.listener].differsFrom(this.#round.get(TYPE_URL.listener));
-    if (!this.#types[TYPE_URL.route].owesAnswer && (behindListeners || !this.#made())) return null;
+    if (behindListeners && !this.#types[TYPE_URL.route].owesAnswer) return null;
     // A proxy that rejected its new listeners goes on with the old ones, and with the routes that those name.
     const removals = this.#types[TYPE_URL.listener].rejection === null ? "now" : "later";
     return this.#send(TYPE_URL.route, this.#round.get(TYPE_URL.route), removals);
@@ -125,7 +134,8 @@ export class PushOrder {
     type.commit(plan, response);
     // Envoy warms a changed cluster anew and waits for its endpoints, even where those are as they were. An
     // endpoint resource has the name of its cluster.
-    if (typeUrl === TYPE_URL.cluster) this.#types[TYPE_URL.endpoint].refresh(plan.changed);
+    const endpoints = this.#types[TYPE_URL.endpoint];
+    if (typeUrl === TYPE_URL.cluster && (endpoints.started || this.#reconnected)) endpoints.refresh(plan.changed);
     return response;
   }
 

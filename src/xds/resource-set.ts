@@ -45,5 +45,8 @@ export class ResourceSet {
   }
 }
 
-/** What one proxy is served at one moment: a set for each type. */
+/**
+ * What one proxy is served at one moment: a set for each type. Who asks for a type that has no set waits until there
+ * is one; an empty set says that there is nothing. An endpoint resource has the name of its cluster.
+ */
 export type ProxyResources = ReadonlyMap<TypeUrl, ResourceSet>;

@@ -44,7 +44,7 @@ export class SotwStream implements StreamState<SotwRequest> {
     type.owe(asked.names);
     type.forgetUnwanted();
     // Envoy re-requests the endpoints of a cluster that was sent again with the same names and the same nonce.
-    if (nonce === "repeated" && type.refreshPending) type.oweEverything();
+    if (nonce === "repeated" && asked.names.size === 0 && type.refreshPending) type.oweEverything();
     return verdict;
   }
 

@@ -39,17 +39,22 @@ export class Subscription {
     return this.#names.size === 0 ? emptySet(this.#typeUrl) : selectNames(set, this.#names);
   }
 
+  /** Those of `names` that the proxy wants. */
+  wanted(names: NameSet): NameSet {
+    return this.#wildcard ? names : this.#table.intersection(names, this.#names);
+  }
+
   wants(name: string): boolean {
     return this.#wildcard || this.#names.has(name);
   }
 
   /** State of the world: each request lists everything. Answers what this request asks for and the last did not. */
-  replace(requested: NameSet): { names: Iterable<string>; wildcard: boolean } {
+  replace(requested: NameSet): { names: NameSet; wildcard: boolean } {
     if (this.#legacy && requested.size > 0) this.#legacy = false;
     const before = { wildcard: this.#wildcard, names: this.#names };
     this.#wildcard = this.#legacy || requested.has(WILDCARD);
     this.#names = this.#withoutWildcard(requested);
-    const names = this.#names === before.names ? [] : this.#table.difference(this.#names, before.names).names;
+    const names = this.#names === before.names ? this.#table.empty : this.#table.difference(this.#names, before.names);
     return { names, wildcard: this.#wildcard && !before.wildcard };
   }
 
@@ -61,19 +66,19 @@ export class Subscription {
   }
 
   /** Delta. A name that is already subscribed counts as asked for again: the proxy has lost it. */
-  add(requested: NameSet): { names: Iterable<string>; wildcard: boolean } {
+  add(requested: NameSet): { names: NameSet; wildcard: boolean } {
     const added = this.#withoutWildcard(requested);
     const wildcard = requested.has(WILDCARD) && !this.#wildcard;
     if (requested.has(WILDCARD)) this.#wildcard = true;
     this.#names = this.#table.sum(this.#names, added);
-    return { names: added.names, wildcard };
+    return { names: added, wildcard };
   }
 
   /** Delta. Answers the names that the proxy forgot and yet still wants, through `*`: they are to be sent again. */
-  remove(requested: NameSet): Iterable<string> {
+  remove(requested: NameSet): NameSet {
     if (requested.has(WILDCARD)) this.#wildcard = false;
     const removed = this.#withoutWildcard(requested);
-    const forgotten = this.#wildcard ? [...removed.names].filter((name) => this.#names.has(name)) : [];
+    const forgotten = this.#wildcard ? this.#table.intersection(removed, this.#names) : this.#table.empty;
     this.#names = this.#table.difference(this.#names, removed);
     return forgotten;
   }

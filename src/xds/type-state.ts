@@ -1,9 +1,9 @@
-import type { NameTable } from "./name-set.ts";
+import type { NameSet, NameTable } from "./name-set.ts";
 import { Nonces } from "./nonce.ts";
 import { type EncodedResource, ResourceSet, TYPE_URL, type TypeUrl } from "./resource-set.ts";
 import type { EncodedResponse, Protocol } from "./response-encoder.ts";
 import { Subscription } from "./subscription.ts";
-import { emptySet, isEmpty, type Update, unionOf, updateBetween, wholeOf } from "./update.ts";
+import { absentFrom, emptySet, isEmpty, type Update, unionOf, updateBetween, wholeOf } from "./update.ts";
 
 /** One response about to be sent, and what the proxy has once it was. */
 export interface Plan {
@@ -37,26 +37,34 @@ export class TypeState {
   readonly #protocol: Protocol;
   /** What the proxy was sent and not told to drop. */
   #known: ResourceSet;
-  readonly #owed = new Set<string>();
+  readonly #table: NameTable;
+  /** Names that were asked for and not answered yet. */
+  #owed: NameSet;
+  /** Names that the proxy has, and is about to wait for again. */
+  readonly #refreshed = new Set<string>();
   #answerDue = false;
-  /** What the last response changed: the rejection of one, as long as any of it is still wanted. */
+  /** What the last response that was not accepted held. */
   #lastChanged: readonly EncodedResource[] = [];
   #claimed: ReadonlyMap<string, string> | null = null;
+  /** Names refreshed before it was known what the proxy has. */
+  readonly #earlierRefreshes = new Set<string>();
 
   constructor(typeUrl: TypeUrl, protocol: Protocol, table: NameTable) {
     this.typeUrl = typeUrl;
     this.#protocol = protocol;
+    this.#table = table;
+    this.#owed = table.empty;
     this.subscription = new Subscription(typeUrl, table);
     this.#known = emptySet(typeUrl);
   }
 
   /** These names get an answer even if the proxy was sent them before. */
-  owe(names: Iterable<string>): void {
-    for (const name of names) this.#owed.add(name);
+  owe(names: NameSet): void {
+    this.#owed = this.#table.sum(this.#owed, names);
   }
 
   oweEverything(): void {
-    this.owe(this.#known.byName.keys());
+    this.refresh([...this.#known.byName.values()]);
   }
 
   /** The next answer is due even if it is empty. */
@@ -65,31 +73,36 @@ export class TypeState {
   }
 
   get owesNames(): boolean {
-    return this.#owed.size > 0;
+    return this.#owed.size + this.#refreshed.size > 0;
   }
 
   /** Whether the proxy waits for an answer to a request of its own. */
   get owesAnswer(): boolean {
-    return this.#owed.size > 0 || this.#answerDue;
+    return this.owesNames || this.#answerDue;
   }
 
   /** What the proxy says it has from an earlier stream: believed where the version is ours. */
   claim(versions: ReadonlyMap<string, string>): void {
     if (versions.size > 0) this.#claimed = versions;
+    else this.#earlierRefreshes.clear();
   }
 
   /** To be called when the subscription shrinks: the proxy forgets what it no longer wants. */
   forgetUnwanted(): void {
     this.#known = this.subscription.select(this.#known);
-    for (const name of this.#owed) if (!this.subscription.wants(name)) this.#owed.delete(name);
-    if (!this.#lastChanged.some(({ name }) => this.subscription.wants(name))) this.rejection = null;
+    this.#owed = this.subscription.wanted(this.#owed);
+    for (const name of this.#refreshed) if (!this.subscription.wants(name)) this.#refreshed.delete(name);
+    if (this.#lastIsMoot()) this.rejection = null;
   }
 
   /** These were sent again under another type's rules (a cluster was), so the proxy asks for them anew. */
   refresh(resources: readonly EncodedResource[]): void {
-    if (this.#known.byName.size === 0) return;
+    if (!this.started || this.#claimed) {
+      for (const { name } of resources) this.#earlierRefreshes.add(name);
+      return;
+    }
     this.refreshPending = true;
-    for (const { name } of resources) if (this.#known.byName.has(name)) this.#owed.add(name);
+    for (const { name } of resources) if (this.#known.byName.has(name)) this.#refreshed.add(name);
   }
 
   /** Whether the proxy has yet to be sent something of `set`, or told that something is gone. */
@@ -119,7 +132,8 @@ export class TypeState {
 
   commit(plan: Plan, response: EncodedResponse): void {
     this.#known = plan.goal;
-    this.#owed.clear();
+    this.#owed = this.#table.empty;
+    this.#refreshed.clear();
     this.#answerDue = false;
     this.refreshPending = false;
     this.#lastChanged = plan.update.resources;
@@ -130,11 +144,16 @@ export class TypeState {
   /** The proxy's answer to the response on its way. */
   answered(error: string | null): void {
     this.nonces.answered();
-    this.rejection = error;
+    this.rejection = this.#lastIsMoot() ? null : error;
     if (error === null) {
       this.ackedVersion = this.sentVersion;
       this.#lastChanged = [];
     }
+  }
+
+  /** Whether the proxy no longer wants anything that the last response changed. */
+  #lastIsMoot(): boolean {
+    return this.#lastChanged.length > 0 && !this.#lastChanged.some(({ name }) => this.subscription.wants(name));
   }
 
   /** In state-of-the-world, clusters and listeners come complete; what is missing is thereby removed. */
@@ -150,19 +169,26 @@ export class TypeState {
     // Private keys are not kept beyond the write.
     const shared = this.typeUrl !== TYPE_URL.secret;
     if (this.#comesWhole) return { update: wholeOf(goal), shared, missing: [] };
-    const again: EncodedResource[] = [];
-    const missing: string[] = [];
-    for (const name of this.#owed) {
-      const resource = goal.byName.get(name);
-      if (!resource) {
-        if (this.#protocol === "delta" && !this.#known.byName.has(name)) missing.push(name);
-      } else if (this.#known.byName.get(name)?.version === resource.version) again.push(resource);
-    }
+    // What the proxy has and is removed from it is named by the change already.
+    const missing =
+      this.#protocol === "delta" ? absentFrom(goal, this.#owed).filter((name) => !this.#known.byName.has(name)) : [];
+    const again = this.#again(goal);
     if (again.length === 0) return { update: change, shared, missing };
     if (again.length + change.resources.length === goal.byName.size && change.removed.length === 0) {
       return { update: wholeOf(goal), shared, missing };
     }
     return { update: { ...change, resources: [...change.resources, ...again] }, shared: false, missing };
+  }
+
+  /** What is owed and did not change. */
+  #again(goal: ResourceSet): EncodedResource[] {
+    const again: EncodedResource[] = [];
+    if (this.#known.byName.size === 0) return again;
+    for (const name of new Set([...this.#owed.names, ...this.#refreshed])) {
+      const resource = goal.byName.get(name);
+      if (resource && this.#known.byName.get(name)?.version === resource.version) again.push(resource);
+    }
+    return again;
   }
 
   #targetOf(set: ResourceSet): ResourceSet {
@@ -191,6 +217,8 @@ export class TypeState {
       this.sentVersion = target.version;
       this.ackedVersion = target.version;
     }
+    for (const name of this.#earlierRefreshes) if (this.#known.byName.has(name)) this.#refreshed.add(name);
+    this.#earlierRefreshes.clear();
   }
 }
 

@@ -16,6 +16,7 @@ export interface Update {
 // Memos of pure functions over immutable sets; an entry lives as long as its sets do.
 const updates = new WeakMap<ResourceSet, WeakMap<ResourceSet, Update>>();
 const unions = new WeakMap<ResourceSet, WeakMap<ResourceSet, ResourceSet>>();
+const absences = new WeakMap<ResourceSet, WeakMap<NameSet, readonly string[]>>();
 const selections = new WeakMap<ResourceSet, WeakMap<NameSet, ResourceSet>>();
 
 const EMPTY: Readonly<Record<TypeUrl, ResourceSet>> = {
@@ -71,4 +72,9 @@ export function selectNames(set: ResourceSet, names: NameSet): ResourceSet {
     for (const [name, resource] of set.byName) if (names.has(name)) selected.push(resource);
     return selected.length === set.byName.size ? set : new ResourceSet(set.typeUrl, selected);
   });
+}
+
+/** Those of the names that the set does not have. */
+export function absentFrom(set: ResourceSet, names: NameSet): readonly string[] {
+  return remembered(absences, set, names, () => [...names.names].filter((name) => !set.byName.has(name)));
 }

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { get as httpGet } from "node:http";
 import { createServer } from "node:net";
+import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { envoyMissing } from "../support/envoy.ts";
 import { netnsMissing } from "../support/netns.ts";
@@ -35,6 +37,11 @@ kind: Service
 metadata: { name: db, namespace: shop }
 spec: { clusterIP: None, selector: { app: db }, ports: [{ name: http, port: 8000 }] }
 ---
+apiVersion: v1
+kind: Service
+metadata: { name: solo, namespace: shop }
+spec: { selector: { app: db }, ports: [{ name: http, port: 80, targetPort: 8000 }] }
+---
 apiVersion: apps/v1
 kind: Deployment
 metadata: { name: web, namespace: shop }
@@ -53,6 +60,7 @@ spec:
           ports: [{ name: http, containerPort: 8000 }]
           readinessProbe: { httpGet: { path: /, port: http } }
           livenessProbe: { exec: { command: [test, -e, /etc/resolv.conf] } }
+          lifecycle: { preStop: { exec: { command: [sleep, "0.5"] } } }
 ---
 apiVersion: apps/v1
 kind: StatefulSet
@@ -99,6 +107,12 @@ data: { greeting: hello }
 `;
 }
 
+/** Over a connection of its own, so that each request finds an endpoint anew. */
+async function getOnce(url: string): Promise<string> {
+  const [response] = await once(httpGet(url, { agent: false, timeout: 5_000 }), "response");
+  return await text(response);
+}
+
 function fill(dev: DevFolder): void {
   dev.write("server.mjs", SERVER);
   dev.write(
@@ -116,8 +130,7 @@ test("a folder becomes running pods that reach each other, follows edits, and le
   const before = machineState();
   const port = await freePort();
   const run = dev.start("--no-host-ports", "--expose", `web.shop:80=${port}`);
-  const get = async (path: string) =>
-    (await fetch(`http://127.0.0.1:${port}${path}`, { signal: AbortSignal.timeout(5_000) })).text();
+  const get = (path: string) => getOnce(`http://127.0.0.1:${port}${path}`);
   const ready = (app: string) => dev.pods(app).filter(isReady);
 
   await t.test("every pod becomes ready by its probes", async () => {
@@ -142,6 +155,11 @@ test("a folder becomes running pods that reach each other, follows edits, and le
       assert.match(await get(`/call/${name}`), /"host"/, name);
     }
     assert.match(await get("/call/missing"), /ENOTFOUND/);
+  });
+
+  await t.test("a pod reaches itself through its Service's address", async () => {
+    const viaItself = encodeURIComponent("db:8000/call/solo");
+    assert.match(await get(`/call/${viaItself}`), /"host":"db-0"/);
   });
 
   await t.test("a container that ends is started again, later each time", async () => {

@@ -40,8 +40,8 @@ export interface InboundCall {
   readonly destination: number;
   /** The caller's address, on loopback. */
   readonly from?: string;
-  /** Absent is plaintext. */
-  readonly identity?: CallerIdentity;
+  /** Absent is plaintext; without a certificate, TLS that shows none. */
+  readonly identity?: Partial<CallerIdentity>;
   /** What the caller offers in TLS; a sidecar's offer by default. */
   readonly alpn?: readonly string[];
   readonly serverName?: string;
@@ -64,7 +64,7 @@ export async function callHttp(inbound: InboundCall, call: HttpCall = {}): Promi
   const socket = await open(inbound);
   if (socket === null) return null;
   try {
-    return await exchange(call, (options) => request({ ...options, agent: false, createConnection: () => socket }));
+    return await exchange(call, (options) => request({ ...options, createConnection: () => socket }));
   } catch {
     return null;
   } finally {
@@ -72,7 +72,10 @@ export async function callHttp(inbound: InboundCall, call: HttpCall = {}): Promi
   }
 }
 
-/** Sends `ahoy` and answers what comes back; null where the connection was refused or closed instead. */
+/** More than the five bytes that a TLS record begins with, or Envoy waits for more to tell what it is. */
+const GREETING = "ahoy there";
+
+/** Sends `ahoy there` and answers what comes back; null where the connection was refused or closed instead. */
 export async function callTcp(inbound: InboundCall): Promise<string | null> {
   const socket = await open(inbound);
   if (socket === null) return null;
@@ -81,7 +84,7 @@ export async function callTcp(inbound: InboundCall): Promise<string | null> {
     socket.once("error", () => resolve(null));
     socket.once("close", () => resolve(null));
   });
-  socket.write("ahoy");
+  socket.write(GREETING);
   return answer.finally(() => socket.destroy());
 }
 
@@ -92,9 +95,9 @@ async function open({ port, destination, from = "127.0.0.1", identity, ...tls }:
   if (identity === undefined) return settled(socket, "connect");
   const secure = connectTls({
     socket,
-    cert: identity.chainPem,
-    key: identity.keyPem,
-    ca: identity.rootPem,
+    ...(identity.chainPem === undefined ? {} : { cert: identity.chainPem }),
+    ...(identity.keyPem === undefined ? {} : { key: identity.keyPem }),
+    ...(identity.rootPem === undefined ? {} : { ca: identity.rootPem }),
     ALPNProtocols: [...(tls.alpn ?? ["istio", "http/1.1"])],
     ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
     // A SPIFFE id stands in no host name; that the chain ends in the mesh's root is checked.

@@ -77,6 +77,8 @@ export abstract class ModelProxy {
 
   protected drop(typeUrl: TypeUrl, name: string): void {
     this.held[typeUrl].delete(name);
+    // Endpoints that do not exist end the waiting for them, too.
+    if (typeUrl === TYPE_URL.endpoint) this.warming.delete(name);
     if (typeUrl !== TYPE_URL.cluster) return;
     this.warming.delete(name);
     this.held[TYPE_URL.endpoint].delete(name);

@@ -3,6 +3,7 @@ import type { TestContext } from "node:test";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { MeshSnapshot } from "../../src/mesh/snapshot.ts";
 import { type PlaceholderIdentity, selfContainedConfig } from "../../src/translate/self-contained.ts";
+import { isObject, objects } from "./accepted.ts";
 import { type RunningEnvoy, startEnvoy } from "./envoy.ts";
 import { resourcesFor } from "./mesh.ts";
 
@@ -74,12 +75,4 @@ function unbound(listener: JsonObject, key: string): JsonObject {
         : filter,
     ),
   };
-}
-
-function objects(value: JsonValue | undefined): JsonObject[] {
-  return Array.isArray(value) ? value.filter(isObject) : [];
-}
-
-function isObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -18,7 +18,17 @@ export function json(value: unknown, status = 200): Answer {
  */
 export function serve(name: string, routes: Readonly<Record<string, Handler>>): void {
   const handlers = new Map<string, Handler>([...Object.entries(routes), ["/healthz", () => json({ ok: true })]]);
+  let underWay = 0;
+  let ending = false;
+  const endWhenDone = () => {
+    if (ending && underWay === 0) process.exit(0);
+  };
   const server = createServer(async (request, response) => {
+    underWay++;
+    response.once("close", () => {
+      underWay--;
+      endWhenDone();
+    });
     const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
     let answer: Answer;
     try {
@@ -33,8 +43,9 @@ export function serve(name: string, routes: Readonly<Record<string, Handler>>): 
   const port = Number(process.env.PORT ?? 9080);
   server.listen(port, () => console.log(`${name} listens on ${port}`));
   process.once("SIGTERM", () => {
-    server.close(() => process.exit(0));
-    server.closeIdleConnections();
+    ending = true;
+    server.close();
+    endWhenDone();
   });
 }
 

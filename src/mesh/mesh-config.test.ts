@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { meshConfig } from "../../test/support/manifests.ts";
+import { meshOf } from "../../test/support/mesh.ts";
+
+const defaults = {
+  trustDomain: "cluster.local",
+  rootNamespace: "trysail-system",
+  domain: "cluster.local",
+  enableAutoMtls: true,
+  outboundTrafficPolicy: "ALLOW_ANY",
+};
+
+const rows: [mesh: string, differs: object, findings: [severity: string, code: string, field: string][]][] = [
+  ["", {}, []],
+  ["{}", {}, []],
+  ["outboundTrafficPolicy: { mode: REGISTRY_ONLY }", { outboundTrafficPolicy: "REGISTRY_ONLY" }, []],
+  ["{ rootNamespace: ops, enableAutoMtls: false }", { rootNamespace: "ops", enableAutoMtls: false }, []],
+  ["{ rootNamespace: null }", {}, []],
+  ["trustDomain: cluster.local", {}, []],
+  ["trustDomain: other", {}, [["error", "value-invalid", "data.mesh.trustDomain"]]],
+  ["accessLogFile: /dev/stdout", {}, [["warning", "field-unsupported", "data.mesh.accessLogFile"]]],
+  ["toString: 1", {}, [["warning", "field-unsupported", "data.mesh.toString"]]],
+  [
+    "{ rootNamespace: 5, enableAutoMtls: false }",
+    { enableAutoMtls: false },
+    [["error", "schema-invalid", "data.mesh.rootNamespace"]],
+  ],
+  [
+    "outboundTrafficPolicy: { mode: REGISTRY_ONLY, egressProxy: {} }",
+    { outboundTrafficPolicy: "REGISTRY_ONLY" },
+    [["warning", "field-unsupported", "data.mesh.outboundTrafficPolicy.egressProxy"]],
+  ],
+  [
+    "outboundTrafficPolicy: { mode: NOTHING }",
+    {},
+    [["error", "schema-invalid", "data.mesh.outboundTrafficPolicy.mode"]],
+  ],
+  ["[", {}, [["error", "document-malformed", "data.mesh"]]],
+  ["just text", {}, [["error", "schema-invalid", "data.mesh"]]],
+  ["[a, b]", {}, [["error", "schema-invalid", "data.mesh"]]],
+];
+
+for (const [yaml, differs, findings] of rows) {
+  test(`mesh config ${JSON.stringify(yaml)}`, () => {
+    const mesh = meshOf(meshConfig(yaml));
+    assert.deepEqual(mesh.config, { ...defaults, ...differs });
+    assert.deepEqual(
+      mesh.findings.map(({ severity, code, field }) => [severity, code, field]),
+      findings,
+    );
+  });
+}
+
+test("Istio's own ConfigMap is read too, and Trysail's comes before it", () => {
+  const theirs = meshConfig("rootNamespace: theirs").replace("trysail-system", "istio-system");
+  assert.equal(meshOf(theirs).config.rootNamespace, "theirs");
+  assert.equal(meshOf(theirs + meshConfig("rootNamespace: ours")).config.rootNamespace, "ours");
+  assert.equal(meshOf(theirs.replace('"istio"', '"other"')).config.rootNamespace, "trysail-system");
+});

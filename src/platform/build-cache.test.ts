@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { BuildCache, StableLists } from "./build-cache.ts";
+
+test("a builder runs once for one input, however often it is asked", () => {
+  const cache = new BuildCache();
+  const join = (a: { text: string }, b: number) => ({ text: `${a.text}${b}` });
+  const a = { text: "a" };
+  assert.equal(cache.get(join, a, 1), cache.get(join, a, 1));
+  assert.deepEqual([cache.built, cache.reused], [1, 1]);
+});
+
+test("every part of the input counts, by identity", () => {
+  const cache = new BuildCache();
+  const list = (...input: readonly [object, unknown?, unknown?]) => [...input];
+  const a = {};
+  const inputs: [object, unknown?, unknown?][] = [
+    [a],
+    [{}],
+    [a, undefined],
+    [a, null],
+    [a, ""],
+    [a, 1],
+    [a, "1"],
+    [a, 1, 2],
+    [a, a],
+  ];
+  const results = inputs.map((input) => cache.get(list, ...input));
+  assert.equal(new Set(results).size, inputs.length);
+  assert.deepEqual(results, inputs);
+});
+
+test("two builders never share a result", () => {
+  const cache = new BuildCache();
+  const input = {};
+  const [one, two] = [() => "one", () => "two"];
+  assert.deepEqual([cache.get(one, input), cache.get(two, input)], ["one", "two"]);
+});
+
+test("a result of undefined is kept too", () => {
+  const cache = new BuildCache();
+  const nothing = (_: object) => undefined;
+  const input = {};
+  cache.get(nothing, input);
+  cache.get(nothing, input);
+  assert.equal(cache.built, 1);
+});
+
+test("a builder that throws is asked again", () => {
+  const cache = new BuildCache();
+  let fails = true;
+  const build = (_: object) => {
+    if (fails) throw new Error("not yet");
+    return "done";
+  };
+  const input = {};
+  assert.throws(() => cache.get(build, input), /not yet/);
+  fails = false;
+  assert.equal(cache.get(build, input), "done");
+});
+
+test("verification catches a builder that reads what it was not given", () => {
+  const cache = new BuildCache({ verify: true });
+  let hidden = 1;
+  const readsMore = (input: { own: number }) => ({ sum: input.own + hidden });
+  const input = { own: 1 };
+  assert.deepEqual(cache.get(readsMore, input), { sum: 2 });
+  assert.deepEqual(cache.get(readsMore, input), { sum: 2 });
+  hidden = 2;
+  assert.throws(() => cache.get(readsMore, input), /readsMore read something that is not among its inputs/);
+  assert.deepEqual(new BuildCache().get(readsMore, input), { sum: 3 });
+});
+
+test("a list keeps its identity while its members do, within a round and from one to the next", () => {
+  const lists = new StableLists();
+  const [a, b] = [{}, {}];
+  const first = lists.get("key", [a, b]);
+  assert.equal(lists.get("key", [a, b]), first);
+  lists.endRound();
+  assert.equal(lists.get("key", [a, b]), first);
+  assert.notEqual(lists.get("key", [b, a]), first, "order counts");
+  assert.notEqual(lists.get("key", [a]), first);
+  assert.notEqual(lists.get("other", [a, b]), first);
+});
+
+test("a list that a round did not ask for is forgotten", () => {
+  const lists = new StableLists();
+  const a = {};
+  const first = lists.get("key", [a]);
+  lists.endRound();
+  lists.endRound();
+  assert.notEqual(lists.get("key", [a]), first);
+});

@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import { connect as connectPlain, createServer } from "node:net";
+import { type TestContext, test } from "node:test";
+import { connect, type TLSSocket } from "node:tls";
+import {
+  Client,
+  credentials,
+  type ServerDuplexStream,
+  type ServiceDefinition,
+  type ServiceError,
+  status,
+} from "@grpc/grpc-js";
+import { grpcCertificate } from "../../test/support/grpc-certificate.ts";
+import { until } from "../../test/support/until.ts";
+import { TrysailError } from "./errors.ts";
+import { createGrpcServer, type GrpcServer } from "./grpc-server.ts";
+import { createLog } from "./log.ts";
+
+const asIs = (bytes: Buffer): Buffer => bytes;
+const SERVICE: ServiceDefinition = {
+  echo: {
+    path: "/test.Test/Echo",
+    requestStream: true,
+    responseStream: true,
+    requestSerialize: asIs,
+    requestDeserialize: asIs,
+    responseSerialize: asIs,
+    responseDeserialize: asIs,
+  },
+};
+
+/** A server that answers each message with the listener's kind and whether the caller's certificate is trusted. */
+async function start(t: TestContext, options: Partial<Parameters<typeof createGrpcServer>[0]> = {}) {
+  const { certificate, rootPem } = await grpcCertificate(t, ["localhost"]);
+  const server = createGrpcServer({ certificate, clientRootsPem: rootPem, log: createLog("silent"), ...options });
+  t.after(() => server.stop(0));
+  addEcho(server);
+  return { server, certificate, rootPem, port: await server.listen("127.0.0.1:0") };
+}
+
+function addEcho(server: GrpcServer): void {
+  for (const kind of ["tls", "plaintext"] as const) {
+    server.addService(kind, SERVICE, {
+      echo(call: ServerDuplexStream<Buffer, Buffer>) {
+        const subject = call.getAuthContext().sslPeerCertificate ? "certificate" : "anonymous";
+        call.on("data", () => call.write(Buffer.from(`${kind} ${subject}`)));
+        call.on("end", () => call.end());
+      },
+    });
+  }
+}
+
+function open(t: TestContext, port: number, channel = credentials.createInsecure()) {
+  const client = new Client(`127.0.0.1:${port}`, channel, {
+    "grpc.ssl_target_name_override": "localhost",
+    "grpc.use_local_subchannel_pool": 1,
+  });
+  t.after(() => client.close());
+  const call = client.makeBidiStreamRequest<Buffer, Buffer>("/test.Test/Echo", asIs, asIs);
+  const received: string[] = [];
+  let code: number | null = null;
+  call.on("data", (bytes) => received.push(String(bytes)));
+  call.on("error", (error: ServiceError) => {
+    code = error.code;
+  });
+  call.on("status", (end) => {
+    code = end.code;
+  });
+  call.write(Buffer.alloc(1));
+  return {
+    call,
+    received,
+    first: () => until("an answer", () => received[0]),
+    code: () => until("the end", () => code ?? undefined),
+  };
+}
+
+async function presented(t: TestContext, port: number): Promise<{ socket: TLSSocket; serial: string }> {
+  const socket = connect({ port, host: "127.0.0.1", rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+  t.after(() => socket.destroy());
+  socket.on("error", () => {});
+  const serial = await until("the handshake", () => socket.getPeerCertificate()?.serialNumber);
+  return { socket, serial };
+}
+
+test("a call knows by which listener it came, and whether its caller's certificate is trusted", async (t) => {
+  const { server, certificate, rootPem, port } = await start(t);
+  const plaintextPort = await server.listenPlaintext("127.0.0.1:0");
+  const root = Buffer.from(rootPem);
+  const [key, chain] = [Buffer.from(certificate.keyPem), Buffer.from(certificate.certPem)];
+  const stranger = await grpcCertificate(t, ["localhost"]);
+  const strange = [Buffer.from(stranger.certificate.keyPem), Buffer.from(stranger.certificate.certPem)] as const;
+  assert.equal(await open(t, plaintextPort).first(), "plaintext anonymous");
+  assert.equal(await open(t, port, credentials.createSsl(root)).first(), "tls anonymous");
+  assert.equal(await open(t, port, credentials.createSsl(root, key, chain)).first(), "tls certificate");
+  assert.equal(await open(t, port, credentials.createSsl(root, ...strange)).first(), "tls anonymous");
+});
+
+test("a replaced certificate is for new connections; those that exist go on", async (t) => {
+  const { server, rootPem, port } = await start(t);
+  const old = open(t, port, credentials.createSsl(Buffer.from(rootPem)));
+  await old.first();
+  const before = await presented(t, port);
+  const replacement = await grpcCertificate(t, ["localhost"]);
+  server.setCertificate(replacement.certificate);
+  const after = await presented(t, port);
+  assert.notEqual(after.serial, before.serial);
+  assert.equal(before.socket.destroyed, false);
+  await open(t, port, credentials.createSsl(Buffer.from(replacement.rootPem))).first();
+  old.call.write(Buffer.alloc(1));
+  await until("the old connection's answer", () => old.received.length === 2);
+});
+
+test("a certificate that does not fit its key changes nothing", async (t) => {
+  const { server, rootPem, certificate, port } = await start(t);
+  const other = await grpcCertificate(t, ["localhost"]);
+  assert.throws(() => server.setCertificate({ ...certificate, keyPem: other.certificate.keyPem }));
+  await open(t, port, credentials.createSsl(Buffer.from(rootPem))).first();
+});
+
+test("a port in use is named", async (t) => {
+  const { server } = await start(t);
+  const squatter = createServer();
+  t.after(() => squatter.close());
+  await new Promise<void>((resolve) => squatter.listen(0, "127.0.0.1", resolve));
+  const address = squatter.address();
+  assert.ok(typeof address === "object" && address);
+  await assert.rejects(server.listenPlaintext(`127.0.0.1:${address.port}`), (error) => {
+    assert.ok(error instanceof TrysailError);
+    assert.equal(error.message, `cannot listen on 127.0.0.1:${address.port}: the port is in use`);
+    return true;
+  });
+});
+
+test("a message beyond the limit is refused before it is read", async (t) => {
+  const { rootPem, port } = await start(t, { maxReceiveBytes: 1000 });
+  const stream = open(t, port, credentials.createSsl(Buffer.from(rootPem)));
+  await stream.first();
+  stream.call.write(Buffer.alloc(1001));
+  assert.equal(await stream.code(), status.RESOURCE_EXHAUSTED);
+});
+
+test("stopping lets a running call finish, and cuts off one that does not", async (t) => {
+  const { server, rootPem, port } = await start(t);
+  const [finishing, lasting] = [1, 2].map(() => open(t, port, credentials.createSsl(Buffer.from(rootPem))));
+  assert.ok(finishing && lasting);
+  await Promise.all([finishing.first(), lasting.first()]);
+  const stopped = server.stop(300);
+  finishing.call.end();
+  assert.equal(await finishing.code(), status.OK);
+  await stopped;
+  assert.notEqual(await lasting.code(), status.OK);
+});
+
+test("stopping does not wait for a client that never finishes its handshake", async (t) => {
+  const { server, port } = await start(t);
+  const socket = connectPlain(port, "127.0.0.1");
+  t.after(() => socket.destroy());
+  let closed = false;
+  socket.on("error", () => {});
+  socket.on("close", () => {
+    closed = true;
+  });
+  await until("the connection", () => socket.readyState === "open");
+  socket.write(Buffer.from([0x16, 0x03]));
+  await open(t, port).code();
+  await server.stop(50);
+  await until("the connection to be closed", () => closed);
+});

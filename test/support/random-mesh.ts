@@ -1,0 +1,308 @@
+import fc from "fast-check";
+import type { KnownObject } from "../../src/mesh/kinds.ts";
+import { compareText, refOf } from "../../src/mesh/object.ts";
+import { parseObject } from "../../src/mesh/parse-object.ts";
+import type { ProxyDescription } from "../../src/translate/translator.ts";
+
+/**
+ * Small meshes of everything that objects can say. Names come from short lists, so that objects meet: they select each
+ * other's pods, claim each other's hosts, and contradict each other.
+ */
+
+const pick = <T>(...values: readonly T[]) => fc.constantFrom(...values);
+const some = <T>(arbitrary: fc.Arbitrary<T>, maxLength = 3) => fc.array(arbitrary, { maxLength });
+const record = <T extends object>(fields: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
+  fc.record(fields, { requiredKeys: [] });
+
+const namespace = pick("shop", "shop", "shop", "edge", "trysail-system");
+const name = pick("a", "b", "c");
+const host = pick("a", "B", "a.edge", "c.shop.svc.cluster.local", "x.example.com", "X.example.com");
+const hostOrWildcard = fc.oneof(host, pick("*.shop.svc.cluster.local", "*.example.com", "*.com"));
+const labels = record({ app: name, version: pick("v1", "v2"), "security.istio.io/tlsMode": pick("istio", "off") });
+const exportTo = some(pick(".", "*", "shop", "edge", "~"), 2);
+const portNumber = pick(80, 81, 8080, 15001, 15006);
+const ip = pick("10.1.0.1", "10.1.0.2", "10.1.0.3", "fd00::1", "no-ip");
+
+const metadata = (extra: object = {}) =>
+  fc
+    .record({ name, namespace, creationTimestamp: pick("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"), labels })
+    .map((meta) => ({ ...meta, ...extra }));
+
+const service = fc.record({
+  apiVersion: fc.constant("v1"),
+  kind: fc.constant("Service"),
+  metadata: fc.tuple(metadata(), pick("*", ".", "shop", "")).map(([meta, annotation]) => ({
+    ...meta,
+    annotations: { "networking.istio.io/exportTo": annotation },
+  })),
+  spec: record({
+    clusterIP: pick("None", "10.96.0.1", "10.96.0.2", "fd00::9"),
+    selector: fc.oneof(fc.record({ app: pick("a", "b") }), fc.constant({})),
+    publishNotReadyAddresses: fc.boolean(),
+    ports: some(
+      fc.record(
+        {
+          name: pick("http", "grpc-x", "tcp", "constructor"),
+          port: portNumber,
+          targetPort: fc.oneof(portNumber, pick("web", "constructor")),
+          appProtocol: pick("http", "kubernetes.io/h2c", "mystery"),
+        },
+        { requiredKeys: ["port"] },
+      ),
+    ),
+  }),
+});
+
+const pod = fc.record({
+  apiVersion: fc.constant("v1"),
+  kind: fc.constant("Pod"),
+  metadata: metadata(),
+  spec: record({
+    serviceAccountName: pick("one", "two"),
+    hostNetwork: fc.boolean(),
+    containers: fc.constant([{ name: "app", ports: [{ name: "web", containerPort: 8080 }] }]),
+  }).map((spec) => ({ containers: [], ...spec })),
+  status: record({ podIP: ip }),
+});
+
+const endpointSlice = fc.record({
+  apiVersion: fc.constant("discovery.k8s.io/v1"),
+  kind: fc.constant("EndpointSlice"),
+  metadata: fc
+    .tuple(metadata(), name)
+    .map(([meta, service]) => ({ ...meta, labels: { "kubernetes.io/service-name": service } })),
+  addressType: pick("IPv4", "IPv4", "FQDN"),
+  ports: some(
+    fc.record({ name: pick("http", "grpc-x", "tcp", "constructor"), port: portNumber }, { requiredKeys: ["name"] }),
+    4,
+  ),
+  endpoints: some(
+    fc.record(
+      {
+        addresses: fc.array(ip, { minLength: 1, maxLength: 2 }),
+        conditions: fc.oneof(
+          fc.constant({}),
+          record({ ready: fc.boolean(), serving: fc.boolean(), terminating: fc.boolean() }),
+        ),
+        targetRef: record({ kind: fc.constant("Pod"), namespace, name }),
+      },
+      { requiredKeys: ["addresses"] },
+    ),
+  ),
+});
+
+const text = pick("", "a", "/", "/a", "/a/.*", "[a-z]+", "jo", "(");
+const stringMatch = fc.oneof(fc.record({ exact: text }), fc.record({ prefix: text }), fc.record({ regex: text }));
+const namedMatches = fc.dictionary(pick("x-a", "X-B", ":path"), fc.oneof(stringMatch, fc.constant({})), { maxKeys: 2 });
+const headerValues = fc.dictionary(pick("x-a", "X-B", "host", ":authority"), pick("", "1", "%REQ(x)%", "%%"), {
+  maxKeys: 2,
+});
+const operations = record({ set: headerValues, add: headerValues, remove: some(pick("x-a", "host"), 1) });
+const headers = record({ request: operations, response: operations });
+const duration = pick("0s", "1ns", "1.5s", "250ms", "1h", "99999999h");
+const destination = fc.record(
+  { host, subset: pick("v1", "v2"), port: fc.record({ number: portNumber }) },
+  { requiredKeys: ["host"] },
+);
+
+const httpRoute = fc
+  .tuple(
+    record({
+      name: text,
+      match: some(
+        record({
+          name: text,
+          uri: stringMatch,
+          method: stringMatch,
+          authority: stringMatch,
+          headers: namedMatches,
+          withoutHeaders: namedMatches,
+          queryParams: fc.dictionary(pick("q", "r"), stringMatch, { maxKeys: 1 }),
+          port: portNumber,
+          sourceLabels: labels,
+          sourceNamespace: namespace,
+          gateways: some(pick("mesh", "edge"), 1),
+          ignoreUriCase: fc.boolean(),
+        }),
+        2,
+      ),
+      timeout: duration,
+      headers,
+    }),
+    fc.oneof(
+      fc.record(
+        {
+          route: fc.array(
+            fc.record({ destination, weight: pick(0, 1, 90, 1_000_000), headers }, { requiredKeys: ["destination"] }),
+            { minLength: 1, maxLength: 3 },
+          ),
+          retries: record({ attempts: pick(0, 1, 5), perTryTimeout: duration, retryOn: pick("", "5xx,503", "x,,777") }),
+          rewrite: record({ uri: text, authority: text }),
+        },
+        { requiredKeys: ["route"] },
+      ),
+      fc.record({
+        redirect: record({
+          uri: text,
+          authority: text,
+          port: portNumber,
+          scheme: pick("http", "https"),
+          redirectCode: pick(301, 308),
+        }),
+      }),
+    ),
+  )
+  .map(([common, action]) => ({ ...common, ...action }));
+
+const istio = (group: string, kind: string, spec: fc.Arbitrary<object>) =>
+  fc.record({
+    apiVersion: fc.constant(`${group}.istio.io/v1`),
+    kind: fc.constant(kind),
+    metadata: metadata(),
+    spec,
+  });
+
+const virtualService = istio(
+  "networking",
+  "VirtualService",
+  fc.record(
+    {
+      hosts: fc.array(hostOrWildcard, { minLength: 1, maxLength: 3 }),
+      gateways: some(pick("mesh", "edge"), 2),
+      exportTo,
+      http: some(httpRoute),
+    },
+    { requiredKeys: ["hosts"] },
+  ),
+);
+
+const trafficPolicy = record({ tls: fc.record({ mode: pick("DISABLE", "ISTIO_MUTUAL") }) });
+const destinationRule = istio(
+  "networking",
+  "DestinationRule",
+  fc.record(
+    {
+      host: hostOrWildcard,
+      trafficPolicy,
+      exportTo,
+      subsets: some(fc.record({ name: pick("v1", "v2"), labels, trafficPolicy }, { requiredKeys: ["name"] })),
+    },
+    { requiredKeys: ["host"] },
+  ),
+);
+
+const selector = record({ matchLabels: record({ app: name }) });
+const mode = record({ mode: pick("UNSET", "DISABLE", "PERMISSIVE", "STRICT") });
+const peerAuthentication = istio(
+  "security",
+  "PeerAuthentication",
+  record({ selector, mtls: mode, portLevelMtls: fc.dictionary(portNumber.map(String), mode, { maxKeys: 2 }) }),
+);
+
+const patterns = some(pick("*", "a*", "*a", "cluster.local/ns/shop/sa/one", "/a", "GET", "x.example.com"), 2);
+const blocks = some(pick("10.0.0.0/8", "10.1.0.1", "::/0"), 2);
+const ports = some(portNumber.map(String), 2);
+const rule = record({
+  from: some(
+    fc.record({
+      source: record({
+        principals: patterns,
+        notPrincipals: patterns,
+        requestPrincipals: patterns,
+        notRequestPrincipals: patterns,
+        namespaces: patterns,
+        notNamespaces: patterns,
+        ipBlocks: blocks,
+        notIpBlocks: blocks,
+        remoteIpBlocks: blocks,
+      }),
+    }),
+    2,
+  ),
+  to: some(
+    fc.record({
+      operation: record({
+        hosts: patterns,
+        methods: patterns,
+        paths: patterns,
+        notPaths: patterns,
+        ports,
+        notPorts: ports,
+      }),
+    }),
+    2,
+  ),
+  when: some(
+    fc.record({
+      key: pick("request.headers[x-a]", "source.ip", "source.principal", "destination.port", "connection.sni", "odd"),
+      values: some(pick("*", "a", "10.0.0.0/8", "80"), 2),
+      notValues: patterns,
+    }),
+    2,
+  ),
+});
+const authorizationPolicy = istio(
+  "security",
+  "AuthorizationPolicy",
+  record({ selector, action: pick("ALLOW", "DENY"), rules: some(rule) }),
+);
+
+const configMap = fc.record({
+  apiVersion: fc.constant("v1"),
+  kind: fc.constant("ConfigMap"),
+  metadata: fc.constant({ name: "istio", namespace: "trysail-system" }),
+  data: fc.record({
+    mesh: pick(
+      "",
+      "enableAutoMtls: false",
+      "outboundTrafficPolicy: { mode: REGISTRY_ONLY }",
+      "rootNamespace: edge",
+      "[",
+    ),
+  }),
+});
+
+const anyObject = fc.oneof(
+  { arbitrary: service, weight: 4 },
+  { arbitrary: pod, weight: 4 },
+  { arbitrary: endpointSlice, weight: 4 },
+  { arbitrary: virtualService, weight: 4 },
+  { arbitrary: destinationRule, weight: 2 },
+  { arbitrary: peerAuthentication, weight: 2 },
+  { arbitrary: authorizationPolicy, weight: 3 },
+  { arbitrary: configMap, weight: 1 },
+);
+
+/** An object, or none where what was made up is refused. */
+const knownObject: fc.Arbitrary<readonly KnownObject[]> = anyObject.map((document) => {
+  const { object } = parseObject(structuredClone(document));
+  return object === undefined ? [] : [object];
+});
+
+/** Objects of a mesh, one of each kind and name, sorted as a source has them. */
+export const meshObjects: fc.Arbitrary<readonly KnownObject[]> = fc
+  .array(knownObject, { minLength: 20, maxLength: 60 })
+  .map((lists) => withObjects([], lists.flat()));
+
+/** One change of a mesh: objects that are new or say something else, and how many of the old ones go. */
+export const meshChange = fc.record({
+  put: fc.array(knownObject, { maxLength: 2 }).map((lists) => lists.flat()),
+  removeEvery: fc.integer({ min: 2, max: 12 }),
+});
+
+/** `objects` with others put in, which replace those of the same name; sorted as a source has them. */
+export function withObjects(objects: readonly KnownObject[], put: readonly KnownObject[]): readonly KnownObject[] {
+  const byKey = new Map([...objects, ...put].map((object) => [keyOf(object), object]));
+  return [...byKey].sort(([a], [b]) => compareText(a, b)).map(([, object]) => object);
+}
+
+function keyOf(object: KnownObject): string {
+  const { kind, namespace, name } = refOf(object);
+  return `${kind} ${namespace} ${name}`;
+}
+
+/** Two proxies to ask for: of pods that a mesh may know or not. */
+export const proxies: readonly ProxyDescription[] = [
+  { name: "a", namespace: "shop", ipAddress: "10.1.0.1", labels: { app: "a" } },
+  { name: "b", namespace: "edge", ipAddress: "10.1.0.2", labels: { app: "b", version: "v1" } },
+];
