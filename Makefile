@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # Node 24 and the tools of package-lock.json come before whatever the machine has.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup demo test bench check types lint gen gen-check dead-code lock lock-check build clean
+.PHONY: help setup demo test bench check types lint gen golden gen-check dead-code lock lock-check build clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
@@ -32,6 +32,9 @@ lint: setup
 
 gen: setup ## write src/gen anew from proto/
 	@scripts/generate.sh
+
+golden: setup ## rewrite the expected outputs in test/golden; review the difference
+	UPDATE_GOLDEN=1 node --test test/golden/golden.test.ts
 
 gen-check: setup
 	@scripts/generate.sh --check

@@ -30,6 +30,11 @@ const pod = (name: string, labels: Record<string, string>) => object("Pod", name
 const rule = (host: string, subsets: object[] = []) => object("DestinationRule", "rule", { spec: { host, subsets } });
 const routes = (...route: object[]) => object("VirtualService", "vs", { spec: { hosts: ["cart"], http: [{ route }] } });
 const to = (host: string, rest: object = {}) => ({ destination: { host, ...rest } });
+const strictCart = [
+  service("cart"),
+  pod("cart-1", { app: "cart" }),
+  object("DestinationRule", "plain", { spec: { host: "cart", trafficPolicy: { tls: { mode: "DISABLE" } } } }),
+];
 
 const cases: [what: string, objects: KnownObject[], expected: [field: string, message: RegExp] | undefined][] = [
   ["a short host of the same namespace is found", [service("cart"), routes(to("cart"))], undefined],
@@ -132,6 +137,16 @@ const cases: [what: string, objects: KnownObject[], expected: [field: string, me
     "a policy of the root namespace for no workload",
     [object("PeerAuthentication", "trysail-system/p", { spec: { selector: { matchLabels: { app: "cart" } } } })],
     ["spec.selector.matchLabels", /no workload in the mesh/],
+  ],
+  [
+    "plaintext to workloads that take mutual TLS only",
+    [...strictCart, object("PeerAuthentication", "shop/default", { spec: { mtls: { mode: "STRICT" } } })],
+    ["spec.trafficPolicy.tls.mode", /is DISABLE, but a PeerAuthentication .*app=cart.* refuse every request/],
+  ],
+  [
+    "plaintext to workloads that take both",
+    [...strictCart, object("PeerAuthentication", "shop/default", { spec: { mtls: { mode: "PERMISSIVE" } } })],
+    undefined,
   ],
   ["a service without ports", [service("cart", { ports: [] })], ["spec.ports", /is empty/]],
   ["a headless service without ports", [service("cart", { ports: [], clusterIP: "None" })], undefined],

@@ -8,6 +8,7 @@ import { labelsMatch } from "./labels.ts";
 import { defaultMeshConfig, type MeshConfig } from "./mesh-config.ts";
 import { refOf } from "./object.ts";
 import { objectsByKind } from "./objects-by-kind.ts";
+import { buildMutualTlsModes } from "./peer-authentication-mode.ts";
 
 type Names = Pick<MeshConfig, "domain" | "rootNamespace">;
 type Labels = Readonly<Record<string, string>>;
@@ -55,6 +56,8 @@ interface Index {
   hasSubset(host: string, namespace: string, subset: string): boolean | undefined;
   hasWorkload(namespace: string, labels: Labels): boolean;
   workloadsOf(service: Service): readonly Labels[];
+  /** Whether workloads with these labels take mutual TLS only, whatever the port. */
+  isStrict(namespace: string, labels: Labels): boolean;
 }
 
 function buildIndex(objects: readonly KnownObject[], config: Names): Index {
@@ -81,6 +84,7 @@ function buildIndex(objects: readonly KnownObject[], config: Names): Index {
   for (const { metadata, spec } of of.WorkloadController) {
     addWorkload(metadata.namespace, spec.template.metadata?.labels ?? {});
   }
+  const policiesIn = Map.groupBy(of.PeerAuthentication, ({ metadata }) => metadata.namespace);
   const matches = (namespace: string, labels: Labels) =>
     (workloads.get(namespace) ?? []).filter((workload) => labelsMatch(labels, workload));
   return {
@@ -102,6 +106,11 @@ function buildIndex(objects: readonly KnownObject[], config: Names): Index {
       ),
     workloadsOf: ({ metadata, spec }) =>
       Object.keys(spec.selector ?? {}).length === 0 ? [] : matches(metadata.namespace, spec.selector ?? {}),
+    isStrict(namespace, labels) {
+      const policies = new Set([...(policiesIn.get(config.rootNamespace) ?? []), ...(policiesIn.get(namespace) ?? [])]);
+      const { mode, byPort } = buildMutualTlsModes([...policies], labels, namespace);
+      return mode === "STRICT" && Object.values(byPort).every((portMode) => portMode === "STRICT");
+    },
   };
 }
 
@@ -153,6 +162,11 @@ function analyzeDestinationRule({ metadata, spec }: DestinationRule, index: Inde
   }
   const workloads = index.workloadsOf(service);
   if (workloads.length === 0) return;
+  const refuses = workloads.find((labels) => index.isStrict(service.metadata.namespace, labels));
+  if (spec.trafficPolicy?.tls?.mode === "DISABLE" && refuses !== undefined) {
+    const reason = `is DISABLE, but a PeerAuthentication makes workloads behind ${spec.host} (${showLabels(refuses)}) take mutual TLS only: they refuse every request`;
+    report("value-invalid", "spec.trafficPolicy.tls.mode", reason);
+  }
   for (const [at, { name, labels }] of (spec.subsets ?? []).entries()) {
     if (workloads.some((workload) => labelsMatch(labels, workload))) continue;
     const reason = `of subset ${name} are ${showLabels(labels ?? {})}, but no workload behind ${spec.host} has them: requests to the subset fail`;

@@ -19,7 +19,19 @@ export function checkHttpRoute(route: HttpRoute, path: string): Problem[] {
   if (destinations.length > 1 && destinations.every(({ weight = 0 }) => weight === 0)) {
     problems.push(error(`${path}.route`, "has several destinations and no weight: say how much each of them gets"));
   }
-  return problems;
+  return [...problems, ...checkWeights(destinations, `${path}.route`)];
+}
+
+/** Envoy's sum of weights is a 32-bit number. */
+const MAX_WEIGHT = 2 ** 32 - 1;
+
+function checkWeights(destinations: NonNullable<HttpRoute["route"]>, path: string): Problem[] {
+  const sum = destinations.reduce((total, { weight = 0 }) => total + weight, 0);
+  if (sum > MAX_WEIGHT)
+    return [error(path, `has weights that sum to ${sum}, and ${MAX_WEIGHT} is the most: lower them`)];
+  if (destinations.length < 2 || sum === 0 || sum === 100) return [];
+  const reason = `has weights that sum to ${sum} instead of 100: each destination gets its share of ${sum}`;
+  return [{ severity: "warning", path, reason }];
 }
 
 function error(path: string, reason: string): Problem {

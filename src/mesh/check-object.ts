@@ -1,7 +1,10 @@
 import { RE2JS } from "re2js";
 import { messageOf } from "../platform/errors.ts";
 import { ipVersion } from "../platform/ip-version.ts";
+import { checkDestinationRule } from "./check-destination-rule.ts";
+import { checkHosts } from "./check-hosts.ts";
 import { checkHttpRoute } from "./check-http-route.ts";
+import { checkRouteOrder } from "./check-route-order.ts";
 import type { Mismatch } from "./conform.ts";
 import { isRecord, joinPath } from "./conform.ts";
 import type { AuthorizationPolicy, AuthorizationSource } from "./istio/authorization-policy.ts";
@@ -20,6 +23,8 @@ export function checkObject(object: KnownObject): Problem[] {
   switch (object.kind) {
     case "AuthorizationPolicy":
       return checkAuthorizationPolicy(object);
+    case "DestinationRule":
+      return checkDestinationRule(object);
     case "PeerAuthentication":
       return checkPeerAuthentication(object);
     case "Secret":
@@ -36,7 +41,7 @@ function error(path: string, reason: string): Problem {
 }
 
 function checkVirtualService({ spec }: VirtualService): Problem[] {
-  const problems: Problem[] = [];
+  const problems = checkHosts(spec.hosts, "spec.hosts");
   const gateways = spec.gateways ?? [];
   if (spec.hosts.includes("*") && (gateways.length === 0 || gateways.includes("mesh"))) {
     problems.push(error("spec.hosts", "has *, which would take over every service for sidecars: name the hosts"));
@@ -55,6 +60,7 @@ function checkVirtualService({ spec }: VirtualService): Problem[] {
     }
     problems.push(...checkRegexes(http.match, `${path}.match`), ...checkHttpRoute(http, path));
   }
+  problems.push(...checkRouteOrder(spec.http ?? [], "spec.http"));
   return problems;
 }
 

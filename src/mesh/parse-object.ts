@@ -21,6 +21,13 @@ export interface ParsedObject {
  * handed over by the caller). Never throws: whatever is wrong becomes a Finding. `value` must be plain data whose depth was capped.
  */
 export function parseObject(value: unknown, origin?: Origin): ParsedObject {
+  const parsed = readObject(value, origin);
+  if (parsed.object !== undefined) deepFreeze(parsed.object);
+  return parsed;
+}
+
+/** `parseObject` without freezing, for those who look at an object once and let go of it. */
+export function readObject(value: unknown, origin?: Origin): ParsedObject {
   if (!isRecord(value)) return failed("not-an-object", notAnObject(value), { origin });
   const { apiVersion, kind } = value;
   if (typeof apiVersion !== "string" || apiVersion === "" || typeof kind !== "string" || kind === "") {
@@ -109,7 +116,7 @@ function parseKnown(
     );
   }
   const kept = gravest(findings);
-  return hasError(kept) ? { findings: kept } : { object: deepFreeze(object), findings: kept };
+  return hasError(kept) ? { findings: kept } : { object, findings: kept };
 }
 
 /** Istio's objects may leave out an empty spec. */

@@ -1,4 +1,4 @@
-import { BuildCache, StableLists } from "../platform/build-cache.ts";
+import { BuildCache } from "../platform/build-cache.ts";
 import type { ObjectSet } from "../sources/source.ts";
 import type { Finding } from "./finding.ts";
 import type { AuthorizationPolicy } from "./istio/authorization-policy.ts";
@@ -44,22 +44,16 @@ export interface SnapshotBuilder {
 /** A builder that remembers its last snapshot, to keep identities. */
 export function createSnapshotBuilder(trustDomain: string, cache: BuildCache = new BuildCache()): SnapshotBuilder {
   const defaults = buildDefaultMeshConfig(trustDomain);
-  const lists = new StableLists();
   return {
     build(set) {
-      const snapshot = buildSnapshot(set, defaults, cache, lists);
-      lists.endRound();
+      const snapshot = buildSnapshot(set, defaults, cache);
+      cache.endRound();
       return snapshot;
     },
   };
 }
 
-function buildSnapshot(
-  { objects, findings }: ObjectSet,
-  defaults: MeshConfig,
-  cache: BuildCache,
-  lists: StableLists,
-): MeshSnapshot {
+function buildSnapshot({ objects, findings }: ObjectSet, defaults: MeshConfig, cache: BuildCache): MeshSnapshot {
   const of = objectsByKind(objects);
   const holder = meshConfigHolder(of.ConfigMap);
   const { config, findings: configFindings } =
@@ -79,13 +73,13 @@ function buildSnapshot(
     namespaces: new Map(of.Namespace.map((namespace) => [namespace.metadata.name, namespace])),
     services,
     servicesIn: (namespace) => byNamespace.get(namespace) ?? NONE,
-    endpoints: endpointsOf(services, of.EndpointSlice, pods, cache, lists),
+    endpoints: endpointsOf(services, of.EndpointSlice, pods, cache),
     pods,
     workloads: of.WorkloadController,
-    virtualServices: lists.get("VirtualService", of.VirtualService.sort(olderFirst)),
-    destinationRules: lists.get("DestinationRule", of.DestinationRule.sort(olderFirst)),
-    peerAuthenticationsFor: policiesByNamespace(of.PeerAuthentication, config.rootNamespace, lists),
-    authorizationPoliciesFor: policiesByNamespace(of.AuthorizationPolicy, config.rootNamespace, lists),
+    virtualServices: cache.list("VirtualService", of.VirtualService.sort(olderFirst)),
+    destinationRules: cache.list("DestinationRule", of.DestinationRule.sort(olderFirst)),
+    peerAuthenticationsFor: policiesByNamespace(of.PeerAuthentication, config.rootNamespace, cache),
+    authorizationPoliciesFor: policiesByNamespace(of.AuthorizationPolicy, config.rootNamespace, cache),
     findings: [...findings, ...configFindings],
   };
 }
@@ -96,7 +90,6 @@ function endpointsOf(
   slices: readonly EndpointSlice[],
   pods: ReadonlyMap<string, Pod>,
   cache: BuildCache,
-  lists: StableLists,
 ): ReadonlyMap<string, ServiceEndpoints> {
   const slicesOf = Map.groupBy(
     slices,
@@ -117,7 +110,7 @@ function endpointsOf(
       input.push(slice);
       for (const endpoint of slice.endpoints ?? []) input.push(podOf(endpoint, service.namespace));
     }
-    const stable = lists.get(`endpoints of ${service.hostname}`, input);
+    const stable = cache.list(`endpoints of ${service.hostname}`, input);
     endpoints.set(service.hostname, cache.get(buildServiceEndpoints, stable, service));
   }
   return endpoints;
@@ -127,14 +120,14 @@ function endpointsOf(
 function policiesByNamespace<P extends MeshObject>(
   policies: readonly P[],
   rootNamespace: string,
-  lists: StableLists,
+  cache: BuildCache,
 ): (namespace: string) => readonly P[] {
   const byNamespace = Map.groupBy(policies, ({ metadata }) => metadata.namespace);
   const root = byNamespace.get(rootNamespace) ?? [];
   const joined = new Map<string, readonly P[]>();
   for (const [namespace, own] of byNamespace) {
     const all = namespace === rootNamespace ? root : [...root, ...own];
-    joined.set(namespace, lists.get(`${policies[0]?.kind} in ${namespace}`, all));
+    joined.set(namespace, cache.list(`${policies[0]?.kind} in ${namespace}`, all));
   }
   const onlyRoot = joined.get(rootNamespace) ?? NONE;
   return (namespace) => joined.get(namespace) ?? onlyRoot;

@@ -1,40 +1,30 @@
 import { isDeepStrictEqual } from "node:util";
 
-/** One step of the trie: what belongs to an object is held weakly and goes when the object goes. */
-class Step {
-  readonly #byObject = new WeakMap<object, Step>();
-  readonly #byPrimitive = new Map<unknown, Step>();
-  built: { readonly value: unknown } | undefined;
-
-  next(input: unknown): Step {
-    return typeof input === "object" && input !== null
-      ? getOrAdd(this.#byObject, input)
-      : getOrAdd(this.#byPrimitive, input);
-  }
-}
-
-function getOrAdd<K>(steps: { get(key: K): Step | undefined; set(key: K, step: Step): unknown }, key: K): Step {
-  let step = steps.get(key);
-  if (step === undefined) {
-    step = new Step();
-    steps.set(key, step);
-  }
-  return step;
-}
-
 export interface BuildCacheOptions {
   /** For tests: build again at each hit, and throw where the result differs, as an undeclared input would show. */
   readonly verify?: boolean;
 }
 
+/** Something built, and the whole of what it was built from. */
+interface Entry {
+  readonly build: unknown;
+  readonly input: readonly unknown[];
+  readonly value: unknown;
+  usedIn: number;
+}
+
 /**
  * Keeps what pure builders made. The whole input is the key, compared by identity (===), which is right because mesh
  * objects are frozen and keep their identity for as long as their content is the same. The first input must be an
- * object: everything built from it is dropped with it.
+ * object, best the one that fewest results share: everything built from it is dropped with it. Of what it is still
+ * there for, a result that two rounds had no use for makes room for the next.
  */
 export class BuildCache {
-  readonly #roots = new Map<unknown, Step>();
+  readonly #entries = new WeakMap<object, Entry[]>();
   readonly #verify: boolean;
+  #lists = new Map<string, readonly unknown[]>();
+  #lastLists = new Map<string, readonly unknown[]>();
+  #round = 0;
   /** Counted since the start, for metrics: how often a builder ran, and how often its result was at hand. */
   built = 0;
   reused = 0;
@@ -44,44 +34,48 @@ export class BuildCache {
   }
 
   get<I extends readonly [object, ...unknown[]], V>(build: (...input: I) => V, ...input: I): V {
-    let step = getOrAdd(this.#roots, build);
-    for (const part of input) step = step.next(part);
-    if (step.built === undefined) {
-      this.built++;
-      step.built = { value: build(...input) };
-    } else {
+    const entries = this.#entries.get(input[0]) ?? [];
+    for (const entry of entries) {
+      if (entry.build !== build || !sameMembers(entry.input, input)) continue;
       this.reused++;
-      if (this.#verify && !isDeepStrictEqual(build(...input), step.built.value)) {
+      entry.usedIn = this.#round;
+      if (this.#verify && !isDeepStrictEqual(build(...input), entry.value)) {
         throw new Error(`${build.name} read something that is not among its inputs`);
       }
+      return entry.value as V;
     }
-    return step.built.value as V;
+    this.built++;
+    const value = build(...input);
+    const used = entries.filter(({ usedIn }) => usedIn >= this.#round - 1);
+    this.#entries.set(input[0], [...used, { build, input, value, usedIn: this.#round }]);
+    return value;
   }
-}
 
-/** Keeps a list's identity while its members are the same, so that it can be part of a cache key. */
-export class StableLists {
-  #last = new Map<string, readonly unknown[]>();
-  #next = new Map<string, readonly unknown[]>();
-
-  get<T>(key: string, list: readonly T[]): readonly T[] {
-    for (const known of [this.#next.get(key), this.#last.get(key)]) {
-      if (known !== undefined && sameMembers(known, list)) {
-        this.#next.set(key, known);
+  /**
+   * A list that keeps its identity while its members are the same, so that it can be part of an input. `key` says
+   * which list it is; one that a round did not ask for is forgotten.
+   */
+  list<T>(key: string, members: readonly T[]): readonly T[] {
+    for (const known of [this.#lists.get(key), this.#lastLists.get(key)]) {
+      if (known !== undefined && sameMembers(known, members)) {
+        this.#lists.set(key, known);
         return known as readonly T[];
       }
     }
-    this.#next.set(key, list);
-    return list;
+    this.#lists.set(key, members);
+    return members;
   }
 
-  /** Ends a round: lists that were not asked for in it are forgotten. */
+  /** To be called between one snapshot of the world and the next. */
   endRound(): void {
-    this.#last = this.#next;
-    this.#next = new Map();
+    this.#round++;
+    this.#lastLists = this.#lists;
+    this.#lists = new Map();
   }
 }
 
 function sameMembers(a: readonly unknown[], b: readonly unknown[]): boolean {
-  return a.length === b.length && a.every((member, i) => member === b[i]);
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }

@@ -3,7 +3,7 @@ import type { MeshConfig } from "../mesh/mesh-config.ts";
 import type { MeshPort, MeshService, Protocol } from "../mesh/mesh-service.ts";
 import { ownValue } from "../mesh/own-value.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
-import type { BuildCache, StableLists } from "../platform/build-cache.ts";
+import type { BuildCache } from "../platform/build-cache.ts";
 import { buildInboundCluster } from "./cluster/fixed.ts";
 import { buildVirtualInbound, type InboundPort } from "./listener/inbound.ts";
 import { inboundClusterName } from "./names.ts";
@@ -16,12 +16,11 @@ export function translateInbound(
   workload: Workload,
   address: string,
   cache: BuildCache,
-  lists: StableLists,
 ): Pick<SidecarResources, "clusters" | "listeners"> {
   const { config } = mesh;
   const found = inboundPorts(mesh, workload, address);
   const view = `${workload.id} ${JSON.stringify(found)}`;
-  const ports = lists.get(
+  const ports = cache.list(
     `inbound ports ${view}`,
     found.map(([port, protocol]) => cache.get(buildInboundPort, config, port, protocol)),
   );
@@ -35,8 +34,8 @@ export function translateInbound(
   );
   const clusters = ports.map((port) => cache.get(buildPortCluster, port));
   return {
-    clusters: lists.get(`inbound clusters ${view}`, clusters),
-    listeners: lists.get(`inbound listeners ${view}`, [listener]),
+    clusters: cache.list(`inbound clusters ${view}`, clusters),
+    listeners: cache.list(`inbound listeners ${view}`, [listener]),
   };
 }
 

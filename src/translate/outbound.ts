@@ -3,7 +3,7 @@ import type { VirtualService } from "../mesh/istio/virtual-service.ts";
 import type { MeshService } from "../mesh/mesh-service.ts";
 import type { ServiceEndpoints } from "../mesh/service-endpoints.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
-import type { BuildCache, StableLists } from "../platform/build-cache.ts";
+import type { BuildCache } from "../platform/build-cache.ts";
 import type { EncodedResource } from "../xds/resource-set.ts";
 import { fixedClusters } from "./cluster/fixed.ts";
 import { buildOutboundClusters } from "./cluster/outbound.ts";
@@ -39,7 +39,6 @@ export function translateOutbound(
   scope: OutboundScope,
   caller: Workload | null,
   cache: BuildCache,
-  lists: StableLists,
 ): SidecarResources {
   const { config } = mesh;
   const clusters: EncodedResource[] = [...fixedClusters];
@@ -47,7 +46,7 @@ export function translateOutbound(
   const listeners: EncodedResource[] = [cache.get(buildVirtualOutbound, config)];
   const virtualHosts = new Map<number, PortHosts>();
   const view = `${scope.namespace} ${caller?.id ?? ""}`;
-  const bind = (virtualService: VirtualService) => bindVirtualService(virtualService, mesh, caller, cache, lists);
+  const bind = (virtualService: VirtualService) => bindVirtualService(virtualService, mesh, caller, cache);
 
   for (const { service, virtualService, rule } of scope.services) {
     const known = mesh.endpoints.get(service.hostname) ?? noEndpoints;
@@ -74,16 +73,16 @@ export function translateOutbound(
       const virtualHost = cache.get(buildHostVirtualHost, bind(virtualService), host, port, config.domain);
       if (virtualHost !== null) hosts.push(virtualHost);
     }
-    const list = lists.get(`hosts ${view} ${port}`, hosts);
+    const list = cache.list(`hosts ${view} ${port}`, hosts);
     routes.push(cache.get(buildRouteConfiguration, list, routeConfigurationName(port), config));
     // A sidecar's own ports are captured already: a second listener there would be refused.
     if (!OWN_PORTS.has(port)) listeners.push(cache.get(buildHttpOutbound, config, port));
   }
   return {
-    clusters: lists.get(`clusters ${view}`, clusters),
-    endpoints: lists.get(`endpoints ${view}`, endpoints),
-    listeners: lists.get(`listeners ${view}`, listeners),
-    routes: lists.get(`routes ${view}`, routes),
+    clusters: cache.list(`clusters ${view}`, clusters),
+    endpoints: cache.list(`endpoints ${view}`, endpoints),
+    listeners: cache.list(`listeners ${view}`, listeners),
+    routes: cache.list(`routes ${view}`, routes),
   };
 }
 
@@ -121,7 +120,6 @@ function bindVirtualService(
   mesh: MeshSnapshot,
   caller: Workload | null,
   cache: BuildCache,
-  lists: StableLists,
 ): BoundVirtualService {
   const { namespace, name } = virtualService.metadata;
   const hosts = new Set(
@@ -130,7 +128,7 @@ function bindVirtualService(
     ),
   );
   const found = [...hosts].sort().flatMap((host) => mesh.services.get(host) ?? []);
-  const destinations = lists.get(`destinations of ${namespace}/${name}`, found);
+  const destinations = cache.list(`destinations of ${namespace}/${name}`, found);
   return cache.get(
     buildBoundVirtualService,
     virtualService,

@@ -1,5 +1,5 @@
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
-import { BuildCache, StableLists } from "../platform/build-cache.ts";
+import { BuildCache } from "../platform/build-cache.ts";
 import type { ProxyNode } from "../xds/node.ts";
 import { type EncodedResource, type ProxyResources, ResourceSet, TYPE_URL, type TypeUrl } from "../xds/resource-set.ts";
 import { translateInbound } from "./inbound.ts";
@@ -21,19 +21,18 @@ export interface Translator {
 }
 
 export function createTranslator(mesh: MeshSnapshot, cache: BuildCache = new BuildCache()): Translator {
-  const lists = new StableLists();
   const sets = new ResourceSets();
-  let round = new Round(mesh, cache, lists);
+  let round = new Round(mesh, cache);
   return {
     update(next) {
-      lists.endRound();
+      cache.endRound();
       sets.endRound();
-      round = new Round(next, cache, lists, round);
+      round = new Round(next, cache, round);
     },
     translate(proxy) {
       const workload = round.workload(proxy);
       const outbound = round.outbound(workload);
-      const inbound = translateInbound(round.mesh, workload, proxy.ipAddress, cache, lists);
+      const inbound = translateInbound(round.mesh, workload, proxy.ipAddress, cache);
       return new Map<TypeUrl, ResourceSet>([
         [TYPE_URL.cluster, sets.join(TYPE_URL.cluster, outbound.clusters, inbound.clusters)],
         [TYPE_URL.endpoint, sets.join(TYPE_URL.endpoint, outbound.endpoints, [])],
@@ -48,16 +47,14 @@ export function createTranslator(mesh: MeshSnapshot, cache: BuildCache = new Bui
 class Round {
   readonly mesh: MeshSnapshot;
   readonly #cache: BuildCache;
-  readonly #lists: StableLists;
   readonly #last: ReadonlyMap<string, Workload>;
   readonly #workloads = new Map<string, Workload>();
   readonly #scopes = new Map<string, { scope: OutboundScope; asksWhoCalls: boolean }>();
   readonly #outbound = new Map<string, SidecarResources>();
 
-  constructor(mesh: MeshSnapshot, cache: BuildCache, lists: StableLists, last?: Round) {
+  constructor(mesh: MeshSnapshot, cache: BuildCache, last?: Round) {
     this.mesh = mesh;
     this.#cache = cache;
-    this.#lists = lists;
     this.#last = last === undefined ? new Map() : last.#workloads;
   }
 
@@ -77,7 +74,7 @@ class Round {
     const key = `${scope.namespace} ${caller?.id}`;
     let resources = this.#outbound.get(key);
     if (resources === undefined) {
-      resources = translateOutbound(this.mesh, scope, caller, this.#cache, this.#lists);
+      resources = translateOutbound(this.mesh, scope, caller, this.#cache);
       this.#outbound.set(key, resources);
     }
     return resources;

@@ -170,6 +170,26 @@ test("a change goes out as clusters, endpoints, listeners, routes, and what is g
   assert.deepEqual(take(), ["endpoint: -a"]);
 });
 
+test("what a proxy asks for is answered though it has not answered the clusters", () => {
+  const { ask, take } = driver();
+  ask("cluster", []);
+  assert.deepEqual(take(), ["cluster: a=1 b=1"]);
+  ask("listener", []);
+  assert.deepEqual(take(), ["listener: l=1"]);
+  ask("route", ["r"]);
+  assert.deepEqual(take(), ["route: r=1"]);
+});
+
+test("a proxy that reconnects and asks for all at once is answered in order, or after a while", () => {
+  const { ask, take, stream } = driver();
+  ask("cluster", ["*"], { initialResourceVersions: { a: version("a", "1") } });
+  assert.deepEqual(take(), ["cluster: b=1"]);
+  ask("listener", ["*"]);
+  assert.deepEqual(take(), []);
+  stream.release();
+  assert.deepEqual(take(), ["listener: l=1"]);
+});
+
 test("endpoints and secrets do not wait for a change that is under way", () => {
   const { change, take, ask } = settled();
   ask("secret", ["default"]);

@@ -11,6 +11,7 @@ import { unionOf } from "./update.ts";
  * - At most one response of each type awaits its answer; what changes meanwhile is merged into the next one.
  * - Listeners and routes wait for the answer to the clusters, because Envoy asks for the endpoints of new clusters
  *   before it gives it, and those are sent first.
+ * - What a proxy asks for of its own accord is answered without that wait.
  * - Changes that come during a round wait for its end, except for endpoints and secrets, which depend on nothing.
  */
 export class PushOrder {
@@ -35,8 +36,9 @@ export class PushOrder {
   }
 
   /**
-   * Removes nothing until the proxy has asked for listeners and routes, or `release` is called: it came with clusters
-   * from an earlier stream, and what it still routes to them is only about to be asked for.
+   * Keeps strictly to the order, and removes nothing until the proxy has asked for listeners and routes, or until
+   * `release` is called: it came with clusters from an earlier stream, and what it still routes to them is only about
+   * to be asked for.
    */
   hold(): void {
     this.#held = true;
@@ -94,18 +96,24 @@ export class PushOrder {
   }
 
   #listeners(): EncodedResponse | null {
-    if (!this.#made()) return null;
+    if (!this.#made() && !this.#answersAtOnce(TYPE_URL.listener)) return null;
     return this.#send(TYPE_URL.listener, this.#round.get(TYPE_URL.listener), "now");
   }
 
   #routes(): EncodedResponse | null {
-    if (!this.#made()) return null;
-    // A new listener asks for its routes before it is accepted, and waits for them.
     const behindListeners = this.#types[TYPE_URL.listener].differsFrom(this.#round.get(TYPE_URL.listener));
-    if (behindListeners && !this.#types[TYPE_URL.route].owesAnswer) return null;
+    if ((behindListeners || !this.#made()) && !this.#answersAtOnce(TYPE_URL.route)) return null;
     // A proxy that rejected its new listeners goes on with the old ones, and with the routes that those name.
     const removals = this.#types[TYPE_URL.listener].rejection === null ? "now" : "later";
     return this.#send(TYPE_URL.route, this.#round.get(TYPE_URL.route), removals);
+  }
+
+  /**
+   * Whether the proxy asked for this type itself. Envoy asks when it is ready for the answer, except when it
+   * reconnects: then it asks for all types at once, and they are answered in order.
+   */
+  #answersAtOnce(typeUrl: TypeUrl): boolean {
+    return !this.#held && this.#types[typeUrl].owesAnswer;
   }
 
   /** Whether the proxy has the clusters of this round and was sent the endpoints that it asked for on their account. */

@@ -76,9 +76,12 @@ export abstract class ModelProxy {
   }
 
   protected drop(typeUrl: TypeUrl, name: string): void {
+    // Endpoints that do not exist end the waiting for them; a cluster that is in use keeps those it has.
+    if (typeUrl === TYPE_URL.endpoint) {
+      this.warming.delete(name);
+      return;
+    }
     this.held[typeUrl].delete(name);
-    // Endpoints that do not exist end the waiting for them, too.
-    if (typeUrl === TYPE_URL.endpoint) this.warming.delete(name);
     if (typeUrl !== TYPE_URL.cluster) return;
     this.warming.delete(name);
     this.held[TYPE_URL.endpoint].delete(name);

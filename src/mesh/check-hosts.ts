@@ -1,0 +1,30 @@
+import type { Problem } from "./check-object.ts";
+
+/** Istio refuses hosts of one object that say the same or cover each other: which of them counts would be a guess. */
+export function checkHosts(hosts: readonly string[], path: string): Problem[] {
+  const first = new Map<string, number>();
+  for (const [index, host] of hosts.entries()) {
+    const name = host.toLowerCase();
+    if (!first.has(name)) first.set(name, index);
+  }
+  return hosts.flatMap((host, index): Problem[] => {
+    const known = first.get(host.toLowerCase());
+    if (known !== index) {
+      return [
+        { severity: "error", path: `${path}[${index}]`, reason: `repeats ${path}[${known}]: remove one of them` },
+      ];
+    }
+    const pattern = patternsAbove(host.toLowerCase()).find((candidate) => first.has(candidate));
+    if (pattern === undefined) return [];
+    const reason = `is covered by ${path}[${first.get(pattern)}] (${pattern}): remove one of them`;
+    return [{ severity: "error", path: `${path}[${index}]`, reason }];
+  });
+}
+
+/** Every pattern that covers the host: of `*.b.c`, these are `*.c` and `*`. */
+function patternsAbove(host: string): string[] {
+  if (host === "*") return [];
+  const labels = host.replace(/^\*\./, "").split(".");
+  const suffixes = labels.map((_label, from) => `*.${labels.slice(from).join(".")}`);
+  return [...suffixes, "*"].filter((pattern) => pattern !== host && pattern !== `*.${host}`);
+}

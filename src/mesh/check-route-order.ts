@@ -1,0 +1,103 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Problem } from "./check-object.ts";
+import { isRecord } from "./conform.ts";
+import type { HttpMatch, HttpRoute, StringMatch } from "./istio/virtual-service.ts";
+
+/** Far beyond what people write, and no more than a moment's work. */
+const MAX_COMPARISONS = 100_000;
+
+/**
+ * Routes and conditions that no request can reach, because an earlier one takes all they match: the first match wins.
+ * Says nothing where it is not sure, as with regular expressions that differ.
+ */
+export function checkRouteOrder(routes: readonly HttpRoute[], path: string): Problem[] {
+  const problems: Problem[] = [];
+  const earlier: { readonly match: HttpMatch; readonly path: string }[] = [];
+  let catchAll: string | undefined;
+  let comparisons = 0;
+  for (const [index, { match: matches = [] }] of routes.entries()) {
+    const here = `${path}[${index}]`;
+    if (catchAll !== undefined) {
+      problems.push(warning(here, `is never reached: ${catchAll} matches every request, so move it to the end`));
+      continue;
+    }
+    for (const [at, match] of matches.entries()) {
+      comparisons += earlier.length;
+      if (comparisons > MAX_COMPARISONS) return problems;
+      const condition = `${here}.match[${at}]`;
+      const covering = earlier.find((candidate) => covers(candidate.match, match));
+      if (covering !== undefined) {
+        problems.push(
+          warning(condition, `is never reached: ${covering.path} comes first and matches all that it does`),
+        );
+      }
+      earlier.push({ match, path: condition });
+    }
+    if (matches.length === 0 || matches.some(matchesAll)) catchAll = here;
+  }
+  return problems;
+}
+
+function warning(path: string, reason: string): Problem {
+  return { severity: "warning", path, reason };
+}
+
+function matchesAll(match: HttpMatch): boolean {
+  return covers(match, {});
+}
+
+/** What names a condition and asks for nothing. */
+const LABELS: ReadonlySet<string> = new Set(["name", "ignoreUriCase"]);
+
+/** Whether every request that `narrow` matches is one that `wide` matches too. */
+function covers(wide: HttpMatch, narrow: HttpMatch): boolean {
+  // Cases that are ignored in one only would need a comparison of their own.
+  if ((wide.ignoreUriCase ?? false) !== (narrow.ignoreUriCase ?? false)) return false;
+  return Object.entries(wide).every(
+    ([field, asked]) => LABELS.has(field) || fieldCovers(field, asked, Reflect.get(narrow, field)),
+  );
+}
+
+function fieldCovers(field: string, wide: unknown, narrow: unknown): boolean {
+  switch (field) {
+    case "uri":
+    case "scheme":
+    case "method":
+    case "authority":
+      if (field === "uri" && isDeepStrictEqual(wide, { prefix: "/" })) return true;
+      return textCovers(asText(wide), asText(narrow));
+    case "headers":
+    case "withoutHeaders":
+    case "queryParams":
+    case "sourceLabels":
+      return namedCovers(asRecord(wide), asRecord(narrow));
+    default:
+      return isDeepStrictEqual(wide, narrow);
+  }
+}
+
+/** More of them ask for more: each that is asked for must be asked for in the other as well. */
+function namedCovers(wide: Record<string, unknown>, narrow: Record<string, unknown>): boolean {
+  return Object.entries(wide).every(
+    ([name, asked]) => Object.hasOwn(narrow, name) && isDeepStrictEqual(asked, narrow[name]),
+  );
+}
+
+function asRecord(value: unknown): Record<string, unknown> {
+  return isRecord(value) ? value : {};
+}
+
+function asText(match: unknown): StringMatch | undefined {
+  if (typeof match !== "object" || match === null) return undefined;
+  if ("exact" in match && typeof match.exact === "string") return { exact: match.exact };
+  if ("prefix" in match && typeof match.prefix === "string") return { prefix: match.prefix };
+  if ("regex" in match && typeof match.regex === "string") return { regex: match.regex };
+  return undefined;
+}
+
+function textCovers(wide: StringMatch | undefined, narrow: StringMatch | undefined): boolean {
+  if (wide === undefined || narrow === undefined) return false;
+  if ("prefix" in wide && "prefix" in narrow) return narrow.prefix.startsWith(wide.prefix);
+  if ("prefix" in wide && "exact" in narrow) return narrow.exact.startsWith(wide.prefix);
+  return isDeepStrictEqual(wide, narrow);
+}
