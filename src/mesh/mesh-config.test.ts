@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { meshConfig } from "../../test/support/manifests.ts";
-import { meshOf } from "../../test/support/mesh.ts";
+import { meshOf, objectsOf, setOf } from "../../test/support/mesh.ts";
+import { createSnapshotBuilder } from "./snapshot.ts";
 
 const defaults = {
   trustDomain: "cluster.local",
@@ -57,4 +58,17 @@ test("Istio's own ConfigMap is read too, and Trysail's comes before it", () => {
   assert.equal(meshOf(theirs).config.rootNamespace, "theirs");
   assert.equal(meshOf(theirs + meshConfig("rootNamespace: ours")).config.rootNamespace, "ours");
   assert.equal(meshOf(theirs.replace('"istio"', '"other"')).config.rootNamespace, "trysail-system");
+});
+
+test("what a mistake makes unreadable stays as it was, and what is taken out has its default again", () => {
+  const snapshots = createSnapshotBuilder("cluster.local");
+  const closed = "outboundTrafficPolicy: { mode: REGISTRY_ONLY }\nrootNamespace: ops";
+  const policyAfter = (yaml: string) => {
+    const { outboundTrafficPolicy, rootNamespace } = snapshots.build(setOf(objectsOf(meshConfig(yaml)))).config;
+    return [outboundTrafficPolicy, rootNamespace];
+  };
+  assert.deepEqual(policyAfter(closed), ["REGISTRY_ONLY", "ops"]);
+  assert.deepEqual(policyAfter("outboundTrafficPolicy: {{"), ["REGISTRY_ONLY", "ops"]);
+  assert.deepEqual(policyAfter("outboundTrafficPolicy: { mode: NOTHING }"), ["REGISTRY_ONLY", "trysail-system"]);
+  assert.deepEqual(policyAfter("{}"), ["ALLOW_ANY", "trysail-system"]);
 });

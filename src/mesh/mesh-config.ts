@@ -58,10 +58,11 @@ export function buildDefaultMeshConfig(trustDomain: string): MeshConfig {
 }
 
 /**
- * The settings in one ConfigMap; whatever cannot be used becomes a Finding and keeps its default. The trust domain is
- * the one of the mesh's root, so a ConfigMap can only agree with it.
+ * The settings in one ConfigMap. What cannot be read becomes a Finding and stays as it was in `last`, so that a typing
+ * mistake opens nothing; what is not written has its default. The trust domain is the one of the mesh's root, so a
+ * ConfigMap can only agree with it.
  */
-export function parseMeshConfig(holder: ConfigMap, trustDomain: string): { config: MeshConfig; findings: Finding[] } {
+export function parseMeshConfig(holder: ConfigMap, last: MeshConfig): { config: MeshConfig; findings: Finding[] } {
   const findings: Finding[] = [];
   const report = (severity: Finding["severity"], code: Finding["code"], message: string, field: string) =>
     findings.push({ severity, code, message, field, object: refOf(holder), origin: holder.origin });
@@ -70,27 +71,40 @@ export function parseMeshConfig(holder: ConfigMap, trustDomain: string): { confi
     yaml = parseYaml(holder.data?.mesh ?? "", { maxAliasCount: 0 }) ?? {};
   } catch (error) {
     report("error", "document-malformed", `the mesh config is not YAML: ${messageOf(error)}`, "data.mesh");
-    return { config: buildDefaultMeshConfig(trustDomain), findings };
+    return { config: last, findings };
   }
   if (!isRecord(yaml)) {
     report("error", "schema-invalid", "the mesh config must be a mapping of fields", "data.mesh");
-    return { config: buildDefaultMeshConfig(trustDomain), findings };
+    return { config: last, findings };
   }
-  const settings = usableFields(yaml, report);
-  if (settings.trustDomain !== undefined && settings.trustDomain !== trustDomain) {
-    const message = `the mesh's root is of trust domain ${trustDomain}, so ${settings.trustDomain} has no effect; start the control plane with --trust-domain ${settings.trustDomain} on a new state folder`;
+  const { settings, refused } = usableFields(yaml, report);
+  if (settings.trustDomain !== undefined && settings.trustDomain !== last.trustDomain) {
+    const message = `the mesh's root is of trust domain ${last.trustDomain}, so ${settings.trustDomain} has no effect; start the control plane with --trust-domain ${settings.trustDomain} on a new state folder`;
     report("error", "value-invalid", message, "data.mesh.trustDomain");
   }
-  return { config: withDefaults(settings, trustDomain), findings };
+  const fallback = (field: keyof typeof defaultMeshConfig) => (refused.has(field) ? last : defaultMeshConfig);
+  const config = Object.freeze({
+    ...defaultMeshConfig,
+    trustDomain: last.trustDomain,
+    rootNamespace: settings.rootNamespace ?? fallback("rootNamespace").rootNamespace,
+    enableAutoMtls: settings.enableAutoMtls ?? fallback("enableAutoMtls").enableAutoMtls,
+    outboundTrafficPolicy:
+      settings.outboundTrafficPolicy?.mode ?? fallback("outboundTrafficPolicy").outboundTrafficPolicy,
+  });
+  return { config, findings };
 }
 
 type Report = (severity: Finding["severity"], code: Finding["code"], message: string, field: string) => void;
 
 /** Each field stands for itself: a mistake in one must not undo what another one closes. */
-function usableFields(yaml: Record<string, unknown>, report: Report): MeshConfigYaml {
+function usableFields(
+  yaml: Record<string, unknown>,
+  report: Report,
+): { settings: MeshConfigYaml; refused: ReadonlySet<string> } {
   const unsupported = (field: string) =>
     report("warning", "field-unsupported", `mesh config field ${field} is not supported and has no effect`, field);
   const usable: Record<string, unknown> = {};
+  const refused = new Set<string>();
   for (const [key, written] of Object.entries(yaml)) {
     const path = joinPath("data.mesh", key);
     const schema = ownValue<TSchema>(MeshConfigYaml.properties, key);
@@ -103,16 +117,7 @@ function usableFields(yaml: Record<string, unknown>, report: Report): MeshConfig
       report("error", "schema-invalid", `${field} ${mismatch.reason}`, field);
     }
     if (mismatches.length === 0) usable[key] = value;
+    else refused.add(key);
   }
-  return validator.Check(usable) ? usable : {};
-}
-
-function withDefaults(yaml: MeshConfigYaml, trustDomain: string): MeshConfig {
-  return Object.freeze({
-    ...defaultMeshConfig,
-    trustDomain,
-    rootNamespace: yaml.rootNamespace ?? defaultMeshConfig.rootNamespace,
-    enableAutoMtls: yaml.enableAutoMtls ?? defaultMeshConfig.enableAutoMtls,
-    outboundTrafficPolicy: yaml.outboundTrafficPolicy?.mode ?? defaultMeshConfig.outboundTrafficPolicy,
-  });
+  return { settings: validator.Check(usable) ? usable : {}, refused };
 }

@@ -5,11 +5,11 @@ import type { AuthorizationPolicy } from "./istio/authorization-policy.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
 import type { PeerAuthentication } from "./istio/peer-authentication.ts";
 import type { VirtualService } from "./istio/virtual-service.ts";
-import type { EndpointSlice, Namespace, Pod, WorkloadController } from "./kubernetes/core.ts";
+import type { ConfigMap, EndpointSlice, Namespace, Pod, WorkloadController } from "./kubernetes/core.ts";
 import { buildDefaultMeshConfig, type MeshConfig, meshConfigHolder, parseMeshConfig } from "./mesh-config.ts";
 import { buildMeshService, type MeshService } from "./mesh-service.ts";
 import { type MeshObject, olderFirst } from "./object.ts";
-import { objectsByKind } from "./objects-by-kind.ts";
+import { type ObjectsByKind, objectsByKind } from "./objects-by-kind.ts";
 import { buildServiceEndpoints, type ServiceEndpoints, type SliceAndPods } from "./service-endpoints.ts";
 
 /**
@@ -43,24 +43,34 @@ export interface SnapshotBuilder {
 
 /** A builder that remembers its last snapshot, to keep identities. */
 export function createSnapshotBuilder(trustDomain: string, cache: BuildCache = new BuildCache()): SnapshotBuilder {
-  const defaults = buildDefaultMeshConfig(trustDomain);
+  const defaults: ReadConfig = { holder: undefined, config: buildDefaultMeshConfig(trustDomain), findings: [] };
+  let read = defaults;
   return {
     build(set) {
-      const snapshot = buildSnapshot(set, defaults, cache);
+      const of = objectsByKind(set.objects);
+      const holder = meshConfigHolder(of.ConfigMap);
+      if (holder === undefined) read = defaults;
+      else if (holder !== read.holder) read = { holder, ...parseMeshConfig(holder, read.config) };
+      const snapshot = buildSnapshot(of, read.config, [...set.findings, ...read.findings], cache);
       cache.endRound();
       return snapshot;
     },
   };
 }
 
-function buildSnapshot({ objects, findings }: ObjectSet, defaults: MeshConfig, cache: BuildCache): MeshSnapshot {
-  const of = objectsByKind(objects);
-  const holder = meshConfigHolder(of.ConfigMap);
-  const { config, findings: configFindings } =
-    holder === undefined
-      ? { config: defaults, findings: [] }
-      : cache.get(parseMeshConfig, holder, defaults.trustDomain);
+/** The mesh config as it was last read, and from where. */
+interface ReadConfig {
+  readonly holder: ConfigMap | undefined;
+  readonly config: MeshConfig;
+  readonly findings: readonly Finding[];
+}
 
+function buildSnapshot(
+  of: ObjectsByKind,
+  config: MeshConfig,
+  findings: readonly Finding[],
+  cache: BuildCache,
+): MeshSnapshot {
   const services = new Map<string, MeshService>();
   for (const object of of.Service) {
     const service = cache.get(buildMeshService, object, config.domain);
@@ -80,7 +90,7 @@ function buildSnapshot({ objects, findings }: ObjectSet, defaults: MeshConfig, c
     destinationRules: cache.list("DestinationRule", of.DestinationRule.sort(olderFirst)),
     peerAuthenticationsFor: policiesByNamespace(of.PeerAuthentication, config.rootNamespace, cache),
     authorizationPoliciesFor: policiesByNamespace(of.AuthorizationPolicy, config.rootNamespace, cache),
-    findings: [...findings, ...configFindings],
+    findings,
   };
 }
 
