@@ -10,7 +10,7 @@ import { refOf } from "./object.ts";
 import { objectsByKind } from "./objects-by-kind.ts";
 import { buildMutualTlsModes } from "./peer-authentication-mode.ts";
 
-type Names = Pick<MeshConfig, "domain" | "rootNamespace">;
+type Names = Pick<MeshConfig, "domain" | "rootNamespaces">;
 type Labels = Readonly<Record<string, string>>;
 type Destination = NonNullable<NonNullable<VirtualService["spec"]["http"]>[number]["route"]>[number]["destination"];
 
@@ -37,7 +37,7 @@ export function createReferenceAnalyzer(
     else if (object.kind === "AuthorizationPolicy" || object.kind === "PeerAuthentication") {
       const labels = object.spec.selector?.matchLabels;
       if (labels !== undefined && !index.hasWorkload(object.metadata.namespace, labels)) {
-        const where = object.metadata.namespace === index.config.rootNamespace ? "the mesh" : "its namespace";
+        const where = index.config.rootNamespaces.includes(object.metadata.namespace) ? "the mesh" : "its namespace";
         const reason = `selects ${showLabels(labels)}, but no workload in ${where} has these labels: correct them, or deploy the workload`;
         report("reference-missing", "spec.selector.matchLabels", reason);
       }
@@ -101,13 +101,14 @@ function buildIndex(objects: readonly KnownObject[], config: Names): Index {
       return found.length === 0 ? undefined : found.some((names) => names.has(subset));
     },
     hasWorkload: (namespace, labels) =>
-      (namespace === config.rootNamespace ? [...workloads.keys()] : [namespace]).some((name) =>
+      (config.rootNamespaces.includes(namespace) ? [...workloads.keys()] : [namespace]).some((name) =>
         (workloads.get(name) ?? []).some((workload) => labelsMatch(labels, workload)),
       ),
     workloadsOf: ({ metadata, spec }) =>
       Object.keys(spec.selector ?? {}).length === 0 ? [] : matches(metadata.namespace, spec.selector ?? {}),
     isStrict(namespace, labels) {
-      const policies = new Set([...(policiesIn.get(config.rootNamespace) ?? []), ...(policiesIn.get(namespace) ?? [])]);
+      const reaching = [...config.rootNamespaces, namespace];
+      const policies = new Set(reaching.flatMap((name) => policiesIn.get(name) ?? []));
       const { mode, byPort } = buildMutualTlsModes([...policies], labels, namespace);
       return mode === "STRICT" && Object.values(byPort).every((portMode) => portMode === "STRICT");
     },

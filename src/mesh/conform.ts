@@ -170,6 +170,7 @@ function acceptsNull(schema: TSchema): boolean {
 function scalarMismatch(schema: TSchema, value: unknown): string | undefined {
   if (Type.IsString(schema)) return stringMismatch(schema, value);
   if (Type.IsInteger(schema)) return integerMismatch(schema, value);
+  if (Type.IsNumber(schema)) return numberMismatch(schema, value);
   if (Type.IsBoolean(schema)) return typeof value === "boolean" ? undefined : "must be true or false";
   if (Type.IsLiteral(schema)) return value === schema.const ? undefined : `must be ${JSON.stringify(schema.const)}`;
   if (Type.IsNull(schema)) return value === null ? undefined : "must be empty";
@@ -183,6 +184,15 @@ function integerMismatch(schema: TSchema, value: unknown): string | undefined {
   if (Number.isFinite(minimum) && Number.isFinite(maximum))
     return `must be a whole number from ${minimum} to ${maximum}`;
   return Number.isFinite(minimum) ? `must be a whole number of ${minimum} or more` : "must be a whole number";
+}
+
+function numberMismatch(schema: TSchema, value: unknown): string | undefined {
+  const minimum = numberOf(schema, "minimum", Number.NEGATIVE_INFINITY);
+  const maximum = numberOf(schema, "maximum", Number.POSITIVE_INFINITY);
+  if (typeof value === "number" && value >= minimum && value <= maximum) return undefined;
+  return Number.isFinite(minimum) && Number.isFinite(maximum)
+    ? `must be a number from ${minimum} to ${maximum}`
+    : "must be a number";
 }
 
 function stringMismatch(schema: TSchema, value: unknown): string | undefined {

@@ -6,7 +6,7 @@ import { createSnapshotBuilder } from "./snapshot.ts";
 
 const defaults = {
   trustDomain: "cluster.local",
-  rootNamespace: "trysail-system",
+  rootNamespaces: ["trysail-system", "istio-system"],
   domain: "cluster.local",
   enableAutoMtls: true,
   outboundTrafficPolicy: "ALLOW_ANY",
@@ -16,7 +16,7 @@ const rows: [mesh: string, differs: object, findings: [severity: string, code: s
   ["", {}, []],
   ["{}", {}, []],
   ["outboundTrafficPolicy: { mode: REGISTRY_ONLY }", { outboundTrafficPolicy: "REGISTRY_ONLY" }, []],
-  ["{ rootNamespace: ops, enableAutoMtls: false }", { rootNamespace: "ops", enableAutoMtls: false }, []],
+  ["{ rootNamespace: ops, enableAutoMtls: false }", { rootNamespaces: ["ops"], enableAutoMtls: false }, []],
   ["{ rootNamespace: null }", {}, []],
   ["trustDomain: cluster.local", {}, []],
   ["trustDomain: other", {}, [["error", "value-invalid", "data.mesh.trustDomain"]]],
@@ -55,17 +55,17 @@ for (const [yaml, differs, findings] of rows) {
 
 test("Istio's own ConfigMap is read too, and Trysail's comes before it", () => {
   const theirs = meshConfig("rootNamespace: theirs").replace("trysail-system", "istio-system");
-  assert.equal(meshOf(theirs).config.rootNamespace, "theirs");
-  assert.equal(meshOf(theirs + meshConfig("rootNamespace: ours")).config.rootNamespace, "ours");
-  assert.equal(meshOf(theirs.replace('"istio"', '"other"')).config.rootNamespace, "trysail-system");
+  assert.deepEqual(meshOf(theirs).config.rootNamespaces, ["theirs"]);
+  assert.deepEqual(meshOf(theirs + meshConfig("rootNamespace: ours")).config.rootNamespaces, ["ours"]);
+  assert.deepEqual(meshOf(theirs.replace('"istio"', '"other"')).config.rootNamespaces, defaults.rootNamespaces);
 });
 
 test("what a mistake makes unreadable stays as it was, and what is taken out has its default again", () => {
   const snapshots = createSnapshotBuilder("cluster.local");
   const closed = "outboundTrafficPolicy: { mode: REGISTRY_ONLY }\nrootNamespace: ops";
   const policyAfter = (yaml: string) => {
-    const { outboundTrafficPolicy, rootNamespace } = snapshots.build(setOf(objectsOf(meshConfig(yaml)))).config;
-    return [outboundTrafficPolicy, rootNamespace];
+    const { outboundTrafficPolicy, rootNamespaces } = snapshots.build(setOf(objectsOf(meshConfig(yaml)))).config;
+    return [outboundTrafficPolicy, rootNamespaces[0]];
   };
   assert.deepEqual(policyAfter(closed), ["REGISTRY_ONLY", "ops"]);
   assert.deepEqual(policyAfter("outboundTrafficPolicy: {{"), ["REGISTRY_ONLY", "ops"]);

@@ -26,8 +26,11 @@ const validator = Compile(MeshConfigYaml);
 /** Mesh-wide settings with every default filled in. */
 export interface MeshConfig {
   readonly trustDomain: string;
-  /** Policies of this namespace hold for the whole mesh. */
-  readonly rootNamespace: string;
+  /**
+   * Policies of these namespaces hold for the whole mesh. Where `rootNamespace` is not set they are the control plane's
+   * own and Istio's, so that what was written for Istio keeps its reach.
+   */
+  readonly rootNamespaces: readonly string[];
   /** DNS suffix of service names. */
   readonly domain: string;
   readonly enableAutoMtls: boolean;
@@ -35,7 +38,7 @@ export interface MeshConfig {
 }
 
 export const defaultMeshConfig: Omit<MeshConfig, "trustDomain"> = Object.freeze({
-  rootNamespace: "trysail-system",
+  rootNamespaces: Object.freeze(["trysail-system", "istio-system"]),
   domain: "cluster.local",
   enableAutoMtls: true,
   outboundTrafficPolicy: "ALLOW_ANY",
@@ -82,11 +85,12 @@ export function parseMeshConfig(holder: ConfigMap, last: MeshConfig): { config: 
     const message = `the mesh's root is of trust domain ${last.trustDomain}, so ${settings.trustDomain} has no effect; start the control plane with --trust-domain ${settings.trustDomain} on a new state folder`;
     report("error", "value-invalid", message, "data.mesh.trustDomain");
   }
-  const fallback = (field: keyof typeof defaultMeshConfig) => (refused.has(field) ? last : defaultMeshConfig);
+  const fallback = (field: keyof MeshConfigYaml) => (refused.has(field) ? last : defaultMeshConfig);
   const config = Object.freeze({
     ...defaultMeshConfig,
     trustDomain: last.trustDomain,
-    rootNamespace: settings.rootNamespace ?? fallback("rootNamespace").rootNamespace,
+    rootNamespaces:
+      settings.rootNamespace === undefined ? fallback("rootNamespace").rootNamespaces : [settings.rootNamespace],
     enableAutoMtls: settings.enableAutoMtls ?? fallback("enableAutoMtls").enableAutoMtls,
     outboundTrafficPolicy:
       settings.outboundTrafficPolicy?.mode ?? fallback("outboundTrafficPolicy").outboundTrafficPolicy,

@@ -114,3 +114,28 @@ test("a snapshot looks services, pods and namespaces up", () => {
   assert.deepEqual(mesh.servicesIn("nowhere"), []);
   assert.equal(mesh.pods.get("shop/web-0")?.metadata.name, "web-0");
 });
+
+test("rules of one namespace for one host are one rule with the subsets of all", () => {
+  const rule = (name: string, namespace: string, host: string, spec: string) =>
+    `apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: { name: ${name}, namespace: ${namespace} }\nspec: { host: ${host}, ${spec} }\n---\n`;
+  const yaml =
+    rule("a", "shop", "cart", "subsets: [{ name: v1, labels: { version: v1 } }]") +
+    rule(
+      "b",
+      "shop",
+      "cart.shop.svc.cluster.local",
+      "trafficPolicy: { tls: { mode: DISABLE } }, subsets: [{ name: v1, labels: { version: other } }, { name: v2 }]",
+    ) +
+    rule("c", "shop", "cart", "exportTo: ['.'], subsets: [{ name: v3 }]") +
+    rule("d", "bank", "cart.shop.svc.cluster.local", "subsets: [{ name: v4 }]");
+  const merged = meshOf(yaml).destinationRules.map(({ metadata, spec }) => [
+    metadata.name,
+    spec.trafficPolicy?.tls?.mode,
+    spec.subsets,
+  ]);
+  assert.deepEqual(merged.sort(), [
+    ["a", "DISABLE", [{ name: "v1", labels: { version: "v1" } }, { name: "v2" }]],
+    ["c", undefined, [{ name: "v3" }]],
+    ["d", undefined, [{ name: "v4" }]],
+  ]);
+});

@@ -6,6 +6,7 @@ import type { DestinationRule } from "./istio/destination-rule.ts";
 import type { PeerAuthentication } from "./istio/peer-authentication.ts";
 import type { VirtualService } from "./istio/virtual-service.ts";
 import type { ConfigMap, EndpointSlice, Namespace, Pod, WorkloadController } from "./kubernetes/core.ts";
+import { mergeDestinationRules } from "./merge-destination-rules.ts";
 import { buildDefaultMeshConfig, type MeshConfig, meshConfigHolder, parseMeshConfig } from "./mesh-config.ts";
 import { buildMeshService, type MeshService } from "./mesh-service.ts";
 import { type MeshObject, olderFirst } from "./object.ts";
@@ -30,9 +31,9 @@ export interface MeshSnapshot {
   /** Oldest first: where two claim a host, the first one has it. */
   readonly virtualServices: readonly VirtualService[];
   readonly destinationRules: readonly DestinationRule[];
-  /** Of the root namespace and the named one. */
+  /** Of the root namespaces and the named one. */
   peerAuthenticationsFor(namespace: string): readonly PeerAuthentication[];
-  /** Of the root namespace and the named one. */
+  /** Of the root namespaces and the named one. */
   authorizationPoliciesFor(namespace: string): readonly AuthorizationPolicy[];
   readonly findings: readonly Finding[];
 }
@@ -87,9 +88,12 @@ function buildSnapshot(
     pods,
     workloads: of.WorkloadController,
     virtualServices: cache.list("VirtualService", of.VirtualService.sort(olderFirst)),
-    destinationRules: cache.list("DestinationRule", of.DestinationRule.sort(olderFirst)),
-    peerAuthenticationsFor: policiesByNamespace(of.PeerAuthentication, config.rootNamespace, cache),
-    authorizationPoliciesFor: policiesByNamespace(of.AuthorizationPolicy, config.rootNamespace, cache),
+    destinationRules: cache.list(
+      "DestinationRule",
+      mergeDestinationRules(of.DestinationRule.sort(olderFirst), config.domain, cache),
+    ),
+    peerAuthenticationsFor: policiesByNamespace(of.PeerAuthentication, config.rootNamespaces, cache),
+    authorizationPoliciesFor: policiesByNamespace(of.AuthorizationPolicy, config.rootNamespaces, cache),
     findings,
   };
 }
@@ -126,21 +130,23 @@ function endpointsOf(
   return endpoints;
 }
 
-/** Looks up a namespace's policies together with the root namespace's, as lists that keep their identity. */
+/** Looks up a namespace's policies together with the whole mesh's, as lists that keep their identity. */
 function policiesByNamespace<P extends MeshObject>(
   policies: readonly P[],
-  rootNamespace: string,
+  rootNamespaces: readonly string[],
   cache: BuildCache,
 ): (namespace: string) => readonly P[] {
   const byNamespace = Map.groupBy(policies, ({ metadata }) => metadata.namespace);
-  const root = byNamespace.get(rootNamespace) ?? [];
+  const root = cache.list(
+    `${policies[0]?.kind} of the mesh`,
+    rootNamespaces.flatMap((namespace) => byNamespace.get(namespace) ?? []),
+  );
   const joined = new Map<string, readonly P[]>();
   for (const [namespace, own] of byNamespace) {
-    const all = namespace === rootNamespace ? root : [...root, ...own];
-    joined.set(namespace, cache.list(`${policies[0]?.kind} in ${namespace}`, all));
+    if (rootNamespaces.includes(namespace)) continue;
+    joined.set(namespace, cache.list(`${policies[0]?.kind} in ${namespace}`, [...root, ...own]));
   }
-  const onlyRoot = joined.get(rootNamespace) ?? NONE;
-  return (namespace) => joined.get(namespace) ?? onlyRoot;
+  return (namespace) => joined.get(namespace) ?? root;
 }
 
 const NONE: readonly never[] = Object.freeze([]);

@@ -5,7 +5,9 @@ import { ownValue } from "../mesh/own-value.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
 import type { BuildCache } from "../platform/build-cache.ts";
 import { buildInboundCluster } from "./cluster/fixed.ts";
+import type { Interception } from "./interception.ts";
 import { buildVirtualInbound, type InboundPort } from "./listener/inbound.ts";
+import { buildVirtualOutboundIpv6 } from "./listener/outbound.ts";
 import { inboundClusterName } from "./names.ts";
 import type { SidecarResources } from "./outbound.ts";
 import type { Workload } from "./workload.ts";
@@ -15,6 +17,7 @@ export function translateInbound(
   mesh: MeshSnapshot,
   workload: Workload,
   address: string,
+  interception: Interception,
   cache: BuildCache,
 ): Pick<SidecarResources, "clusters" | "listeners"> {
   const { config } = mesh;
@@ -31,11 +34,14 @@ export function translateInbound(
     mesh.peerAuthenticationsFor(workload.namespace),
     mesh.authorizationPoliciesFor(workload.namespace),
     config,
+    interception,
   );
+  // Beside it stands the one outbound listener that not every proxy of the same scope can have.
+  const listeners = interception.hasIpv6 ? [listener, cache.get(buildVirtualOutboundIpv6, config)] : [listener];
   const clusters = ports.map((port) => cache.get(buildPortCluster, port));
   return {
     clusters: cache.list(`inbound clusters ${view}`, clusters),
-    listeners: cache.list(`inbound listeners ${view}`, [listener]),
+    listeners: cache.list(`inbound listeners ${JSON.stringify(interception)} ${view}`, listeners),
   };
 }
 
@@ -47,14 +53,17 @@ function buildPortCluster({ port }: InboundPort) {
   return buildInboundCluster(inboundClusterName(port));
 }
 
-/** By port; where two Services disagree about a port, the first by name says what it speaks. */
+/**
+ * By port. Where Services disagree about one, HTTP that is declared comes before TCP, which may only mean that a port
+ * has no name to tell; among equals the first by name counts.
+ */
 function inboundPorts(mesh: MeshSnapshot, workload: Workload, address: string): [number, Protocol][] {
   const ports = new Map<number, Protocol>();
   for (const service of mesh.servicesIn(workload.namespace)) {
     if (!leadsTo(service, workload, address, mesh)) continue;
     for (const port of service.ports) {
       const number = workloadPort(port, service, workload, address, mesh);
-      if (number !== undefined && !ports.has(number)) ports.set(number, port.protocol);
+      if (number !== undefined && (ports.get(number) ?? "tcp") === "tcp") ports.set(number, port.protocol);
     }
   }
   return [...ports].sort(([a], [b]) => a - b);

@@ -30,7 +30,7 @@ export function selectOutboundScope(mesh: MeshSnapshot, namespace: string): Outb
   for (const service of mesh.services.values()) {
     if (!visibleFrom(namespace, service.namespace, service.exportTo)) continue;
     const virtualService = routing.find(service.hostname) ?? null;
-    services.push({ service, virtualService, rule: ruleFor(service, namespace, rules, mesh.config.rootNamespace) });
+    services.push({ service, virtualService, rule: ruleFor(service, namespace, rules, mesh.config.rootNamespaces) });
   }
   services.sort((a, b) => compareText(a.service.hostname, b.service.hostname));
   const extraHosts = routing.hosts.filter(({ host }) => !mesh.services.has(host));
@@ -88,19 +88,19 @@ function visibleRules({ destinationRules, config }: MeshSnapshot, namespace: str
 }
 
 /**
- * The caller's namespace is looked up first, then the service's, then the root namespace, and in each the most
+ * The caller's namespace is looked up first, then the service's, then the root namespaces, and in each the most
  * specific host (https://istio.io/latest/docs/concepts/traffic-management/#destination-rules).
  */
 function ruleFor(
   service: MeshService,
   namespace: string,
   { byHost, wildcards }: VisibleRules,
-  rootNamespace: string,
+  rootNamespaces: readonly string[],
 ): DestinationRule | null {
   const exact = byHost.get(service.hostname) ?? [];
   if (exact.length === 0 && wildcards.length === 0) return null;
   const candidates = [...exact, ...wildcards.filter(({ host }) => hostMatches(host, service.hostname))];
-  for (const place of [namespace, service.namespace, rootNamespace]) {
+  for (const place of [namespace, service.namespace, ...rootNamespaces]) {
     const found = candidates.find(({ rule }) => rule.metadata.namespace === place);
     if (found !== undefined) return found.rule;
   }

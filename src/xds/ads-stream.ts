@@ -228,6 +228,7 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
     this.#releaseBytes();
     if (this.#opened) {
       this.#opened.handle.close();
+      this.#deps.acks.disconnected(this.#opened.proxy);
       this.#deps.metrics?.connected(this.#kind.protocol, -1);
     }
     this.#onEnd();

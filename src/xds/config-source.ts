@@ -21,4 +21,6 @@ export interface ConfigHandle {
 export interface AckObserver {
   acked(proxy: ProxyNode, typeUrl: TypeUrl, version: string): void;
   rejected(proxy: ProxyNode, typeUrl: TypeUrl, version: string, message: string): void;
+  /** Its stream has ended; what it rejected is no longer what anyone is served. */
+  disconnected(proxy: ProxyNode): void;
 }

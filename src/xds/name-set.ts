@@ -37,7 +37,15 @@ export class NameTable {
 
   of(names: Iterable<string>): NameSet {
     const unique = new Set(names);
-    const key = hash("sha1", [...unique].sort().join("\0"), "base64url");
+    // Names come from proxies and may hold any character: their lengths keep one set from being written as another.
+    const key = hash(
+      "sha256",
+      [...unique]
+        .sort()
+        .map((name) => `${name.length}:${name}`)
+        .join(""),
+      "base64url",
+    );
     return this.#found(key) ?? this.#keep(key, new NameSet(unique));
   }
 
@@ -47,7 +55,7 @@ export class NameTable {
    */
   ofWire(bytes: Uint8Array, decode: () => Iterable<string>): NameSet {
     if (bytes.length === 0) return this.empty;
-    const key = `wire:${hash("sha1", bytes, "base64url")}`;
+    const key = `wire:${hash("sha256", bytes, "base64url")}`;
     return this.#found(key) ?? this.#keep(key, this.of(decode()));
   }
 

@@ -44,6 +44,7 @@ export async function startTestAds(
     source,
     acks: {
       acked: (_, typeUrl) => answers.push(`acked ${typeUrl.split(".").at(-1)}`),
+      disconnected: () => undefined,
       rejected: (_, typeUrl, __, message) => answers.push(`rejected ${typeUrl.split(".").at(-1)}: ${message}`),
     },
     log,
