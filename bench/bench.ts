@@ -1,9 +1,10 @@
 /** `make bench`: measures the control plane as a process of its own and prints what it reached. */
-import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startControlPlane } from "./control-plane.ts";
+import { BENCH_NAMESPACE, measureInject } from "./inject.ts";
 import { findLoadClient, type LoadClient, type LoadResult, runPush, runSync } from "./load-client.ts";
 import {
   buildEndpointSlice,
@@ -15,6 +16,7 @@ import {
   writeMesh,
 } from "./mesh.ts";
 import { buildTable, type Measurement, TARGETS } from "./targets.ts";
+import { measureValidation } from "./validation.ts";
 
 const PROXIES = 100;
 
@@ -28,6 +30,7 @@ async function measure(client: LoadClient, size: MeshSize, more: number | null, 
   const folder = join(scratch, "mesh");
   await mkdir(folder);
   await writeMesh(folder, size);
+  await replaceFile(join(folder, "inject-namespace.json"), BENCH_NAMESPACE);
   const controlPlane = await startControlPlane(folder, scratch);
   const target = controlPlane.adsAddress;
   const measurements: Measurement[] = [];
@@ -86,6 +89,27 @@ async function measure(client: LoadClient, size: MeshSize, more: number | null, 
       name: "peak memory of all that",
       value: controlPlane.peakMemoryMb(),
       target: TARGETS.peakMemory,
+    });
+    const webhook = {
+      port: controlPlane.httpsPort,
+      root: await readFile(controlPlane.rootCertFile, "utf8"),
+      connections: 16,
+    };
+    const reviews = await measureInject({ ...webhook, seconds: 5 });
+    measurements.push(
+      { name: "/inject over HTTPS, 16 connections", value: reviews.perSecond, target: TARGETS.reviews },
+      { name: "/inject, p99", value: reviews.p99Ms, target: TARGETS.reviewTime },
+    );
+    const [busy] = await Promise.all([measureInject({ ...webhook, connections: 4, seconds: 5 }), sync(PROXIES, true)]);
+    measurements.push({
+      name: `/inject while ${PROXIES} proxies come in sync, p99`,
+      value: busy.p99Ms,
+      target: TARGETS.reviewTimeBusy,
+    });
+    measurements.push({
+      name: "validation of a policy of 1,000 rules (p99)",
+      value: measureValidation(),
+      target: TARGETS.validation,
     });
     return { readyMs: controlPlane.readyMs, measurements, runs };
   } finally {

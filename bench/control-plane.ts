@@ -10,6 +10,10 @@ import { fileURLToPath } from "node:url";
 export interface ControlPlane {
   /** host:port of ADS without TLS. */
   readonly adsAddress: string;
+  /** Of the webhooks, on loopback. */
+  readonly httpsPort: number;
+  /** What the certificates of its TLS ports are checked against. */
+  readonly rootCertFile: string;
   /** From the start of the process until /ready said yes. */
   readonly readyMs: number;
   /** The most memory it ever held, in MB (VmHWM). */
@@ -49,6 +53,8 @@ export async function startControlPlane(configDir: string, scratch: string): Pro
   }
   return {
     adsAddress: `127.0.0.1:${ads}`,
+    httpsPort: Number(https),
+    rootCertFile: join(stateDir, "ca", "root-cert.pem"),
     readyMs: performance.now() - began,
     peakMemoryMb() {
       const line = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"));

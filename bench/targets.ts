@@ -2,7 +2,9 @@
 export interface Target {
   readonly now: number | null;
   readonly final: number;
-  readonly unit: "ms" | "MB";
+  readonly unit: "ms" | "MB" | "/s";
+  /** The larger the better. */
+  readonly isFloor?: boolean;
 }
 
 export const TARGETS = {
@@ -11,6 +13,10 @@ export const TARGETS = {
   threeHundredProxies: { now: null, final: 4000, unit: "ms" },
   endpointChange: { now: 100, final: 60, unit: "ms" },
   routeChange: { now: 500, final: 250, unit: "ms" },
+  reviews: { now: 5500, final: 5500, unit: "/s", isFloor: true },
+  reviewTime: { now: 15, final: 15, unit: "ms" },
+  reviewTimeBusy: { now: 100, final: 100, unit: "ms" },
+  validation: { now: 20, final: 20, unit: "ms" },
   peakMemory: { now: 500, final: 400, unit: "MB" },
 } as const satisfies Record<string, Target>;
 
@@ -25,16 +31,18 @@ export function buildTable(measurements: readonly Measurement[]): string {
   const rows = measurements.map(({ name, value, target }) => [
     name,
     `${value.toFixed(0)} ${target.unit}`,
-    against(value, target.now, target.unit),
-    against(value, target.final, target.unit),
+    against(value, target.now, target),
+    against(value, target.final, target),
   ]);
   const all = [["", "measured", "target", "final target"], ...rows];
   const widths = [0, 1, 2, 3].map((column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
   return all.map((row) => row.map((cell, column) => pad(cell, widths[column] ?? 0, column)).join("  ")).join("\n");
 }
 
-function against(value: number, limit: number | null, unit: string): string {
-  return limit === null ? "" : `${value <= limit ? "✓" : "✗"} ≤ ${limit} ${unit}`;
+function against(value: number, limit: number | null, { unit, isFloor = false }: Target): string {
+  if (limit === null) return "";
+  const isReached = isFloor ? value >= limit : value <= limit;
+  return `${isReached ? "✓" : "✗"} ${isFloor ? "≥" : "≤"} ${limit} ${unit}`;
 }
 
 function pad(cell: string, width: number, column: number): string {

@@ -3,6 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# Kubernetes is built once, and only for tests that talk to it: all of them, or those named.
+case "$*" in "" | *test/cluster*) test/cluster/build.sh ;; esac
+
 # A test that hangs fails; two files at a time suit two cores, and more would only slow each other's timings.
 options=(--test-timeout=180000 --test-concurrency=2 --test-reporter=spec --test-reporter-destination=stdout
   --test-reporter=./scripts/skip-reporter.ts --test-reporter-destination=stdout)

@@ -19,6 +19,8 @@ export interface ServeConfig {
   readonly workloadCertTtlMs: number;
   /** Names beyond the usual ones under which clients reach the control plane. */
   readonly servingNames: readonly string[];
+  /** YAML with what the operator decides about injected pods; null for the defaults. */
+  readonly injectionConfigFile: string | null;
   readonly logLevel: LogLevel;
 }
 
@@ -34,6 +36,7 @@ export interface ServeFlags {
   readonly trustDomain: string;
   readonly workloadCertTtl: number;
   readonly servingName: readonly string[];
+  readonly injectionConfig?: string;
   readonly logLevel: string;
 }
 
@@ -67,6 +70,7 @@ export function parseServeConfig(flags: ServeFlags): ServeConfig {
     trustDomain: flags.trustDomain,
     workloadCertTtlMs: flags.workloadCertTtl,
     servingNames: flags.servingName,
+    injectionConfigFile: flags.injectionConfig ?? null,
     logLevel,
   });
 }

@@ -8,23 +8,27 @@ import type { ServeConfig } from "./config.ts";
 import { createDebugServer } from "./control-plane/debug-server.ts";
 import { createHttpsServer } from "./control-plane/https-server.ts";
 import { createInjectionMetrics } from "./control-plane/injection-metrics.ts";
-import { listen } from "./control-plane/listen.ts";
+import { listen, listenGrpc } from "./control-plane/listen.ts";
 import { createMeshFindings } from "./control-plane/mesh-findings.ts";
 import { createMeshState } from "./control-plane/mesh-state.ts";
 import { createMonitoringServer } from "./control-plane/monitoring-server.ts";
 import { createProxyConfigs } from "./control-plane/proxy-configs.ts";
-import { defaultInjectionConfig } from "./injection/injection-config.ts";
+import { createReferenceAnalysis } from "./control-plane/reference-analysis.ts";
+import { createUnmeshedAudit } from "./control-plane/unmeshed.ts";
+import { createValidationMetrics } from "./control-plane/validation-metrics.ts";
+import { loadInjectionConfig } from "./injection/load-injection-config.ts";
 import { admissionRoutes } from "./injection/routes.ts";
+import { selectProxyConfig } from "./injection/select-proxy-config.ts";
 import { analyzeReferences } from "./mesh/analyze.ts";
 import { systemClock } from "./platform/clock.ts";
 import { createGrpcServer } from "./platform/grpc-server.ts";
-import { formatListenAddress } from "./platform/listen-address.ts";
 import type { Logger } from "./platform/log.ts";
 import { systemRandom } from "./platform/random.ts";
 import { openStateDir } from "./platform/state-dir.ts";
 import { createWorkloadSecrets } from "./sds/workload-secrets.ts";
 import { createFileSource } from "./sources/file-source.ts";
 import { createTranslator } from "./translate/translator.ts";
+import { validationRoutes } from "./validation/routes.ts";
 import { createAdsService } from "./xds/ads-service.ts";
 import { createXdsMetrics } from "./xds/xds-metrics.ts";
 
@@ -44,6 +48,8 @@ export interface ControlPlane {
 const SYSTEM_NAMESPACE = "trysail-system";
 const MAX_CERT_TTL_MS = 90 * 86_400_000;
 const STOP_GRACE_MS = 2000;
+/** A proxy that comes back shows its token anew, so that none outlives its own for long. */
+const MAX_CONNECTION_AGE = { ageMs: 30 * 60_000, graceMs: 10_000 };
 
 /** Builds the control plane from its parts, in the order in which data flows through them, and starts it. */
 export async function startControlPlane(config: ServeConfig, log: Logger): Promise<ControlPlane> {
@@ -73,6 +79,8 @@ export async function startControlPlane(config: ServeConfig, log: Logger): Promi
     ttlMs: config.workloadCertTtlMs,
     log,
   });
+
+  const injection = await loadInjectionConfig(config.injectionConfigFile);
 
   // Configuration: files → mesh → each proxy's resources → streams.
   const source = createFileSource({ dirs: [...config.configDirs], clock, log });
@@ -107,14 +115,25 @@ export async function startControlPlane(config: ServeConfig, log: Logger): Promi
     certificate: pemOf(serving.current()),
     clientRootsPem: authority.trustBundlePem,
     log,
+    maxConnectionAge: MAX_CONNECTION_AGE,
   });
   ads.register(grpc);
   const https = await createHttpsServer(serving.current(), [
     admissionRoutes({
       namespaceOf: (name) => mesh.current().namespaces.get(name),
-      config: defaultInjectionConfig,
+      proxyConfigOf: (namespace, labels) =>
+        selectProxyConfig(mesh.current().proxyConfigsFor(namespace), namespace, labels),
+      config: injection,
       log,
       metrics: createInjectionMetrics(registry),
+    }),
+    validationRoutes({
+      analyze: createReferenceAnalysis({
+        objects: () => source.current().objects,
+        config: () => mesh.current().config,
+      }),
+      log,
+      metrics: createValidationMetrics(registry),
     }),
   ]);
   serving.onRenew((renewed) => {
@@ -122,12 +141,14 @@ export async function startControlPlane(config: ServeConfig, log: Logger): Promi
     https.setCertificate(renewed);
   });
   const monitoring = createMonitoringServer(registry);
+  const unmeshed = createUnmeshedAudit({ mesh: mesh.current, config: injection, registry });
   const debug = createDebugServer({
     authenticate,
     adminNamespace: SYSTEM_NAMESPACE,
     notReady: () => null,
     pages: {
       syncz: () => ads.status().map((row) => ({ namespace: row.namespace, row })),
+      unmeshed: () => unmeshed().map((row) => ({ namespace: row.namespace, row })),
       findings: () => findings.all().map((row) => ({ namespace: row.object?.namespace ?? "", row })),
     },
   });
@@ -142,8 +163,9 @@ export async function startControlPlane(config: ServeConfig, log: Logger): Promi
   };
   try {
     const ports = {
-      grpc: await grpc.listen(formatListenAddress(config.grpc)),
-      plaintext: config.plaintext === null ? null : await grpc.listenPlaintext(formatListenAddress(config.plaintext)),
+      grpc: await listenGrpc(grpc.listen, "--grpc-addr", config.grpc),
+      plaintext:
+        config.plaintext === null ? null : await listenGrpc(grpc.listenPlaintext, "--plaintext-addr", config.plaintext),
       https: await listen(https.app, "--https-addr", config.https),
       monitoring: await listen(monitoring, "--monitoring-addr", config.monitoring),
       // Last: whoever finds /ready finds everything else.

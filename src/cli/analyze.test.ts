@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { findingsTable } from "./analyze.ts";
 
-const command = join(import.meta.dirname, "trysail.ts");
+const program = join(import.meta.dirname, "trysail.ts");
 
 async function folderOf(t: TestContext, text: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "trysail-analyze-"));
@@ -15,8 +15,10 @@ async function folderOf(t: TestContext, text: string): Promise<string> {
   return folder;
 }
 
-function analyze(...args: string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(process.execPath, [command, "analyze", ...args], { encoding: "utf8" });
+const analyze = (...args: string[]) => run("analyze", ...args);
+
+function run(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(process.execPath, [program, ...args], { encoding: "utf8" });
 }
 
 const service = "apiVersion: v1\nkind: Service\nmetadata: {name: cart}\nspec: {ports: [{port: 80}]}\n";
@@ -50,6 +52,14 @@ test("analyze names a folder that does not exist, in one line", async (t) => {
   assert.match(stderr, /^trysail: configuration folder .*none does not exist\n$/);
   assert.equal(status, 1);
 });
+
+for (const command of ["analyze", "translate", "inject"]) {
+  test(`${command} without -f is a usage error`, () => {
+    const { status, stdout, stderr } = run(command, ...(command === "translate" ? ["--proxy", "cart.shop"] : []));
+    assert.match(stderr, /^error: required option '-f, /);
+    assert.deepEqual([status, stdout], [2, ""]);
+  });
+}
 
 test("no text of a manifest can write control sequences to the terminal", () => {
   const table = findingsTable(

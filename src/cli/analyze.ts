@@ -6,6 +6,7 @@ import { createSnapshotBuilder } from "../mesh/snapshot.ts";
 import { systemClock } from "../platform/clock.ts";
 import { createLog } from "../platform/log.ts";
 import { createFileSource } from "../sources/file-source.ts";
+import { formatTable } from "./table.ts";
 
 interface AnalyzeFlags {
   readonly file: readonly string[];
@@ -19,8 +20,7 @@ export function analyzeCommand(): Command {
     .requiredOption(
       "-f, --file <folder>",
       "manifests; repeat for several, later ones win",
-      (folder, before: string[]) => [...before, folder],
-      [],
+      (folder, before: string[] = []) => [...before, folder],
     )
     .addOption(new Option("-o, --output <format>", "how to print them").choices(["table", "json"]).default("table"))
     .action(analyze);
@@ -61,17 +61,8 @@ export function findingsTable(findings: readonly Finding[], objects: number): st
       const name = object === undefined ? "-" : describeObject(object);
       return [severity, name, field ?? "-", withoutPrefix(message, `${name}: ${field} `, `${name}: `), place(origin)];
     }),
-  ].map((row) => row.map((cell) => cell.replaceAll(/[\p{Cc}\p{Cf}]+/gu, " ")));
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  const lines =
-    findings.length === 0
-      ? []
-      : rows.map((row) =>
-          row
-            .map((cell, at) => cell.padEnd(widths[at] ?? 0))
-            .join("  ")
-            .trimEnd(),
-        );
+  ];
+  const lines = findings.length === 0 ? [] : [formatTable(rows)];
   const count = (wanted: Finding["severity"], name: string) => {
     const found = findings.filter(({ severity }) => severity === wanted).length;
     return `${found} ${name}${found === 1 ? "" : "s"}`;

@@ -2,13 +2,14 @@ import { realpathSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { Command } from "commander";
+import { mountPoint } from "../dev/container-layer.ts";
 import { parseExposure } from "../dev/exposures.ts";
 import type { DevOptions } from "../dev/options.ts";
 import { runOuter } from "../dev/outer.ts";
 import { assertCanIsolate, assertEnvoy } from "../dev/preflight.ts";
 import { defaultStateDir, takeStateFolder } from "../dev/state-folder.ts";
 import { TrysailError } from "../platform/errors.ts";
-import { parseDurationFlag } from "./duration-flag.ts";
+import { durationOption } from "./duration-flag.ts";
 
 interface DevFlags {
   readonly once?: true;
@@ -37,7 +38,7 @@ export function devCommand(): Command {
       [],
     )
     .option("--no-host-ports", "open no ports on this machine but those of --expose (--once never does)")
-    .option("--ready-timeout <duration>", "with --once: how long pods may take", parseDurationFlag, 120_000)
+    .addOption(durationOption("--ready-timeout <duration>", "with --once: how long pods may take", "2m"))
     .option("--workload-cert-ttl <duration>", "life of a workload's certificate")
     .option("--plaintext-addr <host:port>", "also serve ADS without TLS or identity, such as 127.0.0.1:15010")
     .option("--log <pod>", "show the logs of pods with this in their name")
@@ -81,6 +82,11 @@ function parseOptions(folder: string, command: string[], flags: DevFlags, ordina
   const stateDir = resolve(flags.stateDir ?? defaultStateDir(real, stateHome));
   if (stateDir.startsWith("/run/"))
     throw new TrysailError("invalid-argument", `the state folder ${stateDir} may not lie below /run`);
+  if (`${real}/`.startsWith(`${mountPoint(stateDir)}/`))
+    throw new TrysailError(
+      "invalid-argument",
+      `${folder} may not lie in the state folder ${stateDir}: pods do not see it`,
+    );
   const serveFlags = [
     ...(flags.workloadCertTtl === undefined ? [] : ["--workload-cert-ttl", flags.workloadCertTtl]),
     ...(flags.plaintextAddr === undefined ? [] : ["--plaintext-addr", flags.plaintextAddr]),

@@ -1,5 +1,11 @@
 import { Command } from "commander";
+import { parse } from "yaml";
+import type { ManifestDecision } from "../injection/inject-manifests.ts";
+import type { InjectionConfig } from "../injection/injection-config.ts";
+import type { OperatorSettings } from "../injection/operator-settings.ts";
 import { messageOf, TrysailError } from "../platform/errors.ts";
+import { printable } from "../platform/printable.ts";
+import { formatTable } from "./table.ts";
 
 /** `trysail inject`: what the webhook would make of manifests, without a cluster. */
 export function injectCommand(): Command {
@@ -7,7 +13,10 @@ export function injectCommand(): Command {
     .description("print manifests with sidecars added to every workload that does not opt out")
     .requiredOption("-f, --filename <file>", "YAML or JSON, any number of documents; - for standard input")
     .option("-n, --namespace <name>", "for workloads that name none", "default")
+    .option("--explain", "print what is decided about each object, and why, instead of the manifests")
     .option("--revision <name>", "the control plane's revision")
+    .option("--mesh-config <file>", "a MeshConfig whose defaultConfig the proxies start from")
+    .option("--values <file>", "the values that Istio's chart would be installed with")
     .option("--discovery-address <host:port>", "the control plane that the proxies join")
     .option("--proxy-image <image>", "Envoy's image")
     .option("--init-image <image>", "the image of the init container")
@@ -17,28 +26,96 @@ export function injectCommand(): Command {
 interface InjectOptions {
   readonly filename: string;
   readonly namespace: string;
+  readonly explain?: boolean;
   readonly revision?: string;
+  readonly meshConfig?: string;
+  readonly values?: string;
   readonly discoveryAddress?: string;
   readonly proxyImage?: string;
   readonly initImage?: string;
 }
 
-async function run({ filename, namespace, ...overrides }: InjectOptions): Promise<void> {
+/** Exits with 1 where an object cannot be injected; then no manifests are printed. */
+async function run({ filename, namespace, explain, meshConfig, values, ...overrides }: InjectOptions): Promise<void> {
   const text = await read(filename);
-  const [{ injectManifests }, { defaultInjectionConfig }] = await Promise.all([
-    import("../injection/inject-manifests.ts"),
-    import("../injection/injection-config.ts"),
+  const { injectManifests } = await import("../injection/inject-manifests.ts");
+  const config = { ...(await readSettings(meshConfig, values)), ...overrides };
+  const source = filename === "-" ? "standard input" : filename;
+  const { text: injected, decisions } = named(source, () => injectManifests(text, namespace, config));
+  const refused = decisions.filter(({ outcome }) => outcome === "refused");
+  if (explain) {
+    process.stdout.write(`${explanation(decisions)}\n`);
+    if (refused.length > 0) process.exitCode = 1;
+    return;
+  }
+  if (refused.length > 0) {
+    const lines = refused.map(({ document, object, message }) => `document ${document}: ${object}: ${message}`);
+    throw new TrysailError("invalid-argument", `${source}: ${lines.join("; ")}`);
+  }
+  for (const { object, outcome, message } of decisions) {
+    if (outcome === "skipped") process.stderr.write(`${printable(`${object} is not injected: ${message}`)}\n`);
+    else if (message !== "") process.stderr.write(`${printable(`${object}: ${message}`)}\n`);
+  }
+  process.stdout.write(injected);
+}
+
+function explanation(decisions: readonly ManifestDecision[]): string {
+  const rows = decisions.map(({ document, object, outcome, code, message }) => [
+    String(document),
+    object,
+    outcome,
+    code,
+    message,
   ]);
-  const config = { ...defaultInjectionConfig, ...overrides };
+  return formatTable([["DOCUMENT", "OBJECT", "DECISION", "REASON", "MESSAGE"], ...rows]);
+}
+
+/** The defaults, under the files that were named; the values win, as they do where Istio is installed. */
+async function readSettings(meshConfig: string | undefined, values: string | undefined): Promise<InjectionConfig> {
+  const [{ defaultInjectionConfig }, settings] = await Promise.all([
+    import("../injection/injection-config.ts"),
+    import("../injection/operator-settings.ts"),
+  ]);
+  const read = async (filename: string | undefined, reader: (file: unknown, source: string) => OperatorSettings) =>
+    filename === undefined ? NO_SETTINGS : reader(await readYaml(filename), filename);
+  const mesh = await read(meshConfig, (file, source) => settings.readMeshSettings(meshConfigIn(file, source), source));
+  const chart = await read(values, settings.readInjectorValues);
+  for (const warning of [...mesh.warnings, ...chart.warnings]) process.stderr.write(`${warning}\n`);
+  return { ...defaultInjectionConfig, ...mesh.config, ...chart.config };
+}
+
+const NO_SETTINGS: OperatorSettings = { config: {}, warnings: [] };
+
+/** The file itself, or what a ConfigMap holds of it, as a cluster keeps it. */
+function meshConfigIn(file: unknown, source: string): unknown {
+  const isConfigMap = typeof file === "object" && file !== null && "kind" in file && file.kind === "ConfigMap";
+  if (!isConfigMap || !("data" in file) || typeof file.data !== "object" || file.data === null) return file;
+  if (!("mesh" in file.data) || typeof file.data.mesh !== "string") {
+    throw new TrysailError("invalid-argument", `${source}: the ConfigMap has no data.mesh`);
+  }
+  return parseYaml(file.data.mesh, source);
+}
+
+async function readYaml(filename: string): Promise<unknown> {
+  return parseYaml(await read(filename), filename);
+}
+
+function parseYaml(text: string, source: string): unknown {
+  return named(source, () => {
+    try {
+      return parse(text, { merge: true });
+    } catch (cause) {
+      throw new TrysailError("invalid-argument", `not YAML: ${messageOf(cause).split("\n")[0] ?? ""}`, { cause });
+    }
+  });
+}
+
+function named<T>(source: string, act: () => T): T {
   try {
-    const { text: injected, skipped } = injectManifests(text, namespace, config);
-    for (const { workload, message } of skipped) process.stderr.write(`${workload} is not injected: ${message}\n`);
-    process.stdout.write(injected);
+    return act();
   } catch (cause) {
     if (!(cause instanceof TrysailError)) throw cause;
-    throw new TrysailError(cause.code, `${filename === "-" ? "standard input" : filename}: ${cause.message}`, {
-      cause,
-    });
+    throw new TrysailError(cause.code, `${source}: ${cause.message}`, { cause });
   }
 }
 

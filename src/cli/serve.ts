@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { parseServeConfig, type ServeFlags } from "../config.ts";
 import { startControlPlane } from "../main.ts";
 import { createLog } from "../platform/log.ts";
-import { parseDurationFlag } from "./duration-flag.ts";
+import { durationOption } from "./duration-flag.ts";
 
 const collect = (value: string, before: string[]) => [...before, value];
 
@@ -23,8 +23,9 @@ export function serveCommand(): Command {
     .option("--monitoring-addr <host:port>", "/metrics", ":15014")
     .option("--http-addr <host:port>", "/ready and /debug", "127.0.0.1:8080")
     .option("--trust-domain <name>", "trust domain of the mesh's SPIFFE ids", "cluster.local")
-    .option("--workload-cert-ttl <duration>", "life of a workload's certificate", parseDurationFlag, 86_400_000)
+    .addOption(durationOption("--workload-cert-ttl <duration>", "life of a workload's certificate", "24h"))
     .option("--serving-name <name>", "another DNS name or IP address of this control plane; repeatable", collect, [])
+    .option("--injection-config <file>", "what injected pods get, as docs/injection.md says; by default the defaults")
     .option("--log-level <level>", "debug, info, warn, error or silent", "info")
     .action(serve);
 }

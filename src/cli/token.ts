@@ -3,7 +3,7 @@ import { loadTokenIssuer, TOKEN_AUDIENCE } from "../ca/token-issuer.ts";
 import { systemClock } from "../platform/clock.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { openStateDir } from "../platform/state-dir.ts";
-import { parseDurationFlag } from "./duration-flag.ts";
+import { durationOption } from "./duration-flag.ts";
 
 interface TokenOptions {
   readonly namespace: string;
@@ -24,7 +24,7 @@ export function tokenCommand(): Command {
     .option("--pod <name>", "pod to bind the token to")
     .option("--pod-uid <uid>", "uid of that pod")
     .option("--audience <audience>", "who the token is for", TOKEN_AUDIENCE)
-    .option("--ttl <duration>", "how long it is valid, such as 30m or 12h", parseDurationFlag, parseDurationFlag("12h"))
+    .addOption(durationOption("--ttl <duration>", "how long it is valid, such as 30m or 7d", "12h"))
     .requiredOption("--state-dir <folder>", "state folder of the control plane, which holds the issuer's key")
     .action(printToken);
 }

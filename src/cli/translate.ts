@@ -24,8 +24,7 @@ export function translateCommand(): Command {
     .requiredOption(
       "-f, --file <folder>",
       "manifests; repeat for several, later ones win",
-      (folder, before: string[]) => [...before, folder],
-      [],
+      (folder, before: string[] = []) => [...before, folder],
     )
     .requiredOption("--proxy <pod.namespace>", "a pod, or a workload such as a Deployment whose pods it stands for")
     .option("--trust-domain <name>", "trust domain of the mesh's SPIFFE ids", "cluster.local")

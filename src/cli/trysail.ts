@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
 import { messageOf, TrysailError } from "../platform/errors.ts";
+import { printable } from "../platform/printable.ts";
 
 /** Each command is loaded when it is asked for: `trysail init` runs in front of every pod and must not wait for the rest. */
 const COMMANDS: Readonly<Record<string, { description: string; load: () => Promise<Command> }>> = {
@@ -51,7 +52,8 @@ async function main(args: string[]): Promise<void> {
 /** Usage errors exit with 2, as commander's own do here; whatever else goes wrong is one line and 1. */
 main(process.argv.slice(2)).catch((error: unknown) => {
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2);
-  process.stderr.write(`trysail: ${messageOf(error)}\n`);
+  const lines = messageOf(error).split("\n").map(printable);
+  process.stderr.write(`trysail: ${lines.join("\n")}\n`);
   if (!(error instanceof TrysailError) && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   process.exit(1);
 });

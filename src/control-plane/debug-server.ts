@@ -34,6 +34,10 @@ export function createDebugServer(deps: DebugDeps): FastifyInstance {
     if (error instanceof TrysailError && error.code === "unauthenticated") {
       return reply.code(401).header("www-authenticate", "Bearer").send({ error: error.message });
     }
+    // What Fastify itself refuses: a body that is too large, a length that is wrong.
+    if (error instanceof Error && "statusCode" in error && isClientError(error.statusCode)) {
+      return reply.code(error.statusCode).send({ error: error.message });
+    }
     return reply.code(500).send({ error: "internal error" });
   });
 
@@ -51,4 +55,8 @@ export function createDebugServer(deps: DebugDeps): FastifyInstance {
 async function visibility(request: FastifyRequest, deps: DebugDeps): Promise<(namespace: string) => boolean> {
   const identity = await deps.authenticate(bearerToken(request.headers.authorization));
   return identity.namespace === deps.adminNamespace ? () => true : (namespace) => namespace === identity.namespace;
+}
+
+function isClientError(status: unknown): status is number {
+  return typeof status === "number" && status >= 400 && status < 500;
 }

@@ -10,8 +10,25 @@ export async function listen(app: FastifyInstance, flag: string, address: Listen
     const inUse = cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
     const reason = inUse ? "the port is in use" : messageOf(cause);
     const where = formatListenAddress(address);
-    throw new TrysailError("unavailable", `cannot listen on ${where}: ${reason} (${flag} chooses another)`, { cause });
+    throw refusal(`cannot listen on ${where}: ${reason}`, flag, cause);
   }
   const bound = app.server.address();
   return typeof bound === "object" && bound !== null ? bound.port : address.port;
+}
+
+/** The same for a server that names the address itself where it fails. */
+export async function listenGrpc(
+  start: (address: string) => Promise<number>,
+  flag: string,
+  address: ListenAddress,
+): Promise<number> {
+  try {
+    return await start(formatListenAddress(address));
+  } catch (cause) {
+    throw refusal(messageOf(cause), flag, cause);
+  }
+}
+
+function refusal(what: string, flag: string, cause: unknown): TrysailError {
+  return new TrysailError("unavailable", `${what} (${flag} chooses another)`, { cause });
 }

@@ -16,6 +16,7 @@ export interface PlanContext {
   readonly folder: string;
   readonly domain: string;
   readonly visible: readonly string[];
+  readonly masked: readonly string[];
   readonly layerPerFolder: boolean;
   readonly logsFolder: string;
   readonly podsFolder: string;
@@ -56,6 +57,7 @@ export function buildContainerPlan(start: ContainerStart, context: PlanContext):
     ]),
     sharedMemory: join(context.podsFolder, pod.uid, "shm"),
     visible: context.visible,
+    masked: context.masked,
     layerPerFolder: context.layerPerFolder,
     readOnlyRoot: container.securityContext?.readOnlyRootFilesystem === true,
     privileges: privileges(pod.manifest.spec, container),

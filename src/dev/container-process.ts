@@ -31,6 +31,8 @@ export interface ContainerPlan {
   readonly files: ReadonlyMap<string, string>;
   /** The pod's /dev/shm. */
   readonly sharedMemory: string;
+  /** Folders of this machine that are empty inside, but for mounts of the container's own below them. */
+  readonly masked: readonly string[];
   /** Paths of this machine which must be readable inside, whatever user the container runs as. */
   readonly visible: readonly string[];
   readonly readOnlyRoot: boolean;

@@ -44,6 +44,13 @@ test("no line is wider than the terminal", () => {
   for (const line of renderTable([pod({ message: "x".repeat(500) })], 0, 40)) assert.ok(line.length <= 40);
 });
 
+test("no text of a pod can write control sequences to the terminal", () => {
+  const evil = pod({ name: "\u001b[2Jweb", reason: "a\u202eb", message: "said\n\u001b[31m" });
+  const lines = [...renderTable([evil], 0, 200), ...describeChanges(new Map(), [evil]).lines];
+  assert.equal(lines.length, 4);
+  for (const line of lines) assert.doesNotMatch(line, /[\p{Cc}\p{Cf}]/u);
+});
+
 test("changes are told once, and an end as well", () => {
   const first = describeChanges(new Map(), [pod({ ready: false, containers: [container({ ready: false })] })]);
   assert.deepEqual(first.lines, ["shop/web-1 0/1 Running"]);

@@ -1,17 +1,20 @@
+import { printable } from "../platform/printable.ts";
 import type { PodStatus } from "./pod-runner.ts";
 
 /** One row a pod, as `kubectl get pods` prints them; the sentence behind a trouble follows below its pod. */
 export function renderTable(pods: readonly PodStatus[], now: number, columns: number): string[] {
   const header = ["NAMESPACE", "POD", "READY", "STATUS", "RESTARTS", "AGE", "IP"];
-  const rows = pods.map((pod) => [
-    pod.namespace,
-    pod.name,
-    readiness(pod),
-    pod.reason,
-    String(restartsOf(pod)),
-    age(now - pod.createdAt),
-    pod.pod?.ip ?? "",
-  ]);
+  const rows = pods.map((pod) =>
+    [
+      pod.namespace,
+      pod.name,
+      readiness(pod),
+      pod.reason,
+      String(restartsOf(pod)),
+      age(now - pod.createdAt),
+      pod.pod?.ip ?? "",
+    ].map(printable),
+  );
   const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
   const line = (cells: readonly string[]) =>
     cells
@@ -19,7 +22,7 @@ export function renderTable(pods: readonly PodStatus[], now: number, columns: nu
       .join("  ")
       .trimEnd();
   const body = pods.flatMap((pod, index) => {
-    const message = pod.message === "" ? [] : [`    ${pod.message}`];
+    const message = pod.message === "" ? [] : [`    ${printable(pod.message)}`];
     return [line(rows[index] ?? []), ...message];
   });
   return [line(header), ...body].map((text) => text.slice(0, columns));
@@ -33,8 +36,8 @@ export function describeChanges(
   const now = new Map(pods.map((pod) => [`${pod.namespace}/${pod.name}`, stateOf(pod)]));
   const lines = [...now]
     .filter(([name, state]) => before.get(name) !== state)
-    .map(([name, state]) => `${name} ${state}`);
-  for (const name of before.keys()) if (!now.has(name) && !name.endsWith("?")) lines.push(`${name} gone`);
+    .map(([name, state]) => printable(`${name} ${state}`));
+  for (const name of before.keys()) if (!now.has(name) && !name.endsWith("?")) lines.push(printable(`${name} gone`));
   return { lines, now };
 }
 

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { rename, writeFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { loadTokenIssuer, type TokenIssuer } from "../ca/token-issuer.ts";
@@ -15,10 +15,12 @@ import { buildConfigLookup } from "./config-lookup.ts";
 import { buildContainerPlan } from "./container-plan.ts";
 import { startContainer } from "./container-process.ts";
 import { type ControlPlane, startControlPlane } from "./control-plane.ts";
+import { findingLines } from "./finding-lines.ts";
 import { buildForwardingRules } from "./forwarding-rules.ts";
 import { readImages } from "./images.ts";
 import { createLatestOnly } from "./latest-only.ts";
 import { lastLines } from "./log-files.ts";
+import { followMeshFindings } from "./mesh-findings.ts";
 import { buildNameTable } from "./name-answers.ts";
 import { createNameServer } from "./name-server.ts";
 import { createNodeNetwork, NODE_IP, run } from "./node-network.ts";
@@ -36,6 +38,8 @@ import { createVolumeFolders } from "./volume-folders.ts";
 export interface Node {
   readonly cluster: Cluster;
   readonly controlPlane: ControlPlane;
+  /** What is wrong now, as lines for a terminal, the gravest first. */
+  findings(): readonly string[];
   /** Problems of the runner itself, for people; called behind each. */
   onProblem(listener: (message: string) => void): void;
   /** Objects, rules and report are written as far as they are known. */
@@ -98,6 +102,8 @@ export async function startNode(options: DevOptions, createSource: (folder: stri
     folder: options.folder,
     domain: DOMAIN,
     visible: [resolve(import.meta.dirname, "../.."), options.folder, process.execPath, options.envoy],
+    // The mesh's keys and the volumes of other pods.
+    masked: [paths.root, PODS_FOLDER],
     layerPerFolder: options.ordinaryUser,
     logsFolder: paths.logs,
     podsFolder: PODS_FOLDER,
@@ -158,16 +164,24 @@ export async function startNode(options: DevOptions, createSource: (folder: stri
   };
   const unsubscribe = source.onChange(apply);
   apply(source.current());
+  const meshFindings = followMeshFindings({
+    clock,
+    url: "http://127.0.0.1:8080/debug/findings",
+    token: () => readFile(paths.adminToken, "utf8"),
+    onChange: () => cluster.touch(),
+  });
 
   return {
     cluster,
     controlPlane,
+    findings: () => findingLines([cluster.findings(), meshFindings.current()], paths.objects),
     onProblem: (listener) => void problems.push(listener),
     flush: async () => {
       for (const part of [writeObjects, rules, reports]) await part.settled();
     },
     async stop() {
       unsubscribe();
+      meshFindings.stop();
       await source.stop();
       await cluster.stop();
       stopToken();

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { TrysailError } from "../platform/errors.ts";
+import { printable } from "../platform/printable.ts";
 import { logFileOf } from "./container-plan.ts";
 import { describeChanges } from "./live-table.ts";
 import { lastLines } from "./log-files.ts";
@@ -18,7 +19,7 @@ export async function runOnce(options: DevOptions, node: Node, stop: AbortSignal
     before = now;
     for (const line of lines) process.stderr.write(`${line}\n`);
   });
-  node.onProblem((message) => process.stderr.write(`trysail: ${message}\n`));
+  node.onProblem((message) => process.stderr.write(`trysail: ${printable(message)}\n`));
   await allReady(options, node, paths, stop);
   if (stop.aborted) return 130;
   await node.flush();
@@ -78,10 +79,9 @@ async function describeTrouble(node: Node, paths: StatePaths): Promise<string[]>
   return lines;
 }
 
-/** What of the folder is not used. */
+/** What of the folder is not used, and what proxies refuse. */
 function errorLines(node: Node): string[] {
-  const errors = node.cluster.findings().filter(({ severity }) => severity === "error");
-  return errors.map(({ message, origin }) => `error: ${message}${origin === undefined ? "" : ` (${origin.file})`}`);
+  return node.findings().filter((line) => line.startsWith("error: "));
 }
 
 function unready(pod: PodStatus): string[] {

@@ -8,8 +8,8 @@ export const SET_UP = "set-up";
 
 /**
  * The steps inside the new mount namespace. `$R` is the container's root. Order matters: the layer first, then kernel
- * file systems, then volumes, read-only last. What goes wrong is written to descriptor 3, which is closed when the
- * command takes over.
+ * file systems, then volumes, then the masks, which cover what a volume brought to their place as well, read-only last.
+ * What goes wrong is written to descriptor 3, which is closed when the command takes over.
  */
 export function buildStartScript(plan: ContainerPlan): string {
   const part = (name: string) => quote(join(plan.folder, name));
@@ -25,9 +25,11 @@ export function buildStartScript(plan: ContainerPlan): string {
     `mount --bind ${quote(plan.sharedMemory)} "$R/dev/shm" || :`,
     'mount -t sysfs sysfs "$R/sys" || mount --rbind /sys "$R/sys"',
     ...plan.visible.flatMap(bindFromOtherDisk),
-    ...plan.mounts.flatMap(bindMount),
+    ...plan.mounts.filter((mount) => !isMasked(plan, mount)).flatMap(bindMount),
+    ...mask(plan),
     `hostname ${quote(plan.hostname)} || echo ${quote(plan.hostname)} >/proc/sys/kernel/hostname`,
     ...(plan.readOnlyRoot ? (plan.layerPerFolder ? READ_ONLY_PER_FOLDER : ['mount -o remount,ro "$R"']) : []),
+    ...LEAVE_MACHINE_ROOT,
     "S=$(command -v setpriv)",
     "umask 022",
     `echo ${SET_UP} >&3`,
@@ -64,6 +66,12 @@ const READ_ONLY_PER_FOLDER = [
   'mount -o remount,bind,ro "$R"',
 ];
 
+/**
+ * The machine's root goes from the mount namespace, lest a process with CAP_SYS_CHROOT climb out to it. It is parked on
+ * top of /sys for a moment, a place that is always there. A root that came from an initial RAM disk cannot be moved.
+ */
+const LEAVE_MACHINE_ROOT = ['if pivot_root "$R" "$R/sys" 2>/dev/null; then R=/; umount -l /sys; fi'];
+
 /** PATH, and variables whose names a POSIX shell drops from its environment (`my.name`), are handed over by `env`. */
 function lateVariables(env: ReadonlyMap<string, string>): string {
   const late = [...env].filter(([name]) => name === "PATH" || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name));
@@ -78,8 +86,35 @@ function bindFromOtherDisk(path: string): string[] {
 }
 
 function bindMount({ source, target, readOnly }: Mount): string[] {
-  const place = `"$R"${quote(mountPoint(target))}`;
+  const place = inRoot(target);
   return [`mount --bind ${quote(source)} ${place}`, ...(readOnly ? [`mount -o remount,bind,ro ${place}`] : [])];
+}
+
+/** Empty folders over what the container may not see, with the mounts that it has of its own below them. */
+function mask(plan: ContainerPlan): string[] {
+  const below = plan.mounts.filter((mount) => isMasked(plan, mount));
+  const where = (command: string) =>
+    plan.masked.map((path) => `if [ -d ${inRoot(path)} ]; then mount ${command} ${inRoot(path)}; fi`);
+  return [
+    ...where("-t tmpfs -o mode=755 mask"),
+    ...below.map(({ source, target }) => makePlace(source, inRoot(target))),
+    ...where("-o remount,bind,ro"),
+    ...below.flatMap(bindMount),
+  ];
+}
+
+function isMasked({ masked }: ContainerPlan, { target }: Mount): boolean {
+  const place = mountPoint(target);
+  return masked.some((path) => `${place}/`.startsWith(`${mountPoint(path)}/`));
+}
+
+/** A mount's place in the layer is below the mask, so it needs another. */
+function makePlace(source: string, place: string): string {
+  return `if [ -d ${quote(source)} ]; then mkdir -p ${place}; else mkdir -p "$(dirname ${place})"; : >${place}; fi`;
+}
+
+function inRoot(path: string): string {
+  return `"$R"${quote(mountPoint(path))}`;
 }
 
 function quote(text: string): string {

@@ -1,5 +1,8 @@
 import type { WriteStream } from "node:tty";
 import { systemClock } from "../platform/clock.ts";
+import { printable } from "../platform/printable.ts";
+import { createLineChanges, resolved } from "./finding-lines.ts";
+import { createFindingsView } from "./findings-view.ts";
 import { exposures } from "./inner.ts";
 import { describeChanges, renderTable } from "./live-table.ts";
 import { followLogs } from "./log-files.ts";
@@ -9,7 +12,6 @@ import { controlPlanePorts } from "./outer.ts";
 import { statePaths } from "./state-folder.ts";
 
 const REDRAW_MS = 500;
-const FINDINGS_SHOWN = 5;
 
 /** Shows the pods until a stop is asked for: as a table that is drawn in place on a terminal, else as lines of changes. */
 export async function stayUp(
@@ -19,7 +21,7 @@ export async function stayUp(
   stop: AbortSignal,
 ): Promise<number> {
   const say = (line: string) => process.stdout.write(`${line}\n`);
-  for (const line of addresses(options, node)) say(line);
+  for (const line of addresses(options, node)) say(printable(line));
   const terminal = process.stdout.isTTY === true && options.showLog === undefined;
   const end = terminal ? drawTable(node, complaints, process.stdout) : printChanges(options, node, complaints, say);
   await new Promise<void>((resolve) => {
@@ -49,33 +51,23 @@ function addresses(options: DevOptions, node: Node): string[] {
   return lines;
 }
 
-function troubles(node: Node, complaints: readonly string[]): string[] {
-  const { controlPlane, cluster } = node;
-  const findings = cluster
-    .findings()
-    .map(
-      ({ severity, message, origin }) => `${severity}: ${message}${origin === undefined ? "" : ` (${origin.file})`}`,
-    );
-  const more =
-    findings.length > FINDINGS_SHOWN
-      ? [`and ${findings.length - FINDINGS_SHOWN} more findings at /debug/findings`]
-      : [];
-  const down = controlPlane.ready
-    ? []
-    : [`the control plane is starting${controlPlane.restarts > 0 ? ` (start ${controlPlane.restarts + 1})` : ""}`];
-  return [...down, ...complaints, ...findings.slice(0, FINDINGS_SHOWN), ...more];
+/** What is wrong apart from what the findings say. */
+function troubles({ controlPlane }: Node, complaints: readonly string[]): string[] {
+  const again = controlPlane.restarts > 0 ? ` (start ${controlPlane.restarts + 1})` : "";
+  return [...(controlPlane.ready ? [] : [`the control plane is starting${again}`]), ...complaints].map(printable);
 }
 
 /** Returns the end of the drawing. */
 function drawTable(node: Node, complaints: readonly string[], out: WriteStream): () => void {
   const problems: string[] = [];
+  const shownFindings = createFindingsView(systemClock);
   let drawn = 0;
   const draw = () => {
     const [columns, rows] = out.getWindowSize();
-    const table = renderTable(node.cluster.pods(), systemClock.now(), columns - 1);
+    const below = [...troubles(node, [...complaints, ...problems]), ...shownFindings(node.findings())];
     const lines = [
-      ...table,
-      ...troubles(node, [...complaints, ...problems]).map((line) => line.slice(0, columns - 1)),
+      ...renderTable(node.cluster.pods(), systemClock.now(), columns - 1),
+      ...below.map((line) => line.slice(0, columns - 1)),
     ].slice(0, rows - 1);
     out.write(`${drawn > 0 ? `\x1b[${drawn}A` : ""}\x1b[J${lines.map((line) => `${line}\n`).join("")}`);
     drawn = lines.length;
@@ -94,20 +86,20 @@ function printChanges(
   say: (line: string) => void,
 ): () => void {
   let pods = new Map<string, string>();
-  let said = new Set<string>();
+  const [troubleChanges, findingChanges] = [createLineChanges(), createLineChanges()];
   const look = () => {
     const { lines, now } = describeChanges(pods, node.cluster.pods());
     pods = now;
     for (const line of lines) say(line);
-    const current = new Set(troubles(node, complaints));
-    for (const line of current) if (!said.has(line)) say(line);
-    said = current;
+    for (const line of troubleChanges(troubles(node, complaints)).appeared) say(line);
+    const { appeared, gone } = findingChanges(node.findings());
+    for (const line of [...gone.map(resolved), ...appeared]) say(line);
   };
-  node.onProblem(say);
+  node.onProblem((message) => say(printable(message)));
   node.cluster.onChange(look);
   look();
   if (options.showLog === undefined) return () => undefined;
   return followLogs(systemClock, statePaths(options.stateDir).logs, options.showLog, (file, line) =>
-    say(`${file.replace(/\.log$/, "")} | ${line}`),
+    say(`${printable(file.replace(/\.log$/, ""))} | ${line}`),
   );
 }

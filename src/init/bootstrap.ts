@@ -1,19 +1,38 @@
-import { create, createRegistry, type JsonValue, toJson } from "@bufbuild/protobuf";
+import { create, createRegistry, type JsonObject, toJsonString } from "@bufbuild/protobuf";
 import { type Bootstrap, BootstrapSchema } from "../gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
 import { FileBasedMetadataConfigSchema } from "../gen/envoy/config/grpc_credential/v3/file_based_metadata_pb.ts";
+import { MetricsServiceConfigSchema } from "../gen/envoy/config/metrics/v3/metrics_service_pb.ts";
+import { StatsdSinkSchema } from "../gen/envoy/config/metrics/v3/stats_pb.ts";
+import { DatadogConfigSchema } from "../gen/envoy/config/trace/v3/datadog_pb.ts";
+import { ZipkinConfigSchema } from "../gen/envoy/config/trace/v3/zipkin_pb.ts";
+import { HealthCheckSchema } from "../gen/envoy/extensions/filters/http/health_check/v3/health_check_pb.ts";
 import { RouterSchema } from "../gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
 import { HttpConnectionManagerSchema } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
+import { DownstreamConnectionsConfigSchema } from "../gen/envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections_pb.ts";
+import { FixedHeapConfigSchema } from "../gen/envoy/extensions/resource_monitors/fixed_heap/v3/fixed_heap_pb.ts";
 import { UpstreamTlsContextSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
+import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
+import { durationSeconds } from "../injection/duration-seconds.ts";
 import type { AppProbers } from "../injection/pod-contract.ts";
 import { socketAddress } from "./address.ts";
+import { appAddress } from "./app-address.ts";
+import { appHealthCheckClusters, appHealthCheckFilters } from "./app-health-checks.ts";
 import { appProbeClusters, appProbeRoutes } from "./app-probes.ts";
+import type { BootstrapConfig } from "./bootstrap-config.ts";
 import { type DiscoveryInput, discoveryResources } from "./discovery.ts";
 import { forwardedRoute, localListener } from "./local-listener.ts";
 import { loopbackCluster } from "./loopback-cluster.ts";
+import { mergeBootstrap } from "./merge-bootstrap.ts";
 import { type NodeIdentity, nodeCluster, nodeId, nodeLocality, nodeMetadata } from "./node-identity.ts";
+import { overloadManager } from "./overload-manager.ts";
+import { buildReporting } from "./reporting.ts";
+import { statsConfig } from "./stats-config.ts";
 
 export interface BootstrapInput {
   readonly node: NodeIdentity;
+  readonly proxyConfig?: BootstrapConfig;
+  /** Of the proxy's container. */
+  readonly memoryLimitBytes?: number;
   readonly discovery: DiscoveryInput;
   readonly probers: AppProbers;
   /** `PROXY_PORT`, but in tests that share one machine. */
@@ -24,13 +43,19 @@ export interface BootstrapInput {
  * What Envoy starts with: who it is, where its configuration comes from, and the two listeners that need none,
  * for health and for metrics. Those listen only once the first clusters and listeners have come, so that a pod
  * cannot be ready before its proxy is.
+ *
+ * @throws TrysailError `invalid-argument` naming the field of ProxyConfig that cannot be used.
  */
-export function buildBootstrap({ node, discovery, probers, ports }: BootstrapInput): Bootstrap {
+export function buildBootstrap(input: BootstrapInput): Bootstrap {
+  const { node, proxyConfig = {}, memoryLimitBytes, discovery, probers, ports } = input;
+  const reporting = buildReporting(proxyConfig, nodeCluster(node, proxyConfig));
   const bindTo = node.ipAddress.includes(":") ? "::" : "0.0.0.0";
+  const app = appAddress(node.ipAddress, node.metadata.INTERCEPTION_MODE !== "NONE");
+  const readiness = forwardedRoute({ path: "/healthz/ready", to: "/ready", cluster: "agent", timeoutSeconds: 1 });
   return create(BootstrapSchema, {
     node: {
       id: nodeId(node),
-      cluster: nodeCluster(node),
+      cluster: nodeCluster(node, proxyConfig),
       metadata: nodeMetadata(node),
       ...localityOf(node),
     },
@@ -39,10 +64,12 @@ export function buildBootstrap({ node, discovery, probers, ports }: BootstrapInp
     dynamicResources: discoveryResources(discovery),
     staticResources: {
       listeners: [
-        localListener("status", socketAddress(bindTo, ports.status), [
-          forwardedRoute({ path: "/healthz/ready", to: "/ready", cluster: "agent", timeoutSeconds: 1 }),
-          ...appProbeRoutes(probers, node.ipAddress),
-        ]),
+        localListener(
+          "status",
+          socketAddress(bindTo, ports.status),
+          [readiness, ...appProbeRoutes(probers, app)],
+          appHealthCheckFilters(probers),
+        ),
         localListener("metrics", socketAddress(bindTo, ports.metrics), [
           forwardedRoute({
             path: "/stats/prometheus",
@@ -55,43 +82,65 @@ export function buildBootstrap({ node, discovery, probers, ports }: BootstrapInp
       clusters: [
         loopbackCluster({ name: "agent", address: "127.0.0.1", port: ports.admin }),
         loopbackCluster({ name: "prometheus_stats", address: "127.0.0.1", port: ports.admin }),
-        ...appProbeClusters(probers, node.ipAddress),
+        ...appProbeClusters(probers, app),
+        ...appHealthCheckClusters(probers, app),
+        ...reporting.clusters,
       ],
     },
-    layeredRuntime: {
-      layers: [
-        {
-          name: "trysail",
-          layerSpecifier: {
-            case: "staticLayer",
-            value: {
-              // A regex that compiles to more is refused: it would cost every request.
-              "re2.max_program_size.error_level": 32_768,
-              // The proxy stands in front of a workload that has limits of its own.
-              "overload.global_downstream_max_connections": 2_147_483_647,
-            },
+    ...reporting.bootstrap,
+    statsConfig: statsConfig(proxyConfig, node.domainSuffix),
+    ...(proxyConfig.statsEvictionInterval === undefined
+      ? {}
+      : {
+          statsEviction: {
+            case: "statsEvictionInterval",
+            value: { seconds: BigInt(durationSeconds(proxyConfig.statsEvictionInterval)) },
           },
-        },
-      ],
+        }),
+    overloadManager: overloadManager(memoryLimitBytes),
+    layeredRuntime: {
+      layers: [{ name: "trysail", layerSpecifier: { case: "staticLayer", value: runtimeValues(proxyConfig) } }],
     },
   });
 }
 
-/** The bootstrap as the JSON that `envoy -c` reads. */
-export function printBootstrap(bootstrap: Bootstrap): string {
-  return `${JSON.stringify(bootstrapJson(bootstrap), null, 1)}\n`;
+function runtimeValues({ runtimeValues = {} }: BootstrapConfig): JsonObject {
+  return {
+    // A regex that compiles to more is refused: it would cost every request.
+    "re2.max_program_size.error_level": 32_768,
+    ...Object.fromEntries(Object.entries(runtimeValues).map(([name, value]) => [name, typed(value)])),
+  };
 }
 
-export function bootstrapJson(bootstrap: Bootstrap): JsonValue {
-  return toJson(BootstrapSchema, bootstrap, { registry: packedTypes });
+/** Envoy takes a number or a switch only as such, and annotations are full of texts. */
+function typed(value: string | number | boolean): string | number | boolean {
+  if (value === "true" || value === "false") return value === "true";
+  return typeof value === "string" && /^-?[0-9]{1,15}$/.test(value) ? Number(value) : value;
+}
+
+/** The bootstrap, with the user's own fields merged in, as the JSON that `envoy -c` reads. */
+export function printBootstrap(bootstrap: Bootstrap, override: JsonObject = {}): string {
+  return `${JSON.stringify(mergeBootstrap(bootstrapJson(bootstrap), override), null, 1)}\n`;
+}
+
+export function bootstrapJson(bootstrap: Bootstrap): JsonObject {
+  return JSON.parse(toJsonString(BootstrapSchema, bootstrap, { registry: packedTypes }));
 }
 
 /** The messages that the bootstrap packs into `google.protobuf.Any`. */
 const packedTypes = createRegistry(
+  DatadogConfigSchema,
+  DownstreamConnectionsConfigSchema,
   FileBasedMetadataConfigSchema,
+  FixedHeapConfigSchema,
+  HealthCheckSchema,
   HttpConnectionManagerSchema,
+  HttpProtocolOptionsSchema,
+  MetricsServiceConfigSchema,
   RouterSchema,
+  StatsdSinkSchema,
   UpstreamTlsContextSchema,
+  ZipkinConfigSchema,
 );
 
 function localityOf(node: NodeIdentity) {

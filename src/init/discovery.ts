@@ -77,7 +77,7 @@ function controlPlane(input: DiscoveryInput): MessageInitShape<typeof GrpcServic
       },
     },
     // A control plane that restarts should find its proxies back within seconds, and not all at the same instant.
-    retryPolicy: { retryBackOff: { baseInterval: { nanos: 500_000_000 }, maxInterval: { seconds: 10n } } },
+    retryPolicy: { retryBackOff: { baseInterval: { nanos: 500_000_000 }, maxInterval: { seconds: 3n } } },
   };
 }
 
@@ -91,7 +91,7 @@ function channelArgs() {
     "grpc.keepalive_timeout_ms": 10_000,
     "grpc.http2.max_pings_without_data": 0,
     "grpc.initial_reconnect_backoff_ms": 500,
-    "grpc.max_reconnect_backoff_ms": 10_000,
+    "grpc.max_reconnect_backoff_ms": 3_000,
   };
   return Object.fromEntries(
     Object.entries(args).map(([name, value]) => [

@@ -1,50 +1,75 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import {
-  createTestNetwork,
-  netnsMissing,
-  type RunOptions,
-  type TestHost,
-  type TestNetwork,
-} from "../../test/support/netns.ts";
+import { ask, type InitOptions, listeningNetwork, runInit } from "../../test/support/intercepted-pod.ts";
+import { createTestNetwork, netnsMissing, type TestHost } from "../../test/support/netns.ts";
 import { interceptionFlags } from "../injection/init-container.ts";
 import { type InterceptionSettings, interceptEverything } from "../injection/pod-contract.ts";
-import { buildRemoval, buildRules } from "./interception.ts";
+import { buildRules } from "./interception.ts";
+import { redirectEverything } from "./pod-interception.ts";
+import { buildRemoval } from "./rules-transaction.ts";
 
 test("the rules that intercept everything are exactly these", () => {
-  assert.deepEqual(buildRules(interceptEverything, "ipv4"), [
+  assert.deepEqual(buildRules(redirectEverything, "ipv4"), {
+    raw: [],
+    mangle: [],
+    nat: [
+      ":ISTIO_INBOUND - [0:0]",
+      ":ISTIO_IN_REDIRECT - [0:0]",
+      ":ISTIO_OUTPUT - [0:0]",
+      ":ISTIO_REDIRECT - [0:0]",
+      "-A ISTIO_IN_REDIRECT -p tcp -j REDIRECT --to-ports 15006",
+      "-A ISTIO_REDIRECT -p tcp -j REDIRECT --to-ports 15001",
+      "-A ISTIO_INBOUND -p tcp --dport 15008 -j RETURN",
+      "-A ISTIO_INBOUND -p tcp --dport 15020 -j RETURN",
+      "-A ISTIO_INBOUND -p tcp --dport 15021 -j RETURN",
+      "-A ISTIO_INBOUND -p tcp --dport 15090 -j RETURN",
+      "-A ISTIO_INBOUND -p tcp -j ISTIO_IN_REDIRECT",
+      "-A ISTIO_OUTPUT -s 127.0.0.6/32 -o lo -j RETURN",
+      "-A ISTIO_OUTPUT ! -d 127.0.0.1/32 -o lo -p tcp -m owner --uid-owner 1337 -j ISTIO_IN_REDIRECT",
+      "-A ISTIO_OUTPUT ! -d 127.0.0.1/32 -o lo -p tcp -m owner --gid-owner 1337 -j ISTIO_IN_REDIRECT",
+      "-A ISTIO_OUTPUT -o lo -j RETURN",
+      "-A ISTIO_OUTPUT -m owner --uid-owner 1337 -j RETURN",
+      "-A ISTIO_OUTPUT -m owner --gid-owner 1337 -j RETURN",
+      "-A ISTIO_OUTPUT -j ISTIO_REDIRECT",
+      "-A PREROUTING -p tcp -j ISTIO_INBOUND",
+      "-A OUTPUT -p tcp -j ISTIO_OUTPUT",
+    ],
+  });
+});
+
+test("the rules that TPROXY needs are exactly these, and outbound is as ever", () => {
+  const { raw, mangle, nat } = buildRules({ ...redirectEverything, mode: "TPROXY" }, "ipv6");
+  assert.deepEqual(raw, []);
+  assert.deepEqual(mangle, [
     ":ISTIO_INBOUND - [0:0]",
-    ":ISTIO_IN_REDIRECT - [0:0]",
+    ":ISTIO_TPROXY - [0:0]",
     ":ISTIO_OUTPUT - [0:0]",
-    ":ISTIO_REDIRECT - [0:0]",
-    "-A ISTIO_IN_REDIRECT -p tcp -j REDIRECT --to-ports 15006",
+    "-A ISTIO_TPROXY -p tcp -j TPROXY --on-port 15006 --tproxy-mark 1337/0xffffffff",
+    "-A ISTIO_INBOUND -i lo -j RETURN",
+    "-A ISTIO_INBOUND -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
     "-A ISTIO_INBOUND -p tcp --dport 15008 -j RETURN",
     "-A ISTIO_INBOUND -p tcp --dport 15020 -j RETURN",
     "-A ISTIO_INBOUND -p tcp --dport 15021 -j RETURN",
     "-A ISTIO_INBOUND -p tcp --dport 15090 -j RETURN",
-    "-A ISTIO_INBOUND -p tcp -j ISTIO_IN_REDIRECT",
-    "-A ISTIO_REDIRECT -p tcp -j REDIRECT --to-ports 15001",
-    "-A ISTIO_OUTPUT -s 127.0.0.6/32 -o lo -j RETURN",
-    "-A ISTIO_OUTPUT ! -d 127.0.0.1/32 -o lo -p tcp -m owner --uid-owner 1337 -j ISTIO_IN_REDIRECT",
-    "-A ISTIO_OUTPUT -o lo -j RETURN",
-    "-A ISTIO_OUTPUT -m owner --uid-owner 1337 -j RETURN",
-    "-A ISTIO_OUTPUT -m owner --gid-owner 1337 -j RETURN",
-    "-A ISTIO_OUTPUT -j ISTIO_REDIRECT",
+    "-A ISTIO_INBOUND -p tcp -j ISTIO_TPROXY",
+    "-A ISTIO_OUTPUT -m mark --mark 1337 -j CONNMARK --save-mark",
+    "-A ISTIO_OUTPUT -m connmark --mark 1337 -j CONNMARK --restore-mark",
     "-A PREROUTING -p tcp -j ISTIO_INBOUND",
     "-A OUTPUT -p tcp -j ISTIO_OUTPUT",
   ]);
+  assert.ok(nat.includes("-A ISTIO_OUTPUT -j ISTIO_REDIRECT"));
+  assert.ok(nat.includes("-A ISTIO_OUTPUT -m mark --mark 1337 -j RETURN"));
+  assert.ok(!nat.some((rule) => rule.startsWith("-A ISTIO_INBOUND")));
 });
 
 test("ranges go to the rules of their own address family", () => {
-  const settings = { ...interceptEverything, includeOutboundRanges: ["10.0.0.0/8", "fd00::/8"] };
-  assert.ok(buildRules(settings, "ipv4").includes("-A ISTIO_OUTPUT -d 10.0.0.0/8 -j ISTIO_REDIRECT"));
-  assert.ok(buildRules(settings, "ipv6").includes("-A ISTIO_OUTPUT -d fd00::/8 -j ISTIO_REDIRECT"));
-  for (const family of ["ipv4", "ipv6"] as const) {
-    assert.equal(buildRules(settings, family).filter((rule) => rule.endsWith("-j ISTIO_REDIRECT")).length, 1);
+  const settings = { ...redirectEverything, includeOutboundRanges: ["10.0.0.0/8", "fd00::/8"] };
+  const ipv4 = buildRules(settings, "ipv4").nat;
+  const ipv6 = buildRules(settings, "ipv6").nat;
+  assert.ok(ipv4.includes("-A ISTIO_OUTPUT -d 10.0.0.0/8 -j ISTIO_REDIRECT"));
+  assert.ok(ipv6.includes("-A ISTIO_OUTPUT -d fd00::/8 -j ISTIO_REDIRECT"));
+  for (const rules of [ipv4, ipv6]) {
+    assert.equal(rules.filter((rule) => rule.endsWith("-j ISTIO_REDIRECT")).length, 1);
   }
 });
 
@@ -52,9 +77,11 @@ test("removal takes away what is ours and nothing else", () => {
   const saved = [
     ...["*nat", ":PREROUTING ACCEPT [0:0]", ":OUTPUT ACCEPT [0:0]", ":ISTIO_OUTPUT - [0:0]", ":MINE - [0:0]"],
     ...["-A OUTPUT -p tcp -j MINE", "-A OUTPUT -p tcp -j ISTIO_OUTPUT", "-A ISTIO_OUTPUT -o lo -j RETURN", "COMMIT"],
+    ...["*mangle", ":OUTPUT ACCEPT [0:0]", ":MINE - [0:0]", "-A OUTPUT -p tcp -j MINE", "COMMIT"],
   ].join("\n");
-  assert.deepEqual(buildRemoval(saved), ["-D OUTPUT -p tcp -j ISTIO_OUTPUT", "-F ISTIO_OUTPUT", "-X ISTIO_OUTPUT"]);
-  assert.deepEqual(buildRemoval("*nat\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n"), []);
+  const nat = ["-D OUTPUT -p tcp -j ISTIO_OUTPUT", "-F ISTIO_OUTPUT", "-X ISTIO_OUTPUT"];
+  assert.deepEqual(buildRemoval(saved), { raw: [], mangle: [], nat });
+  assert.deepEqual(buildRemoval("*nat\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n"), { raw: [], mangle: [], nat: [] });
 });
 
 const skip = netnsMissing();
@@ -82,10 +109,8 @@ for (const family of ["ipv4", "ipv6"] as const) {
       assert.equal(await ask(from, to, port, { uid }), answer, what);
     }
     assert.equal(await ask(pod, there, 8080, { uid: 1000, gid: 1337 }), "machine 8080", "outbound of Envoy's group");
-    if (family === "ipv4") {
-      const fromEnvoy = await ask(pod, here, 8080, { uid: 1337, source: "127.0.0.6" });
-      assert.equal(fromEnvoy, "pod 8080", "what Envoy hands to the app");
-    }
+    const source = family === "ipv4" ? "127.0.0.6" : "::6";
+    assert.equal(await ask(pod, here, 8080, { uid: 1337, source }), "pod 8080", "what Envoy hands to the app");
   });
 }
 
@@ -174,7 +199,7 @@ test("twice is once, others' rules stay, and --clean leaves only those", { skip 
 test("--dry-run prints the rules and changes nothing", { skip }, async (t) => {
   const { pod } = await createTestNetwork(t);
   const printed = await init(t, pod, interceptEverything, ["--dry-run"]);
-  for (const rule of buildRules(interceptEverything, "ipv4")) assert.ok(printed.includes(`\n${rule}\n`), rule);
+  for (const rule of buildRules(redirectEverything, "ipv4").nat) assert.ok(printed.includes(`\n${rule}\n`), rule);
   assert.doesNotMatch(await pod.run("iptables-save", ["-t", "nat"]), /ISTIO/);
   await pod.run("iptables-restore", ["--test"], { input: printed.slice(0, printed.indexOf("# ipv6")) });
 });
@@ -182,73 +207,21 @@ test("--dry-run prints the rules and changes nothing", { skip }, async (t) => {
 test("without the capability, or the tool, one line says what to do", { skip }, async (t) => {
   const { pod } = await createTestNetwork(t);
   const denied = init(t, pod, interceptEverything, ["--clean"], { uid: 1000 });
-  await assert.rejects(denied, /iptables-save failed: .*; it needs root with the capabilities NET_ADMIN and NET_RAW/);
+  await assert.rejects(
+    denied,
+    /iptables-nft-save failed: .*; it needs root with the capabilities NET_ADMIN and NET_RAW/,
+  );
   const missing = init(t, pod, interceptEverything, ["--clean"], { path: "/nowhere" });
   await assert.rejects(missing, /iptables-save was not found; the init image must have the package iptables/);
 });
 
 /** `trysail init` as the init container runs it, for both address families. */
-async function init(
+function init(
   t: TestContext,
   host: TestHost,
   settings: InterceptionSettings,
   mode: readonly ("--clean" | "--dry-run")[] = [],
-  options: { uid?: number; path?: string } = {},
+  options: InitOptions = {},
 ): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), "trysail-init-"));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  for (const name of ["labels", "annotations"]) writeFileSync(join(folder, name), "");
-  const env = {
-    PATH: options.path ?? process.env.PATH,
-    POD_NAME: "web-0",
-    POD_NAMESPACE: "shop",
-    SERVICE_ACCOUNT: "web",
-    INSTANCE_IP: host.ipv4,
-    INSTANCE_IPS: `${host.ipv4},${host.ipv6}`,
-    PROXY_CONFIG: JSON.stringify({ discoveryAddress: "trysail.trysail-system.svc:15012" }),
-  };
-  const program = `
-    import { initCommand } from ${JSON.stringify(import.meta.resolve("../cli/init.ts"))};
-    await initCommand().parseAsync(process.argv.slice(1), { from: "user" });`;
-  const flags = [
-    ...interceptionFlags(settings),
-    "--pod-info",
-    folder,
-    "--bootstrap",
-    join(folder, "envoy.json"),
-    ...mode,
-  ];
-  const args = ["--input-type=module", "-e", program, "--", ...flags];
-  return host.run(process.execPath, args, { env, ...(options.uid === undefined ? {} : { uid: options.uid }) });
-}
-
-const ports = [8080, 9090, 15001, 15006, 15021, 15090];
-
-/** A network in which both hosts answer every connection with who was reached on which port. */
-async function listeningNetwork(t: TestContext): Promise<TestNetwork> {
-  const network = await createTestNetwork(t);
-  for (const name of ["machine", "pod"] as const) {
-    const server = `
-      const net = require("node:net");
-      const ports = ${JSON.stringify(ports)};
-      const listening = ports.map((port) => new Promise((resolve) => {
-        net.createServer((socket) => socket.on("error", () => {}).end("${name} " + port)).listen(port, "::", resolve);
-      }));
-      Promise.all(listening).then(() => console.log("listening"));`;
-    const { stdout } = network[name].start(process.execPath, ["-e", server]);
-    assert.match(String(await once(stdout ?? assert.fail(), "data")), /listening/);
-  }
-  return network;
-}
-
-/** Who answers a connection from `host`. */
-function ask(
-  host: TestHost,
-  to: string,
-  port: number,
-  options: RunOptions & { source?: string } = {},
-): Promise<string> {
-  const target = { host: to, port, ...(options.source === undefined ? {} : { localAddress: options.source }) };
-  const client = `require("node:net").connect(${JSON.stringify(target)}).pipe(process.stdout);`;
-  return host.run(process.execPath, ["-e", client], options);
+  return runInit(t, host, [...interceptionFlags(settings), ...mode], options);
 }

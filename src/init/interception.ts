@@ -1,93 +1,158 @@
 import { isIPv6 } from "node:net";
-import { type InterceptionSettings, PROXY_ID, PROXY_PORT } from "../injection/pod-contract.ts";
+import { PROXY_PORT } from "../injection/pod-contract.ts";
+import { DELIVERY_SOURCE } from "./app-address.ts";
+import type { PodInterception } from "./pod-interception.ts";
+import type { Rules } from "./rules-transaction.ts";
 
 export type AddressFamily = "ipv4" | "ipv6";
 
+/** Where Envoy answers DNS queries. */
+export const DNS_PORT = 15053;
+
+/** Of packets that TPROXY hands to Envoy and of connections by which Envoy hands them on, in the caller's name. */
+export const TPROXY_MARK = 1337;
+
 /**
- * Which of the pod's TCP connections pass through Envoy, as rules of the `nat` table in chains of our own. They have
- * the names that Istio's have, because people and tools look for those.
+ * Which of the pod's connections pass through Envoy, in chains of our own. They have the names that Istio's have,
+ * because people and tools look for those.
  *
- * Outbound, in this order: Envoy's own connections leave as they are, those to the pod itself through the inbound
- * listener; what the app sends over loopback is its own business; then excluded ports and ranges, included ones,
- * and the rest.
+ * Outbound, in this order: excluded ports and interfaces; what Envoy hands to the app; Envoy's own connections, those
+ * to the pod itself through the inbound listener; what the app sends over loopback is its own business; then excluded
+ * ranges, included ports and ranges, and the rest.
  */
-export function buildRules(settings: InterceptionSettings, family: AddressFamily): readonly string[] {
+export function buildRules(settings: PodInterception, family: AddressFamily): Rules {
+  const isTproxy = settings.mode === "TPROXY";
+  const dns = settings.redirectDns && !settings.excludeOutboundPorts.includes(53);
+  return {
+    raw: dns ? dnsZones(settings) : [],
+    mangle: isTproxy ? tproxy(settings) : [],
+    nat: [
+      ...["ISTIO_INBOUND", "ISTIO_IN_REDIRECT", "ISTIO_OUTPUT", "ISTIO_REDIRECT"].map(newChain),
+      ...(dns ? [newChain("ISTIO_OUTPUT_DNS")] : []),
+      `-A ISTIO_IN_REDIRECT -p tcp -j REDIRECT --to-ports ${PROXY_PORT.inbound}`,
+      `-A ISTIO_REDIRECT -p tcp -j REDIRECT --to-ports ${PROXY_PORT.outbound}`,
+      ...rerouted(settings, family),
+      ...(isTproxy ? [] : inbound(settings, "ISTIO_IN_REDIRECT")),
+      ...outbound(settings, family),
+      ...(dns ? dnsRules(settings, family) : []),
+      // Last, so that no packet meets a half-built chain even where a transaction were not atomic.
+      "-A PREROUTING -p tcp -j ISTIO_INBOUND",
+      ...(dns ? ["udp", "tcp"].map((protocol) => `-A OUTPUT -p ${protocol} --dport 53 -j ISTIO_OUTPUT_DNS`) : []),
+      "-A OUTPUT -p tcp -j ISTIO_OUTPUT",
+    ],
+  };
+}
+
+function newChain(name: string): string {
+  return `:${name} - [0:0]`;
+}
+
+function inbound(settings: PodInterception, target: string): readonly string[] {
+  const { includeInboundPorts: included, excludeInboundPorts: excluded } = settings;
+  const own = [PROXY_PORT.tunnel, PROXY_PORT.agent, PROXY_PORT.status, PROXY_PORT.metrics];
   return [
-    ...chains.map((chain) => `:${chain} - [0:0]`),
-    ...inbound(settings),
-    ...outbound(settings, family),
-    ...jumps(),
+    ...settings.excludeInterfaces.map((name) => `-A ISTIO_INBOUND -i ${name} -j RETURN`),
+    ...[...own, ...excluded].map((port) => `-A ISTIO_INBOUND -p tcp --dport ${port} -j RETURN`),
+    ...(included === "*"
+      ? [`-A ISTIO_INBOUND -p tcp -j ${target}`]
+      : included.map((port) => `-A ISTIO_INBOUND -p tcp --dport ${port} -j ${target}`)),
+  ];
+}
+
+/** What machines inside the pod send: the app's rules without loopback, as none of it is the pod's own. */
+function rerouted(settings: PodInterception, family: AddressFamily): readonly string[] {
+  const included = ofFamily(settings.includeOutboundRanges, family);
+  return settings.rerouteInterfaces.flatMap((name) => [
+    ...ofFamily(settings.excludeOutboundRanges, family).map(
+      (range) => `-A ISTIO_INBOUND -i ${name} -d ${range} -j RETURN`,
+    ),
+    ...included.map((range) => `-A ISTIO_INBOUND -i ${name} ${to(range)}-j ISTIO_REDIRECT`),
+    `-A ISTIO_INBOUND -i ${name} -j RETURN`,
+  ]);
+}
+
+function outbound(settings: PodInterception, family: AddressFamily): readonly string[] {
+  const own = owners(settings);
+  return [
+    ...settings.excludeOutboundPorts.map((port) => `-A ISTIO_OUTPUT -p tcp --dport ${port} -j RETURN`),
+    ...settings.excludeInterfaces.map((name) => `-A ISTIO_OUTPUT -o ${name} -j RETURN`),
+    ...(settings.mode === "TPROXY" ? [`-A ISTIO_OUTPUT -m mark --mark ${TPROXY_MARK} -j RETURN`] : []),
+    // Envoy hands what came in to the app from this address, lest it come in again.
+    `-A ISTIO_OUTPUT -s ${host(DELIVERY_SOURCE[family])} -o lo -j RETURN`,
+    // A service that calls itself may be routed to its own pod, which then treats it as any other caller.
+    ...own.map((owner) => `-A ISTIO_OUTPUT ! -d ${host(loopback[family])} -o lo -p tcp ${owner} -j ISTIO_IN_REDIRECT`),
+    "-A ISTIO_OUTPUT -o lo -j RETURN",
+    ...own.map((owner) => `-A ISTIO_OUTPUT ${owner} -j RETURN`),
+    ...ofFamily(settings.excludeOutboundRanges, family).map((range) => `-A ISTIO_OUTPUT -d ${range} -j RETURN`),
+    ...settings.includeOutboundPorts.map((port) => `-A ISTIO_OUTPUT -p tcp --dport ${port} -j ISTIO_REDIRECT`),
+    ...ofFamily(settings.includeOutboundRanges, family).map((range) => `-A ISTIO_OUTPUT ${to(range)}-j ISTIO_REDIRECT`),
+  ];
+}
+
+function dnsRules(settings: PodInterception, family: AddressFamily): readonly string[] {
+  return [
+    ...settings.excludeInterfaces.map((name) => `-A ISTIO_OUTPUT_DNS -o ${name} -j RETURN`),
+    // A resolver on loopback is the pod's own; what it asks others comes by here again.
+    "-A ISTIO_OUTPUT_DNS -o lo -j RETURN",
+    ...owners(settings).map((owner) => `-A ISTIO_OUTPUT_DNS ${owner} -j RETURN`),
+    ...ofFamily(settings.excludeOutboundRanges, family).map((range) => `-A ISTIO_OUTPUT_DNS -d ${range} -j RETURN`),
+    ...["udp", "tcp"].map((protocol) => `-A ISTIO_OUTPUT_DNS -p ${protocol} -j REDIRECT --to-ports ${DNS_PORT}`),
   ];
 }
 
 /**
- * What takes away whatever rules of ours `saved`, the output of `iptables-save -t nat`, shows.
- * In the same transaction, new ones may follow.
+ * Connection tracking remembers for a while that queries from a port were redirected. Where Envoy happens to ask from
+ * that port next, its query would come back to itself, so its queries are remembered apart.
  */
-export function buildRemoval(saved: string): readonly string[] {
-  const lines = saved.split("\n");
-  const leads = lines.filter((line) => /^-A (?!ISTIO_)\S+ /.test(line) && chains.some((chain) => leadsTo(line, chain)));
-  const present = chains.filter((chain) => lines.some((line) => line.startsWith(`:${chain} `)));
+function dnsZones(settings: PodInterception): readonly string[] {
   return [
-    ...leads.map((line) => line.replace(/^-A/, "-D")),
-    ...present.map((chain) => `-F ${chain}`),
-    ...present.map((chain) => `-X ${chain}`),
+    newChain("ISTIO_DNS_ZONE"),
+    ...owners(settings).map((owner) => `-A ISTIO_DNS_ZONE -p udp --dport 53 ${owner} -j CT --zone 1`),
+    "-A PREROUTING ! -i lo -p udp --sport 53 -j CT --zone 1",
+    "-A OUTPUT -p udp --dport 53 -j ISTIO_DNS_ZONE",
   ];
 }
 
-/** One transaction on the `nat` table for `iptables-restore --noflush`: all of it happens or none. */
-export function natTransaction(...parts: readonly (readonly string[])[]): string {
-  return ["*nat", ...parts.flat(), "COMMIT", ""].join("\n");
-}
-
-const chains = ["ISTIO_INBOUND", "ISTIO_IN_REDIRECT", "ISTIO_OUTPUT", "ISTIO_REDIRECT"] as const;
-
-function leadsTo(line: string, chain: string): boolean {
-  return line.split(" ").at(-1) === chain;
-}
-
-/** Last, so that no packet meets a half-built chain even where a transaction were not atomic. */
-function jumps(): readonly string[] {
-  return ["-A PREROUTING -p tcp -j ISTIO_INBOUND", "-A OUTPUT -p tcp -j ISTIO_OUTPUT"];
-}
-
-function inbound({ includeInboundPorts, excludeInboundPorts }: InterceptionSettings): readonly string[] {
-  const own = [PROXY_PORT.tunnel, PROXY_PORT.agent, PROXY_PORT.status, PROXY_PORT.metrics];
-  const redirected =
-    includeInboundPorts === "*"
-      ? ["-A ISTIO_INBOUND -p tcp -j ISTIO_IN_REDIRECT"]
-      : includeInboundPorts.map((port) => `-A ISTIO_INBOUND -p tcp --dport ${port} -j ISTIO_IN_REDIRECT`);
+/**
+ * A new connection goes to Envoy as it is. Envoy connects to the app from the caller's address, with the mark, and the
+ * mark brings the app's answers to that address back to Envoy instead of out of the pod (see ip-setup.ts).
+ */
+function tproxy(settings: PodInterception): readonly string[] {
   return [
-    `-A ISTIO_IN_REDIRECT -p tcp -j REDIRECT --to-ports ${PROXY_PORT.inbound}`,
-    ...[...own, ...excludeInboundPorts].map((port) => `-A ISTIO_INBOUND -p tcp --dport ${port} -j RETURN`),
-    ...redirected,
+    ...["ISTIO_INBOUND", "ISTIO_TPROXY", "ISTIO_OUTPUT"].map(newChain),
+    `-A ISTIO_TPROXY -p tcp -j TPROXY --on-port ${PROXY_PORT.inbound} --tproxy-mark ${TPROXY_MARK}/0xffffffff`,
+    "-A ISTIO_INBOUND -i lo -j RETURN",
+    ...settings.rerouteInterfaces.map((name) => `-A ISTIO_INBOUND -i ${name} -j RETURN`),
+    // Answers to the pod's own connections, and what already has a socket of Envoy's.
+    "-A ISTIO_INBOUND -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
+    ...inbound(settings, "ISTIO_TPROXY"),
+    `-A ISTIO_OUTPUT -m mark --mark ${TPROXY_MARK} -j CONNMARK --save-mark`,
+    `-A ISTIO_OUTPUT -m connmark --mark ${TPROXY_MARK} -j CONNMARK --restore-mark`,
+    "-A PREROUTING -p tcp -j ISTIO_INBOUND",
+    "-A OUTPUT -p tcp -j ISTIO_OUTPUT",
   ];
 }
 
-function outbound(settings: InterceptionSettings, family: AddressFamily): readonly string[] {
-  const loopback = family === "ipv4" ? "127.0.0.1/32" : "::1/128";
-  // Envoy hands what came in to the app from this address, lest it come in again.
-  const deliveredFrom = family === "ipv4" ? "127.0.0.6/32" : "::6/128";
-  const ofFamily = (ranges: readonly string[]) =>
-    ranges.filter((range) => isIPv6(hostOf(range)) === (family === "ipv6"));
-  const { includeOutboundRanges: included } = settings;
+const loopback: Readonly<Record<AddressFamily, string>> = { ipv4: "127.0.0.1", ipv6: "::1" };
+
+function owners({ proxyUids, proxyGids }: PodInterception): readonly string[] {
   return [
-    `-A ISTIO_REDIRECT -p tcp -j REDIRECT --to-ports ${PROXY_PORT.outbound}`,
-    ...settings.excludeOutboundPorts.map((port) => `-A ISTIO_OUTPUT -p tcp --dport ${port} -j RETURN`),
-    `-A ISTIO_OUTPUT -s ${deliveredFrom} -o lo -j RETURN`,
-    // A service that calls itself may be routed to its own pod, which then treats it as any other caller.
-    `-A ISTIO_OUTPUT ! -d ${loopback} -o lo -p tcp -m owner --uid-owner ${PROXY_ID} -j ISTIO_IN_REDIRECT`,
-    "-A ISTIO_OUTPUT -o lo -j RETURN",
-    `-A ISTIO_OUTPUT -m owner --uid-owner ${PROXY_ID} -j RETURN`,
-    `-A ISTIO_OUTPUT -m owner --gid-owner ${PROXY_ID} -j RETURN`,
-    ...ofFamily(settings.excludeOutboundRanges).map((range) => `-A ISTIO_OUTPUT -d ${range} -j RETURN`),
-    ...settings.includeOutboundPorts.map((port) => `-A ISTIO_OUTPUT -p tcp --dport ${port} -j ISTIO_REDIRECT`),
-    ...(included === "*"
-      ? ["-A ISTIO_OUTPUT -j ISTIO_REDIRECT"]
-      : ofFamily(included).map((range) => `-A ISTIO_OUTPUT -d ${range} -j ISTIO_REDIRECT`)),
+    ...proxyUids.map((uid) => `-m owner --uid-owner ${uid}`),
+    ...proxyGids.map((gid) => `-m owner --gid-owner ${gid}`),
   ];
 }
 
-function hostOf(range: string): string {
-  return range.slice(0, range.indexOf("/"));
+function ofFamily(ranges: "*" | readonly string[], family: AddressFamily): readonly string[] {
+  if (ranges === "*") return [ALL];
+  return ranges.filter((range) => isIPv6(range.slice(0, range.indexOf("/"))) === (family === "ipv6"));
+}
+
+const ALL = "*";
+
+function to(range: string): string {
+  return range === ALL ? "" : `-d ${range} `;
+}
+
+function host(address: string): string {
+  return `${address}/${isIPv6(address) ? 128 : 32}`;
 }

@@ -7,10 +7,14 @@ import { RouterSchema } from "../gen/envoy/extensions/filters/http/router/v3/rou
 import {
   HttpConnectionManager_ServerHeaderTransformation,
   HttpConnectionManagerSchema,
+  type HttpFilter,
 } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 
-/** A plain HTTP listener that answers a few exact paths and leaves requests and responses as they are. */
-export function localListener(name: string, address: Address, routes: Route[]): Listener {
+/**
+ * A plain HTTP listener that answers a few exact paths and leaves requests and responses as they are. `filters` see
+ * requests first.
+ */
+export function localListener(name: string, address: Address, routes: Route[], filters: HttpFilter[] = []): Listener {
   const router = anyPack(RouterSchema, create(RouterSchema, { suppressEnvoyHeaders: true }));
   const http = create(HttpConnectionManagerSchema, {
     statPrefix: name,
@@ -21,11 +25,17 @@ export function localListener(name: string, address: Address, routes: Route[]): 
       case: "routeConfig",
       value: { name, virtualHosts: [{ name, domains: ["*"], routes }], validateClusters: true },
     },
-    httpFilters: [{ name: "envoy.filters.http.router", configType: { case: "typedConfig", value: router } }],
+    httpFilters: [
+      ...filters,
+      { name: "envoy.filters.http.router", configType: { case: "typedConfig", value: router } },
+    ],
   });
   return create(ListenerSchema, {
     name,
     address,
+    // An app must not be restarted because its proxy has too much to do.
+    bypassOverloadManager: true,
+    ignoreGlobalConnLimit: true,
     filterChains: [
       {
         filters: [
@@ -44,6 +54,7 @@ export interface ForwardedRouteInput {
   /** Path and query that are asked for instead. */
   readonly to: string;
   readonly cluster: string;
+  /** 0 for none. */
   readonly timeoutSeconds: number;
   /** In place of the host that was asked for. */
   readonly host?: string;
@@ -63,6 +74,8 @@ export function forwardedRoute({ path, to, cluster, timeoutSeconds, host }: Forw
         clusterSpecifier: { case: "cluster", value: cluster },
         prefixRewrite: to,
         timeout: { seconds: BigInt(timeoutSeconds) },
+        // Of a request without a time-out, nothing may be heard for long.
+        ...(timeoutSeconds === 0 ? { idleTimeout: { seconds: 0n } } : {}),
         ...(host === undefined ? {} : { hostRewriteSpecifier: { case: "hostRewriteLiteral", value: host } }),
       },
     },

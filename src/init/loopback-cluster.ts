@@ -1,7 +1,9 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { type Cluster, Cluster_DiscoveryType, ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { HealthCheckSchema } from "../gen/envoy/config/core/v3/health_check_pb.ts";
 import { UpstreamTlsContextSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
+import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
 import { socketAddress } from "./address.ts";
 
 export interface LoopbackClusterInput {
@@ -12,10 +14,16 @@ export interface LoopbackClusterInput {
   readonly source?: string;
   /** Encrypted, but whoever answers is believed. */
   readonly tls?: boolean;
+  /** One connection per request, as the kubelet does it: one kept open may be closed just as the next is sent. */
+  readonly oneRequestPerConnection?: boolean;
+  /** HTTP/2 without TLS. */
+  readonly http2?: boolean;
+  readonly healthCheck?: MessageInitShape<typeof HealthCheckSchema>;
 }
 
 /** One endpoint inside this pod. */
-export function loopbackCluster({ name, address, port, source, tls = false }: LoopbackClusterInput): Cluster {
+export function loopbackCluster(input: LoopbackClusterInput): Cluster {
+  const { name, address, port, source, tls = false, oneRequestPerConnection, http2, healthCheck } = input;
   const endpoint = { address: socketAddress(address, port) };
   return create(ClusterSchema, {
     name,
@@ -39,5 +47,22 @@ export function loopbackCluster({ name, address, port, source, tls = false }: Lo
           },
         }
       : {}),
+    ...(oneRequestPerConnection || http2 ? { typedExtensionProtocolOptions: protocolOptions(input) } : {}),
+    ...(healthCheck === undefined ? {} : { healthChecks: [healthCheck] }),
   });
+}
+
+function protocolOptions({ oneRequestPerConnection = false, http2 = false }: LoopbackClusterInput) {
+  const options = create(HttpProtocolOptionsSchema, {
+    ...(oneRequestPerConnection ? { commonHttpProtocolOptions: { maxRequestsPerConnection: 1 } } : {}),
+    upstreamProtocolOptions: {
+      case: "explicitHttpConfig",
+      value: {
+        protocolConfig: http2
+          ? { case: "http2ProtocolOptions", value: {} }
+          : { case: "httpProtocolOptions", value: {} },
+      },
+    },
+  });
+  return { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": anyPack(HttpProtocolOptionsSchema, options) };
 }

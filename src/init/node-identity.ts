@@ -1,7 +1,10 @@
 import type { JsonObject } from "@bufbuild/protobuf";
+import type { BootstrapConfig } from "./bootstrap-config.ts";
 
 /** Who this proxy says it is. The control plane believes it only as far as the pod's token agrees. */
 export interface NodeIdentity {
+  /** A `router` is a gateway: it stands beside no app. */
+  readonly type?: "sidecar" | "router";
   readonly name: string;
   readonly namespace: string;
   readonly ipAddress: string;
@@ -14,14 +17,27 @@ export interface NodeIdentity {
 }
 
 /** `sidecar~IP~POD.NAMESPACE~NAMESPACE.svc.cluster.local`, Istio's form. */
-export function nodeId({ ipAddress, name, namespace, domainSuffix }: NodeIdentity): string {
-  return `sidecar~${ipAddress}~${name}.${namespace}~${namespace}.svc.${domainSuffix}`;
+export function nodeId({ type = "sidecar", ipAddress, name, namespace, domainSuffix }: NodeIdentity): string {
+  return `${type}~${ipAddress}~${name}.${namespace}~${namespace}.svc.${domainSuffix}`;
 }
 
-/** The name under which this proxy's requests appear to others in stats and traces. */
-export function nodeCluster({ labels, metadata, name, namespace }: NodeIdentity): string {
+/**
+ * The name under which this proxy's requests appear to others in stats and traces: as ProxyConfig says, else
+ * `NAME.NAMESPACE`.
+ */
+export function nodeCluster({ labels, metadata, name, namespace }: NodeIdentity, config: BootstrapConfig = {}): string {
+  const { serviceCluster, tracingServiceName = "APP_LABEL_AND_NAMESPACE" } = config;
+  if (serviceCluster) return serviceCluster;
   const workload = typeof metadata.WORKLOAD_NAME === "string" ? metadata.WORKLOAD_NAME : name;
-  return `${labels["service.istio.io/canonical-name"] ?? labels.app ?? workload}.${namespace}`;
+  const canonical = labels["service.istio.io/canonical-name"];
+  switch (tracingServiceName) {
+    case "CANONICAL_NAME_ONLY":
+      return canonical ?? workload;
+    case "CANONICAL_NAME_AND_NAMESPACE":
+      return `${canonical ?? workload}.${namespace}`;
+    default:
+      return `${canonical ?? labels.app ?? workload}.${namespace}`;
+  }
 }
 
 /** Annotations that describe the manifest rather than the pod, and are long. */

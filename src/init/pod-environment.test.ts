@@ -16,7 +16,10 @@ test("what the webhook writes is read back", () => {
   const [init] = buildPlan({ pod, namespace: "shop", owner, config: defaultInjectionConfig }).initContainers;
   assert.ok(Array.isArray(init?.env));
   const env = { ...required, ...Object.fromEntries(init.env.map(expanded)) };
-  assert.deepEqual(parsePodEnvironment(env), {
+  const { proxyConfig, ...rest } = parsePodEnvironment(env);
+  assert.equal(proxyConfig.discoveryAddress, "trysail.trysail-system.svc:15012");
+  assert.deepEqual(rest, {
+    memoryLimitBytes: 2 ** 30,
     node: {
       name: "web-0",
       namespace: "shop",
@@ -33,10 +36,10 @@ test("what the webhook writes is read back", () => {
         APP_CONTAINERS: "app",
         POD_PORTS: '[{"containerPort":80}]',
         NODE_NAME: "node-1",
+        PROXY_CONFIG: { discoveryAddress: "trysail.trysail-system.svc:15012" },
       },
     },
     probers: { "/app-health/app/readyz": probe },
-    discoveryAddress: "trysail.trysail-system.svc:15012",
   });
 });
 
@@ -46,7 +49,7 @@ test("metadata may be JSON", () => {
     ISTIO_METAJSON_EXTRA: '{"a":[1]}',
     INSTANCE_IPS: "10.1.2.3,fd00::3",
   });
-  assert.deepEqual(node.metadata, { EXTRA: { a: [1] }, INSTANCE_IPS: "10.1.2.3,fd00::3" });
+  assert.deepEqual(node.metadata, { EXTRA: { a: [1] }, INSTANCE_IPS: "10.1.2.3,fd00::3", PROXY_CONFIG: {} });
 });
 
 test("IPv6 is seen in any of the addresses", () => {
@@ -63,8 +66,9 @@ const mistakes: readonly [env: Record<string, string>, message: RegExp][] = [
   [{ INSTANCE_IP: "web" }, /INSTANCE_IP is not an IP address/],
   [{ PROXY_CONFIG: "{" }, /PROXY_CONFIG is not JSON/],
   [{ PROXY_CONFIG: "[]" }, /PROXY_CONFIG is not a JSON object/],
-  [{ PROXY_CONFIG: '{"discoveryAddress":1}' }, /discoveryAddress must be a text/],
-  [{ ISTIO_KUBE_APP_PROBERS: '{"/x":{}}' }, /ISTIO_KUBE_APP_PROBERS is not a map of HTTP probes/],
+  [{ PROXY_CONFIG: '{"discoveryAddress":[]}' }, /PROXY_CONFIG: field discoveryAddress/],
+  [{ PROXY_MEMORY_LIMIT: "1Gi" }, /PROXY_MEMORY_LIMIT is not a number of bytes/],
+  [{ ISTIO_KUBE_APP_PROBERS: '{"/x":{}}' }, /ISTIO_KUBE_APP_PROBERS is not a map of HTTP, TCP and gRPC probes/],
   [{ ISTIO_KUBE_APP_PROBERS: '{"/x":{"httpGet":{"port":"http"}}}' }, /ISTIO_KUBE_APP_PROBERS/],
   [{ ISTIO_METAJSON_X: "{" }, /ISTIO_METAJSON_X is not JSON/],
 ];

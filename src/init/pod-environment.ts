@@ -1,7 +1,8 @@
 import { isIP } from "node:net";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import { APP_PROBERS_ENV, type AppProber, type AppProbers } from "../injection/pod-contract.ts";
+import { APP_PROBERS_ENV, type AppHttpProber, type AppProber, type AppProbers } from "../injection/pod-contract.ts";
 import { TrysailError } from "../platform/errors.ts";
+import { type BootstrapConfig, parseBootstrapConfig } from "./bootstrap-config.ts";
 import type { NodeIdentity } from "./node-identity.ts";
 
 /** The variables that the webhook sets on the init container. */
@@ -10,27 +11,49 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export interface PodEnvironment {
   readonly node: Omit<NodeIdentity, "labels" | "annotations">;
   readonly probers: AppProbers;
-  /** From PROXY_CONFIG. */
-  readonly discoveryAddress?: string;
+  readonly proxyConfig: BootstrapConfig;
+  /** Of the proxy's container. */
+  readonly memoryLimitBytes?: number;
+  /** The file with the user's own part of the bootstrap. */
+  readonly overrideFile?: string;
 }
 
 /** @throws TrysailError `failed-precondition` naming the variable that is missing or cannot be read. */
 export function parsePodEnvironment(env: Environment): PodEnvironment {
   const ipAddress = required(env, "INSTANCE_IP");
   if (isIP(ipAddress) === 0) throw unreadable("INSTANCE_IP", "an IP address");
-  const discoveryAddress = parseProxyConfig(env.PROXY_CONFIG);
+  const proxyConfig = parseProxyConfig(env.PROXY_CONFIG);
+  const memoryLimitBytes = parseBytes(env, MEMORY_LIMIT_ENV);
   return {
     node: {
       name: required(env, "POD_NAME"),
       namespace: required(env, "POD_NAMESPACE"),
       serviceAccount: required(env, "SERVICE_ACCOUNT"),
       ipAddress,
-      metadata: { INSTANCE_IPS: env.INSTANCE_IPS || ipAddress, ...metadataFrom(env) },
+      ...(env.PROXY_TYPE === "router" ? { type: "router" as const } : {}),
+      metadata: {
+        INSTANCE_IPS: env.INSTANCE_IPS || ipAddress,
+        ...metadataFrom(env),
+        // What the control plane does for single proxies it finds here, as Istio's does.
+        PROXY_CONFIG: proxyConfig,
+      },
       domainSuffix: "cluster.local",
     },
     probers: parseProbers(env[APP_PROBERS_ENV]),
-    ...(discoveryAddress === undefined ? {} : { discoveryAddress }),
+    proxyConfig: parseBootstrapConfig(proxyConfig, "PROXY_CONFIG"),
+    ...(memoryLimitBytes === undefined ? {} : { memoryLimitBytes }),
+    ...(env.ISTIO_BOOTSTRAP_OVERRIDE ? { overrideFile: env.ISTIO_BOOTSTRAP_OVERRIDE } : {}),
   };
+}
+
+/** The environment variable with the limit of the proxy's container. */
+const MEMORY_LIMIT_ENV = "PROXY_MEMORY_LIMIT";
+
+function parseBytes(env: Environment, name: string): number | undefined {
+  const text = env[name];
+  if (!text || text === "0") return undefined;
+  if (!/^[0-9]{1,15}$/.test(text)) throw unreadable(name, "a number of bytes");
+  return Number(text);
 }
 
 /** Whether any of the pod's addresses is of IPv6. */
@@ -59,14 +82,11 @@ function metadataFrom(env: Environment): JsonObject {
   return Object.fromEntries(entries);
 }
 
-function parseProxyConfig(text: string | undefined): string | undefined {
-  if (!text) return undefined;
+function parseProxyConfig(text: string | undefined): JsonObject {
+  if (!text) return {};
   const config = parseJson("PROXY_CONFIG", text);
   if (!isObject(config)) throw unreadable("PROXY_CONFIG", "a JSON object");
-  const { discoveryAddress } = config;
-  if (discoveryAddress === undefined) return undefined;
-  if (typeof discoveryAddress !== "string") throw unreadable("PROXY_CONFIG", "valid: discoveryAddress must be a text");
-  return discoveryAddress;
+  return config;
 }
 
 function parseProbers(text: string | undefined): AppProbers {
@@ -77,26 +97,42 @@ function parseProbers(text: string | undefined): AppProbers {
 }
 
 function parseProber(value: JsonValue): AppProber {
-  const { httpGet, timeoutSeconds } = isObject(value) ? value : {};
-  const { path, port, scheme, httpHeaders } = isObject(httpGet) ? httpGet : {};
-  const isValid =
-    typeof port === "number" &&
-    isOptional("string", path) &&
-    isOptional("string", scheme) &&
-    isOptional("number", timeoutSeconds);
-  if (!isValid) throw unreadable(APP_PROBERS_ENV, "a map of HTTP probes with numeric ports");
-  return {
-    httpGet: {
-      port,
-      ...(typeof path === "string" ? { path } : {}),
-      ...(typeof scheme === "string" ? { scheme } : {}),
-      httpHeaders: (Array.isArray(httpHeaders) ? httpHeaders : []).flatMap((header) => {
-        const { name, value } = isObject(header) ? header : {};
-        return typeof name === "string" && typeof value === "string" ? [{ name, value }] : [];
-      }),
-    },
+  const prober = isObject(value) ? value : {};
+  const { timeoutSeconds, periodSeconds } = prober;
+  if (!isOptional("number", timeoutSeconds) || !isOptional("number", periodSeconds)) throw badProbers();
+  const timing = {
     ...(typeof timeoutSeconds === "number" ? { timeoutSeconds } : {}),
+    ...(typeof periodSeconds === "number" ? { periodSeconds } : {}),
   };
+  const { httpGet, tcpSocket, grpc } = prober;
+  if (isObject(httpGet)) return { httpGet: parseHttpGet(httpGet), ...timing };
+  if (isObject(tcpSocket)) return { tcpSocket: { port: parseProberPort(tcpSocket) }, ...timing };
+  if (!isObject(grpc) || !isOptional("string", grpc.service)) throw badProbers();
+  const service = typeof grpc.service === "string" ? { service: grpc.service } : {};
+  return { grpc: { port: parseProberPort(grpc), ...service }, ...timing };
+}
+
+function parseHttpGet(httpGet: JsonObject): AppHttpProber["httpGet"] {
+  const { path, scheme, httpHeaders } = httpGet;
+  if (!isOptional("string", path) || !isOptional("string", scheme)) throw badProbers();
+  return {
+    port: parseProberPort(httpGet),
+    ...(typeof path === "string" ? { path } : {}),
+    ...(typeof scheme === "string" ? { scheme } : {}),
+    httpHeaders: (Array.isArray(httpHeaders) ? httpHeaders : []).flatMap((header) => {
+      const { name, value } = isObject(header) ? header : {};
+      return typeof name === "string" && typeof value === "string" ? [{ name, value }] : [];
+    }),
+  };
+}
+
+function parseProberPort({ port }: JsonObject): number {
+  if (typeof port !== "number") throw badProbers();
+  return port;
+}
+
+function badProbers(): TrysailError {
+  return unreadable(APP_PROBERS_ENV, "a map of HTTP, TCP and gRPC probes with numeric ports");
 }
 
 function isOptional(type: "string" | "number", value: JsonValue | undefined): boolean {

@@ -3,7 +3,8 @@ import { messageOf, TrysailError } from "../platform/errors.ts";
 import { decide, type SkipReasonCode } from "./decide.ts";
 import type { InjectionConfig } from "./injection-config.ts";
 import { buildPatch } from "./patch.ts";
-import { nameOf } from "./pod.ts";
+import { labelsOf, nameOf } from "./pod.ts";
+import type { ProxyConfig } from "./proxy-config.ts";
 import { type AdmissionRequest, parsePod } from "./review.ts";
 
 /** `ignored`: a request that injection has no say in, such as an update. `denied`: a pod that cannot be injected. */
@@ -22,7 +23,7 @@ export interface Admission {
 }
 
 /** https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#response */
-export type AdmissionResponse = { readonly uid: string } & (
+export type AdmissionResponse = { readonly uid: string; readonly warnings?: readonly string[] } & (
   | { readonly allowed: true; readonly patchType?: "JSONPatch"; readonly patch?: string }
   | { readonly allowed: true; readonly auditAnnotations: { readonly "skip-reason": string } }
   | { readonly allowed: false; readonly status: { code: number; reason: string; message: string } }
@@ -31,6 +32,8 @@ export type AdmissionResponse = { readonly uid: string } & (
 export interface AdmitDeps {
   /** Undefined means that there is no such namespace, hence no labels. */
   namespaceOf(name: string): Namespace | undefined;
+  /** What ProxyConfig resources say about a pod with these labels; without it, nothing. */
+  proxyConfigOf?(namespace: string, labels: Readonly<Record<string, string>>): ProxyConfig;
   readonly config: InjectionConfig;
 }
 
@@ -51,8 +54,16 @@ export function admit(request: AdmissionRequest, deps: AdmitDeps): Admission {
     const manifest = parsePod(request.object);
     pod = nameOf(manifest) || pod;
     const namespace = request.namespace || manifest.metadata?.namespace || "default";
-    const namespaceLabels = deps.namespaceOf(namespace)?.metadata.labels ?? {};
-    const decision = decide({ pod: manifest, namespace, namespaceLabels, config: deps.config });
+    const { labels: namespaceLabels = {}, annotations: namespaceAnnotations = {} } =
+      deps.namespaceOf(namespace)?.metadata ?? {};
+    const decision = decide({
+      pod: manifest,
+      namespace,
+      namespaceLabels,
+      namespaceAnnotations,
+      proxyConfig: deps.proxyConfigOf?.(namespace, labelsOf(manifest)) ?? {},
+      config: deps.config,
+    });
     if (!decision.inject) {
       const { code, message } = decision.reason;
       return {
@@ -63,7 +74,9 @@ export function admit(request: AdmissionRequest, deps: AdmitDeps): Admission {
       };
     }
     const patch = Buffer.from(JSON.stringify(buildPatch(manifest, decision.plan))).toString("base64");
-    return { outcome: "injected", message: "", pod, response: { uid, allowed: true, patchType: "JSONPatch", patch } };
+    const warnings = printable(decision.plan.warnings);
+    const response: AdmissionResponse = { uid, allowed: true, patchType: "JSONPatch", patch, ...warnings };
+    return { outcome: "injected", message: "", pod, response };
   } catch (cause) {
     if (cause instanceof TrysailError && cause.code === "invalid-argument") {
       const message = `trysail cannot inject the pod: ${cause.message}`;
@@ -77,4 +90,10 @@ export function admit(request: AdmissionRequest, deps: AdmitDeps): Admission {
     };
     return { outcome: "failed", message: messageOf(cause), pod, response: { uid, allowed: false, status }, cause };
   }
+}
+
+/** Kubernetes shows 120 characters well and cuts at 4096 in all. */
+function printable(warnings: readonly string[]): { warnings?: readonly string[] } {
+  if (warnings.length === 0) return {};
+  return { warnings: warnings.slice(0, 16).map((text) => (text.length > 250 ? `${text.slice(0, 249)}…` : text)) };
 }

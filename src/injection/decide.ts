@@ -1,7 +1,12 @@
+import { ANNOTATION } from "./annotations.ts";
 import type { InjectionConfig } from "./injection-config.ts";
+import { parseJsonObject } from "./json-object.ts";
+import { selects } from "./label-selector.ts";
+import { LABEL } from "./labels.ts";
 import { buildPlan, type InjectionPlan } from "./plan.ts";
 import { annotationsOf, labelsOf, type PodManifest } from "./pod.ts";
 import { CONTAINER_NAME } from "./pod-contract.ts";
+import type { ProxyConfig } from "./proxy-config.ts";
 import type { Owner } from "./workload-owner.ts";
 
 /** A decision is data: the log, the metric and the tests read the same reason. */
@@ -18,9 +23,13 @@ export interface SkipReason {
 /** Stable: metrics and scripts know them. */
 export type SkipReasonCode =
   | "namespace-ignored"
+  | "static-pod"
+  | "windows"
   | "host-network"
   | "already-injected"
+  | "injected-by-other"
   | "pod-opted-out"
+  | "never-selected"
   | "namespace-opted-out"
   | "other-revision"
   | "not-selected"
@@ -32,8 +41,12 @@ export interface DecisionInput {
   readonly namespace: string;
   /** Absent where whoever asks has selected the pod already, as `trysail inject` has. */
   readonly namespaceLabels?: Readonly<Record<string, string>>;
+  /** Where OpenShift keeps the range of users that the namespace's pods may run as. */
+  readonly namespaceAnnotations?: Readonly<Record<string, string>>;
   /** What made the pod, where the pod does not say. */
   readonly owner?: Owner;
+  /** Of the ProxyConfig resources that select the pod. */
+  readonly proxyConfig?: ProxyConfig;
   readonly config: InjectionConfig;
 }
 
@@ -48,9 +61,9 @@ export function decide(input: DecisionInput): Decision {
   return reason === null ? { inject: true, plan: buildPlan(input) } : { inject: false, reason };
 }
 
-const INJECT = "sidecar.istio.io/inject";
-const NAMESPACE_INJECT = "istio-injection";
-const REVISION = "istio.io/rev";
+const INJECT = LABEL.inject.name;
+const NAMESPACE_INJECT = LABEL.namespaceInjection.name;
+const REVISION = LABEL.revision.name;
 const DEFAULT_REVISION = "default";
 
 type Predicate = (input: DecisionInput) => SkipReason | null;
@@ -58,9 +71,12 @@ type Predicate = (input: DecisionInput) => SkipReason | null;
 /** The first that gives a reason decides. */
 const predicates: readonly Predicate[] = [
   namespaceIgnored,
+  staticPod,
+  windows,
   hostNetwork,
   alreadyInjected,
   podOptedOut,
+  neverSelected,
   namespaceOptedOut,
   otherRevision,
   notSelected,
@@ -80,6 +96,25 @@ function namespaceIgnored({ namespace, config }: DecisionInput): SkipReason | nu
   return { code: "namespace-ignored", message: `Pods in namespace ${namespace} are never injected.` };
 }
 
+/** The kubelet runs these from a file; the API server only mirrors what runs already. */
+function staticPod({ pod }: DecisionInput): SkipReason | null {
+  const annotations = annotationsOf(pod);
+  const source = annotations["kubernetes.io/config.source"];
+  const isStatic = source !== undefined && source !== "api";
+  if (!isStatic && annotations["kubernetes.io/config.mirror"] === undefined) return null;
+  return {
+    code: "static-pod",
+    message: "The pod is run by its node from a file (a static pod) and only mirrored here.",
+  };
+}
+
+/** Neither Envoy's image nor the init container's is made for it. */
+function windows({ pod }: DecisionInput): SkipReason | null {
+  const { os, nodeSelector } = pod.spec;
+  if (os?.name !== "windows" && nodeSelector?.["kubernetes.io/os"] !== "windows") return null;
+  return { code: "windows", message: "The pod is for Windows nodes." };
+}
+
 /** Redirecting the traffic of such a pod would redirect the whole node's. */
 function hostNetwork({ pod }: DecisionInput): SkipReason | null {
   if (pod.spec.hostNetwork !== true) return null;
@@ -87,17 +122,35 @@ function hostNetwork({ pod }: DecisionInput): SkipReason | null {
 }
 
 /** The annotation alone proves nothing: people copy it along with a running pod's manifest. */
-function alreadyInjected({ pod }: DecisionInput): SkipReason | null {
-  if (annotationsOf(pod)["sidecar.istio.io/status"] === undefined) return null;
+function alreadyInjected({ pod, config }: DecisionInput): SkipReason | null {
+  const status = annotationsOf(pod)[ANNOTATION.status.name];
+  if (status === undefined) return null;
   const containers = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])];
   if (!containers.some(({ name }) => name === CONTAINER_NAME.proxy)) return null;
-  return { code: "already-injected", message: `The pod has a container ${CONTAINER_NAME.proxy} already.` };
+  const revision = revisionIn(status);
+  if (revision === undefined || revision === config.revision) {
+    return { code: "already-injected", message: `The pod has a container ${CONTAINER_NAME.proxy} already.` };
+  }
+  return { code: "injected-by-other", message: `The pod is injected already, by revision ${revision}.` };
+}
+
+function revisionIn(status: string): string | undefined {
+  const value: { readonly revision?: unknown } = parseJsonObject(status) ?? {};
+  return typeof value.revision === "string" && value.revision !== "" ? value.revision : undefined;
 }
 
 function podOptedOut({ pod }: DecisionInput): SkipReason | null {
   const { wish, source, value } = podWish(pod);
   if (wish !== "no") return null;
   return { code: "pod-opted-out", message: `The pod's ${source} ${INJECT} is ${JSON.stringify(value)}.` };
+}
+
+/** Selectors speak for pods that say nothing themselves. */
+function neverSelected({ pod, config }: DecisionInput): SkipReason | null {
+  if (podWish(pod).wish !== "none") return null;
+  const index = config.neverInjectSelector.findIndex((selector) => selects(selector, labelsOf(pod)));
+  if (index < 0) return null;
+  return { code: "never-selected", message: `The mesh's neverInjectSelector[${index}] matches the pod's labels.` };
 }
 
 /** Also wins over whatever the pod asks for. */
@@ -124,6 +177,7 @@ function notSelected({ pod, namespace, namespaceLabels, config }: DecisionInput)
 
 function policyDisabled({ pod, config }: DecisionInput): SkipReason | null {
   if (config.policy === "enabled" || podWish(pod).wish === "yes") return null;
+  if (config.alwaysInjectSelector.some((selector) => selects(selector, labelsOf(pod)))) return null;
   const message = `The mesh's policy is disabled and the pod does not ask for injection (label ${INJECT}=true).`;
   return { code: "policy-disabled", message };
 }
@@ -152,7 +206,7 @@ function askedRevision(
 /** What the pod itself says. The label wins over the older annotation; `""` says nothing. */
 function podWish(pod: PodManifest): { wish: "yes" | "no" | "none"; source: "label" | "annotation"; value: string } {
   const label = labelsOf(pod)[INJECT];
-  const value = label ?? annotationsOf(pod)[INJECT] ?? "";
+  const value = label ?? annotationsOf(pod)[ANNOTATION.inject.name] ?? "";
   const source = label === undefined ? "annotation" : "label";
   if (value === "") return { wish: "none", source, value };
   // The spellings of true that YAML knows, as Istio reads them.

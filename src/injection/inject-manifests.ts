@@ -1,37 +1,56 @@
-import type { Operation } from "fast-json-patch";
+import { isDeepStrictEqual } from "node:util";
 import { type Static, Type } from "typebox";
 import { Check } from "typebox/value";
-import { type Document, isSeq, parseDocument } from "yaml";
+import { Document, LineCounter, parseDocument } from "yaml";
+import { isRecord } from "../mesh/conform.ts";
 import { messageOf, TrysailError } from "../platform/errors.ts";
-import { decide } from "./decide.ts";
+import { applyPlan } from "./apply.ts";
+import { decide, type SkipReasonCode } from "./decide.ts";
 import type { InjectionConfig } from "./injection-config.ts";
-import { buildPatch } from "./patch.ts";
+import { formattingOf } from "./manifest-formatting.ts";
 import { parsePod } from "./review.ts";
+import { updateNode } from "./update-node.ts";
 import { podTemplatePath } from "./workload-kinds.ts";
 import type { Owner } from "./workload-owner.ts";
 
-/** The manifests with sidecars, and every workload that got none with the reason. */
+/** The manifests with sidecars, and what was decided about every object in them, in their order. */
 export interface InjectedManifests {
   readonly text: string;
-  readonly skipped: readonly { readonly workload: string; readonly message: string }[];
+  readonly decisions: readonly ManifestDecision[];
+}
+
+export interface ManifestDecision {
+  /** Counted from 1. */
+  readonly document: number;
+  /** Such as `Deployment shop/cart`. */
+  readonly object: string;
+  /** `ignored`: it makes no pods. `refused`: it is to be injected and cannot be. */
+  readonly outcome: "injected" | "skipped" | "ignored" | "refused";
+  /** Stable: the reason's code, or the outcome where there is no other. */
+  readonly code: SkipReasonCode | "injected" | "refused" | "makes-no-pods" | "no-template";
+  /** One sentence; empty where there is nothing to add. */
+  readonly message: string;
 }
 
 /**
  * Adds sidecars to every workload in `text`, any number of YAML or JSON documents, unless it opts out. Documents
  * that stay as they are keep every byte, the others their comments and the order of their keys.
  *
- * @throws TrysailError `invalid-argument` naming the document and what is wrong in it.
+ * @throws TrysailError `invalid-argument` naming a document that cannot be read.
  */
 export function injectManifests(text: string, defaultNamespace: string, config: InjectionConfig): InjectedManifests {
-  const skipped: { workload: string; message: string }[] = [];
+  const decisions: ManifestDecision[] = [];
   const chunks = splitDocuments(text).map((chunk, index) => {
     try {
-      return injectDocument(chunk, defaultNamespace, config, skipped);
+      const number = index + 1;
+      return injectDocument(chunk, defaultNamespace, config, (decision) =>
+        decisions.push({ document: number, ...decision }),
+      );
     } catch (cause) {
       throw new TrysailError("invalid-argument", `document ${index + 1}: ${messageOf(cause)}`, { cause });
     }
   });
-  return { text: chunks.join(""), skipped };
+  return { text: chunks.join(""), decisions };
 }
 
 /** Each with the `---` line that opens it. Such a line begins a document wherever it stands (YAML 1.2, 9.1.2). */
@@ -39,57 +58,72 @@ function splitDocuments(text: string): readonly string[] {
   return text.split(/^(?=---(?:[ \t\r\n]|$))/m);
 }
 
+const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(type: T) =>
+  Type.Optional(Type.Union([type, Type.Null()]));
 const Manifest = Type.Object({
   apiVersion: Type.String(),
   kind: Type.String(),
-  metadata: Type.Optional(
+  metadata: orNull(
     Type.Object({
-      name: Type.Optional(Type.String()),
-      generateName: Type.Optional(Type.String()),
-      namespace: Type.Optional(Type.String()),
+      name: orNull(Type.String()),
+      generateName: orNull(Type.String()),
+      namespace: orNull(Type.String()),
     }),
   ),
 });
 type Manifest = Static<typeof Manifest>;
+type Report = (decision: Omit<ManifestDecision, "document">) => void;
 
-function injectDocument(
-  chunk: string,
-  defaultNamespace: string,
-  config: InjectionConfig,
-  skipped: { workload: string; message: string }[],
-): string {
-  const document = parseDocument(chunk);
+function injectDocument(chunk: string, defaultNamespace: string, config: InjectionConfig, report: Report): string {
+  // Kubernetes' own tools know `<<` too.
+  const lines = new LineCounter();
+  // The library's prettier messages quote the document, which may hold a Secret.
+  const document = parseDocument(chunk, { merge: true, prettyErrors: false, lineCounter: lines });
   const [error] = document.errors;
-  if (error) throw error;
+  if (error) throw new TrysailError("invalid-argument", `line ${lines.linePos(error.pos[0]).line}: ${error.message}`);
   const content: unknown = document.toJS();
-  let isChanged = false;
-  for (const { path, value } of manifestsIn(content)) {
-    const templatePath = podTemplatePath(value.kind);
-    if (!templatePath) continue;
-    const pod = parsePod(at(value, templatePath));
-    const namespace = value.metadata?.namespace ?? defaultNamespace;
-    const name = value.metadata?.name ?? value.metadata?.generateName ?? "";
-    const decision = decide({ pod, namespace, config, ...ownerOf(value, name) });
-    if (!decision.inject) {
-      skipped.push({ workload: `${value.kind} ${namespace}/${name}`, message: decision.reason.message });
-      continue;
-    }
-    for (const operation of buildPatch(pod, decision.plan)) {
-      carryOut(document, [...path, ...templatePath, ...pointer(operation.path)], operation);
-    }
-    isChanged = true;
-  }
-  return isChanged ? print(document, chunk) : chunk;
+  const injected = injectValue(content, defaultNamespace, config, report);
+  return injected === content ? chunk : print(document, injected, chunk);
 }
 
-/** The manifest itself, or those in a List. */
-function manifestsIn(content: unknown): readonly { path: readonly (string | number)[]; value: Manifest }[] {
-  if (!Check(Manifest, content)) return [];
-  if (content.kind !== "List") return [{ path: [], value: content }];
-  const items = at(content, ["items"]);
-  return (Array.isArray(items) ? items : []).flatMap((value: unknown, index) =>
-    Check(Manifest, value) ? [{ path: ["items", index], value }] : [],
-  );
+/** The same value where nothing in it is injected. */
+function injectValue(value: unknown, defaultNamespace: string, config: InjectionConfig, report: Report): unknown {
+  if (!Check(Manifest, value)) return value;
+  if (value.kind === "List") {
+    const items = at(value, ["items"]);
+    if (!Array.isArray(items)) return value;
+    const injected = items.map((item: unknown) => injectValue(item, defaultNamespace, config, report));
+    return injected.every((item, index) => item === items[index]) ? value : { ...value, items: injected };
+  }
+  const namespace = value.metadata?.namespace || defaultNamespace;
+  const name = value.metadata?.name ?? value.metadata?.generateName ?? "";
+  const object = `${value.kind} ${namespace}/${name}`;
+  const path = podTemplatePath(value.apiVersion, value.kind);
+  if (path === undefined) {
+    report({ object, outcome: "ignored", code: "makes-no-pods", message: "" });
+    return value;
+  }
+  const template = at(value, path);
+  if (template === undefined || template === null) {
+    const message = `It has no ${path.join(".")}: its pods are described elsewhere.`;
+    report({ object, outcome: "skipped", code: "no-template", message });
+    return value;
+  }
+  try {
+    const pod = parsePod(template);
+    const decision = decide({ pod, namespace, config, ...ownerOf(value, name) });
+    if (!decision.inject) {
+      report({ object, outcome: "skipped", ...decision.reason });
+      return value;
+    }
+    const injected = withValueAt(value, path, applyPlan(pod, decision.plan));
+    report({ object, outcome: "injected", code: "injected", message: decision.plan.warnings.join(" ") });
+    return injected;
+  } catch (cause) {
+    if (!(cause instanceof TrysailError) || cause.code !== "invalid-argument") throw cause;
+    report({ object, outcome: "refused", code: "refused", message: cause.message });
+    return value;
+  }
 }
 
 /** A bare pod says itself what made it. */
@@ -99,32 +133,36 @@ function ownerOf({ apiVersion, kind }: Manifest, name: string): { owner?: Owner 
 
 function at(value: unknown, path: readonly string[]): unknown {
   return path.reduce<unknown>((inner, key) => {
-    return typeof inner === "object" && inner !== null ? Reflect.get(inner, key) : undefined;
+    return isRecord(inner) && Object.hasOwn(inner, key) ? inner[key] : undefined;
   }, value);
 }
 
-/** RFC 6901. */
-function pointer(path: string): string[] {
-  return path
-    .split("/")
-    .slice(1)
-    .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
-}
-
-/** Does to the YAML document, comments and all, what the patch does to the pod. */
-function carryOut(document: Document, path: readonly (string | number)[], operation: Operation): void {
-  if (operation.op !== "add" && operation.op !== "replace") {
-    throw new TrysailError("internal", `unexpected patch operation ${operation.op}`);
-  }
-  const node = document.createNode(operation.value);
-  const parent = document.getIn(path.slice(0, -1), true);
-  if (isSeq(parent) && operation.op === "add") parent.items.splice(Number(path.at(-1)), 0, node);
-  else document.setIn(path, node);
+function withValueAt(value: unknown, [key, ...rest]: readonly string[], inner: unknown): unknown {
+  if (key === undefined) return inner;
+  const fields = isRecord(value) ? value : {};
+  return { ...fields, [key]: withValueAt(fields[key], rest, inner) };
 }
 
 /** In the style it was written in. */
-function print(document: Document, chunk: string): string {
-  if (/^\s*[{[]/.test(chunk)) return `${JSON.stringify(document.toJS(), null, 2)}\n`;
-  // A line that was long stays long: folding would change nothing but the diff.
-  return document.toString({ lineWidth: 0 });
+function print(document: Document, content: unknown, chunk: string): string {
+  const json = jsonIndent(chunk);
+  if (json !== null) return `${JSON.stringify(content, null, json)}\n`;
+  const format = formattingOf(chunk);
+  document.contents = updateNode(document, document.contents, content);
+  const printed = document.toString(format);
+  const reread: unknown = parseDocument(printed, { merge: true }).toJS();
+  if (isDeepStrictEqual(reread, content)) return printed;
+  // An anchor that others refer to cannot be changed for one of them: written out, all say what they should.
+  const plain = new Document(content, { aliasDuplicateObjects: false }).toString(format);
+  return `${/^---.*(?:\r?\n|$)/.exec(chunk)?.[0] ?? ""}${plain}`;
+}
+
+/** The indentation of a JSON document; null for YAML, even where that is written in braces. */
+function jsonIndent(chunk: string): number | null {
+  try {
+    JSON.parse(chunk);
+  } catch {
+    return null;
+  }
+  return /^\s*[[{]\r?\n( *)/.exec(chunk)?.[1]?.length ?? 2;
 }

@@ -23,6 +23,25 @@ const key = fc.oneof(
   fc.constantFrom("app", "version", "istio.io/rev", "a/b~c", "constructor", "__proto__", "toString"),
   fc.string({ maxLength: 12 }),
 );
+/** Annotations that change what is injected, valid ones. */
+const meaningful = fc.record(
+  {
+    "sidecar.istio.io/nativeSidecar": fc.constantFrom("true", "false"),
+    "sidecar.istio.io/interceptionMode": fc.constantFrom("REDIRECT", "TPROXY", "NONE"),
+    "sidecar.istio.io/rewriteAppHTTPProbers": fc.constantFrom("true", "false"),
+    "sidecar.istio.io/proxyCPU": fc.constantFrom("1", "100m"),
+    "sidecar.istio.io/proxyImageType": fc.constantFrom("", "distroless"),
+    "sidecar.istio.io/userVolume": fc.constant('{"own":{"emptyDir":{}}}'),
+    "sidecar.istio.io/bootstrapOverride": fc.constant("mine"),
+    "proxy.istio.io/config": fc.constantFrom(
+      "holdApplicationUntilProxyStarts: true",
+      "proxyMetadata: {A: b}",
+      "concurrency: 4",
+    ),
+    "inject.istio.io/templates": fc.constantFrom("sidecar", "gateway"),
+  },
+  { requiredKeys: [] },
+);
 const stringMap = fc.option(
   fc.array(fc.tuple(key, fc.string({ maxLength: 8 })), { maxLength: 5 }).map((entries) => Object.fromEntries(entries)),
 );
@@ -60,45 +79,65 @@ const container = (prefix: string) =>
       { requiredKeys: ["name"] },
     )
     .chain((known) => extras.map((more) => ({ ...more, ...known })));
+/** What the user wants to be different about the sidecar. */
+const ownProxy = extras.chain((more) => fc.constant({ ...more, name: "istio-proxy", image: "auto" }));
 const unique = { selector: ({ name }: { name: string }) => name, maxLength: 3 };
-const pods = fc.record(
-  {
-    metadata: fc.option(
-      fc.record({ name: fc.string(), labels: stringMap, annotations: stringMap }, { requiredKeys: [] }),
-    ),
-    spec: fc
-      .record(
-        {
-          containers: fc.uniqueArray(container("c"), { ...unique, minLength: 1 }),
-          initContainers: fc.option(fc.uniqueArray(container("i"), unique)),
-          volumes: fc.option(fc.uniqueArray(fc.record({ name: fc.nat(99).map((n) => `v${n}`) }), unique)),
-          securityContext: fc.option(fc.record({ fsGroup: fc.option(fc.nat()) })),
-        },
-        { requiredKeys: ["containers"] },
-      )
-      .chain((known) => extras.map((more) => ({ ...more, ...known }))),
-  },
-  { requiredKeys: ["spec"] },
-);
+/** As JSON has it, which knows no -0. */
+const pods = fc
+  .record(
+    {
+      metadata: fc.option(
+        fc.record(
+          {
+            name: fc.string(),
+            labels: stringMap,
+            annotations: fc.oneof(
+              stringMap,
+              fc.tuple(stringMap, meaningful).map(([any, known]) => ({ ...any, ...known })),
+            ),
+          },
+          { requiredKeys: [] },
+        ),
+      ),
+      spec: fc
+        .record(
+          {
+            containers: fc
+              .tuple(fc.uniqueArray(container("c"), { ...unique, minLength: 1 }), fc.array(ownProxy, { maxLength: 1 }))
+              .map(([apps, own]) => [...apps, ...own]),
+            initContainers: fc.option(fc.uniqueArray(container("i"), unique)),
+            volumes: fc.option(fc.uniqueArray(fc.record({ name: fc.nat(99).map((n) => `v${n}`) }), unique)),
+            securityContext: fc.option(fc.record({ fsGroup: fc.option(fc.nat()) })),
+          },
+          { requiredKeys: ["containers"] },
+        )
+        .chain((known) => extras.map((more) => ({ ...more, ...known }))),
+    },
+    { requiredKeys: ["spec"] },
+  )
+  .map((pod) => parsePod(JSON.parse(JSON.stringify(pod))));
 
 test("injecting twice is injecting once", () => {
   fc.assert(
     fc.property(pods, (pod) => {
-      const once = injectOverTheWire(parsePod(pod));
-      assert.ok(once.spec.initContainers?.some(({ name }) => name === "istio-proxy"));
-      assert.deepEqual(injectOverTheWire(once), once);
+      const once = injectOverTheWire(pod);
+      const all = [...(once.spec.initContainers ?? []), ...once.spec.containers];
+      assert.equal(all.filter(({ name }) => name === "istio-proxy").length, 1);
+      assert.equal(JSON.stringify(injectOverTheWire(once)), JSON.stringify(once));
     }),
   );
 });
 
 test("nothing the user wrote is lost, and the pod passed in is not touched", () => {
   fc.assert(
-    fc.property(pods, (written) => {
-      const pod = parsePod(written);
+    fc.property(pods, (pod) => {
       const before = JSON.stringify(pod);
       const after = injectOverTheWire(pod);
       assert.equal(JSON.stringify(pod), before);
       assertContains(after, withoutProbes(pod), "pod");
+      const wish = pod.spec.containers.find(({ name }) => name === "istio-proxy");
+      const sidecar = [...(after.spec.initContainers ?? []), ...after.spec.containers].find(isSidecar);
+      assertContains(sidecar, { ...wish, image: undefined }, "istio-proxy");
     }),
   );
 });
@@ -114,9 +153,12 @@ function assertContains(whole: unknown, part: unknown, path: string): void {
   if (part === null || part === undefined) return;
   if (Array.isArray(part)) {
     assert.ok(Array.isArray(whole), path);
-    const name = nameOf(part[0]);
-    const start = name === undefined ? 0 : whole.findIndex((item) => nameOf(item) === name);
-    for (const [index, item] of part.entries()) assertContains(whole[start + index], item, `${path}[${index}]`);
+    // The sidecar may have moved; all others stay in their order.
+    const others = part.filter((item) => nameOf(item) !== "istio-proxy");
+    const name = nameOf(others[0]);
+    const rest = whole.filter((item) => nameOf(item) !== "istio-proxy");
+    const start = name === undefined ? 0 : rest.findIndex((item) => nameOf(item) === name);
+    for (const [index, item] of others.entries()) assertContains(rest[start + index], item, `${path}[${index}]`);
   } else if (typeof part === "object") {
     assert.ok(typeof whole === "object" && whole !== null, path);
     for (const [name, value] of Object.entries(part)) {
@@ -127,6 +169,10 @@ function assertContains(whole: unknown, part: unknown, path: string): void {
     // istio.io/rev on the pod says afterwards who injected it.
     if (path !== "pod.metadata.annotations.istio.io/rev") assert.deepEqual(whole, part, path);
   }
+}
+
+function isSidecar({ name }: { name: string }): boolean {
+  return name === "istio-proxy";
 }
 
 function nameOf(item: unknown): unknown {

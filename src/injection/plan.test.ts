@@ -4,10 +4,14 @@ import { applyPlan } from "./apply.ts";
 import { interceptionFlags } from "./init-container.ts";
 import { defaultInjectionConfig } from "./injection-config.ts";
 import { buildPlan } from "./plan.ts";
-import type { PodManifest, Probe } from "./pod.ts";
+import { labelsOf, type PodManifest, type Probe } from "./pod.ts";
 import { interceptEverything } from "./pod-contract.ts";
+import { drainScript } from "./proxy-lifecycle.ts";
 
 const config = defaultInjectionConfig;
+
+const settings = { drainSeconds: 45, terminationSeconds: 5, untilIdleSeconds: null };
+const drain = drainScript({ adminPort: 15000, endsBehindApp: true, drain: settings });
 
 test("a pod of a Deployment becomes exactly this one", () => {
   const pod = {
@@ -49,6 +53,9 @@ test("a pod of a Deployment becomes exactly this one", () => {
       },
       annotations: {
         note: "kept",
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": "15090",
+        "prometheus.io/path": "/stats/prometheus",
         "kubectl.kubernetes.io/default-container": "app",
         "kubectl.kubernetes.io/default-logs-container": "app",
         "istio.io/rev": "default",
@@ -81,12 +88,14 @@ test("a pod of a Deployment becomes exactly this one", () => {
             { name: "ISTIO_META_OWNER", value: "kubernetes://apis/apps/v1/namespaces/shop/deployments/web" },
             { name: "ISTIO_META_APP_CONTAINERS", value: "app,helper" },
             { name: "ISTIO_META_POD_PORTS", value: '[{"name":"http","containerPort":8080}]' },
+            { name: "PROXY_MEMORY_LIMIT", value: "1073741824" },
             {
               name: "ISTIO_KUBE_APP_PROBERS",
               value:
                 '{"/app-health/app/readyz":{"httpGet":{"path":"/ready?deep=1","port":8080,' +
                 '"httpHeaders":[{"name":"X-Cost","value":"$$5 $$(HOME)"}]}},' +
-                '"/app-health/app/livez":{"httpGet":{"path":"/live","port":8443,"scheme":"HTTPS"},"timeoutSeconds":7}}',
+                '"/app-health/app/livez":{"httpGet":{"path":"/live","port":8443,"scheme":"HTTPS"},"timeoutSeconds":7},' +
+                '"/app-health/helper/livez":{"tcpSocket":{"port":9000}}}',
             },
           ],
           resources: { requests: { cpu: "100m", memory: "128Mi" }, limits: { cpu: "2000m", memory: "1024Mi" } },
@@ -98,6 +107,7 @@ test("a pod of a Deployment becomes exactly this one", () => {
             runAsGroup: 0,
             runAsNonRoot: false,
             runAsUser: 0,
+            seccompProfile: { type: "RuntimeDefault" },
           },
           volumeMounts: [
             { name: "istio-envoy", mountPath: "/etc/istio/proxy" },
@@ -111,7 +121,15 @@ test("a pod of a Deployment becomes exactly this one", () => {
           command: ["envoy"],
           args: [
             ...["-c", "/etc/istio/proxy/envoy.json", "--concurrency", "2", "--log-level", "warning"],
-            ...["--drain-time-s", "45", "--disable-hot-restart"],
+            ...[
+              "--component-log-level",
+              "misc:error",
+              "--drain-time-s",
+              "45",
+              "--drain-strategy",
+              "immediate",
+              "--disable-hot-restart",
+            ],
           ],
           ports: [{ name: "http-envoy-prom", containerPort: 15090, protocol: "TCP" }],
           startupProbe: {
@@ -126,6 +144,7 @@ test("a pod of a Deployment becomes exactly this one", () => {
             timeoutSeconds: 3,
             failureThreshold: 4,
           },
+          lifecycle: { preStop: { exec: { command: ["/bin/bash", "-c", drain] } } },
           resources: { requests: { cpu: "100m", memory: "128Mi" }, limits: { cpu: "2000m", memory: "1024Mi" } },
           securityContext: {
             allowPrivilegeEscalation: false,
@@ -135,6 +154,7 @@ test("a pod of a Deployment becomes exactly this one", () => {
             runAsGroup: 1337,
             runAsNonRoot: true,
             runAsUser: 1337,
+            seccompProfile: { type: "RuntimeDefault" },
           },
           volumeMounts: [
             { name: "istio-envoy", mountPath: "/etc/istio/proxy", readOnly: true },
@@ -159,7 +179,11 @@ test("a pod of a Deployment becomes exactly this one", () => {
           },
           livenessProbe: { httpGet: { path: "/app-health/app/livez", port: 15021, scheme: "HTTP" }, timeoutSeconds: 7 },
         },
-        { name: "helper", image: "helper", livenessProbe: { tcpSocket: { port: 9000 } } },
+        {
+          name: "helper",
+          image: "helper",
+          livenessProbe: { httpGet: { path: "/app-health/helper/livez", port: 15021 } },
+        },
       ],
       volumes: [
         { name: "data", emptyDir: {} },
@@ -186,8 +210,7 @@ test("a pod of a Deployment becomes exactly this one", () => {
   assert.deepEqual(inject(pod), injected);
 });
 
-const named = (labels: Record<string, string>) =>
-  buildPlan({ pod: { metadata: { name: "solo", labels }, spec }, namespace: "shop", config }).labels;
+const named = (labels: Record<string, string>) => labelsOf(inject({ metadata: { name: "solo", labels }, spec }));
 const spec: PodManifest["spec"] = { containers: [{ name: "app" }] };
 
 test("the canonical name and revision follow Istio's order of labels", () => {
@@ -198,8 +221,20 @@ test("the canonical name and revision follow Istio's order of labels", () => {
   assert.equal(named({ app: "a" })[name], "a");
   assert.equal(named({ app: "a", "app.kubernetes.io/name": "k" })[name], "k");
   assert.equal(named({ version: "1", "app.kubernetes.io/version": "2" })[revision], "2");
-  assert.ok(!(name in named({ [name]: "mine" })), "the user's own stays");
-  assert.ok(!("security.istio.io/tlsMode" in named({ "security.istio.io/tlsMode": "disabled" })));
+  assert.equal(named({ [name]: "mine" })[name], "mine");
+  assert.equal(named({ "security.istio.io/tlsMode": "disabled" })["security.istio.io/tlsMode"], "disabled");
+});
+
+test("a pod's own word about its metrics stays, and merge-metrics: false adds none", () => {
+  const scraped = (annotations: Record<string, string>) => {
+    const all = inject({ metadata: { annotations }, spec }).metadata?.annotations ?? {};
+    return Object.fromEntries(Object.entries(all).filter(([name]) => name.startsWith("prometheus.io/")));
+  };
+  assert.equal(scraped({})["prometheus.io/port"], "15090");
+  const own = { "prometheus.io/scrape": "true", "prometheus.io/port": "8080" };
+  assert.deepEqual(scraped(own), own);
+  assert.deepEqual(scraped({ "prometheus.io/scrape": "false" }), { "prometheus.io/scrape": "false" });
+  assert.deepEqual(scraped({ "prometheus.istio.io/merge-metrics": "false" }), {});
 });
 
 const owners = [
@@ -223,9 +258,7 @@ test("a pod's own fsGroup stays", () => {
 });
 
 const untouched: Record<string, Probe & Record<string, unknown>> = {
-  "a TCP probe": { tcpSocket: { port: 1 } },
   "an exec probe": { exec: { command: ["true"] } },
-  "a gRPC probe": { grpc: { port: 1 } },
   "a probe of another host": { httpGet: { port: 80, host: "10.9.8.7" } },
   "a probe of a port nobody declares": { httpGet: { port: "nowhere" } },
   "a probe of the status port": { httpGet: { port: 15021 } },
@@ -283,11 +316,9 @@ for (const [annotations, message] of mistakes) {
   });
 }
 
-test("names that the sidecar needs are refused by field", () => {
-  const refused = (spec: PodManifest["spec"]) => () => inject({ spec });
-  assert.throws(refused({ containers: [{ name: "istio-proxy" }] }), /^TrysailError: spec\.containers\[0\]\.name: /);
-  assert.throws(refused({ ...spec, initContainers: [{ name: "istio-init" }] }), /spec\.initContainers\[0\]\.name: /);
-  assert.throws(refused({ ...spec, volumes: [{ name: "istio-token" }] }), /spec\.volumes\[0\]\.name: .* istio-token /);
+test("volume names that the sidecar needs are refused by field", () => {
+  const pod = { spec: { ...spec, volumes: [{ name: "istio-token" }] } };
+  assert.throws(() => inject(pod), /^TrysailError: spec\.volumes\[0\]\.name: .* istio-token /);
 });
 
 test("what is not said needs no flag", () => assert.deepEqual(interceptionFlags(interceptEverything), []));

@@ -1,25 +1,31 @@
 import { TrysailError } from "../platform/errors.ts";
-import { buildInitContainer } from "./init-container.ts";
+import { readAnnotation } from "./annotation-entry.ts";
+import { ANNOTATION } from "./annotations.ts";
+import { buildGatewayTemplate, buildSidecarTemplate } from "./built-in-templates.ts";
 import type { InjectionConfig } from "./injection-config.ts";
-import { annotationsOf, labelsOf, type PodManifest } from "./pod.ts";
-import { CONTAINER_NAME, PROXY_ID } from "./pod-contract.ts";
-import { type ProbeRewrite, planProbes } from "./probes.ts";
-import { buildSidecarContainer } from "./sidecar-container.ts";
+import type { PlanContext } from "./plan-context.ts";
+import { planWarnings } from "./plan-warnings.ts";
+import { annotationsOf, type PodManifest } from "./pod.ts";
+import type { PodTemplate } from "./pod-template.ts";
+import { type ProbePlan, type ProbeRewrite, planProbes } from "./probes.ts";
+import type { ProxyConfig } from "./proxy-config.ts";
+import { buildProxySettings } from "./proxy-settings.ts";
 import { parseTrafficAnnotations } from "./traffic-annotations.ts";
-import { buildVolumes, VOLUME_NAMES } from "./volumes.ts";
+import { VOLUME_NAMES } from "./volume-names.ts";
 import { type Owner, ownerOf } from "./workload-owner.ts";
 
-/** Everything injection adds to one pod. Nothing the user wrote is replaced, but for the probes. */
+/** Everything injection does to one pod. Nothing the user wrote is replaced, but for the probes. */
 export interface InjectionPlan {
-  /** Only those the pod does not set itself. */
-  readonly labels: Readonly<Record<string, string>>;
-  readonly annotations: Readonly<Record<string, string>>;
-  /** Run before the pod's own, so that those already have the mesh. */
-  readonly initContainers: readonly NewContainer[];
-  readonly volumes: readonly NamedObject[];
-  /** So that the sidecar may read its token; null where the pod sets its own, which serves as well. */
-  readonly fsGroup: number | null;
+  /** Merged over the pod one after the other. */
+  readonly templates: readonly PodTemplate[];
+  /** What the templates put in front of the pod's own, before the pod's own wishes are merged over them. */
+  readonly initContainers: readonly NamedObject[];
+  /** Whether the proxy stands before the app's containers, where it is one of them. */
+  readonly proxyFirst: boolean;
   readonly probes: readonly ProbeRewrite[];
+  readonly revision: string;
+  /** Sentences for whoever creates the pod. */
+  readonly warnings: readonly string[];
 }
 
 /** A piece of a pod as it stands in the manifest. */
@@ -36,83 +42,66 @@ export interface NewContainer extends NamedObject {
 export interface PlanInput {
   readonly pod: PodManifest;
   readonly namespace: string;
+  readonly namespaceAnnotations?: Readonly<Record<string, string>>;
   /** What made the pod, where the pod does not say. */
   readonly owner?: Owner;
+  /** Of the ProxyConfig resources that select the pod. */
+  readonly proxyConfig?: ProxyConfig;
   readonly config: InjectionConfig;
 }
 
 /** @throws TrysailError `invalid-argument` naming the annotation or field that stands in the way. */
-export function buildPlan({ pod, namespace, config, owner = ownerOf(pod) }: PlanInput): InjectionPlan {
-  assertNamesFree(pod);
-  const interception = parseTrafficAnnotations(annotationsOf(pod), config.interception);
-  const { rewrites, probers } = planProbes(pod);
-  const initContainers = [
-    buildInitContainer({ pod, namespace, owner, interception, probers, config }),
-    buildSidecarContainer(config),
-  ];
-  const volumes = buildVolumes(config);
+export function buildPlan(input: PlanInput): InjectionPlan {
+  const { pod, namespace, config, owner = ownerOf(pod), namespaceAnnotations = {} } = input;
+  assertVolumesFree(pod);
+  const names = templateNames(pod, config);
+  const settings = buildProxySettings({ pod, namespaceAnnotations, config, selected: input.proxyConfig ?? {} });
+  const isGateway = names.includes("gateway");
+  const { rewrites, probers } = isGateway || !settings.rewriteAppProbes ? NO_PROBES : planProbes(pod);
+  const context: PlanContext = {
+    pod,
+    namespace,
+    owner,
+    config,
+    settings,
+    interception: parseTrafficAnnotations(annotationsOf(pod), config.interception),
+    probers,
+    role: isGateway ? "gateway" : "sidecar",
+  };
+  const templates = names.map((name) => buildTemplate(name, context));
   return {
-    labels: missingLabels(pod, owner),
-    annotations: missingAnnotations(pod, config, initContainers, volumes),
-    initContainers,
-    volumes,
-    fsGroup: pod.spec.securityContext?.fsGroup == null ? PROXY_ID : null,
+    templates,
+    initContainers: templates.flatMap(({ spec }) => spec?.initContainers ?? []),
+    proxyFirst: isGateway || settings.holdApplication,
     probes: rewrites,
-  };
-}
-
-function assertNamesFree(pod: PodManifest): void {
-  const taken: readonly string[] = Object.values(CONTAINER_NAME);
-  for (const field of ["containers", "initContainers"] as const) {
-    const index = (pod.spec[field] ?? []).findIndex(({ name }) => taken.includes(name));
-    if (index >= 0) throw nameTaken(`spec.${field}[${index}].name`, pod.spec[field]?.[index]?.name);
-  }
-  const index = (pod.spec.volumes ?? []).findIndex(({ name }) => VOLUME_NAMES.includes(name));
-  if (index >= 0) throw nameTaken(`spec.volumes[${index}].name`, pod.spec.volumes?.[index]?.name);
-}
-
-function nameTaken(field: string, name: string | undefined): TrysailError {
-  return new TrysailError(
-    "invalid-argument",
-    `${field}: the sidecar needs the name ${name} for itself; choose another`,
-  );
-}
-
-/** https://istio.io/latest/docs/reference/config/labels/ */
-function missingLabels(pod: PodManifest, owner: Owner): Record<string, string> {
-  const labels = labelsOf(pod);
-  return missing(labels, {
-    "security.istio.io/tlsMode": "istio",
-    "service.istio.io/canonical-name": labels["app.kubernetes.io/name"] ?? labels.app ?? owner.name,
-    "service.istio.io/canonical-revision": labels["app.kubernetes.io/version"] ?? labels.version ?? "latest",
-  });
-}
-
-function missingAnnotations(
-  pod: PodManifest,
-  config: InjectionConfig,
-  initContainers: readonly NamedObject[],
-  volumes: readonly NamedObject[],
-): Record<string, string> {
-  const firstContainer = pod.spec.containers[0]?.name ?? "";
-  const status = {
-    initContainers: initContainers.map(({ name }) => name),
-    containers: null,
-    volumes: volumes.map(({ name }) => name),
-    imagePullSecrets: null,
     revision: config.revision,
-  };
-  return {
-    ...missing(annotationsOf(pod), {
-      // Where `kubectl logs` and `kubectl exec` go when they are not told.
-      "kubectl.kubernetes.io/default-container": firstContainer,
-      "kubectl.kubernetes.io/default-logs-container": firstContainer,
-    }),
-    "istio.io/rev": config.revision,
-    "sidecar.istio.io/status": JSON.stringify(status),
+    warnings: [...settings.warnings, ...planWarnings(context)],
   };
 }
 
-function missing(present: Readonly<Record<string, string>>, wanted: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(wanted).filter(([key]) => !Object.hasOwn(present, key)));
+const NO_PROBES: ProbePlan = { rewrites: [], probers: {} };
+
+function templateNames(pod: PodManifest, { defaultTemplates, aliases }: InjectionConfig): readonly string[] {
+  const asked = readAnnotation(annotationsOf(pod), ANNOTATION.templates) ?? [];
+  const names = asked.length === 0 ? defaultTemplates : asked;
+  return names.flatMap((name) => (Object.hasOwn(aliases, name) ? (aliases[name] ?? []) : [name]));
+}
+
+function buildTemplate(name: string, context: PlanContext): PodTemplate {
+  const { templates } = context.config;
+  const own = Object.hasOwn(templates, name) ? templates[name] : undefined;
+  if (own !== undefined) return own;
+  if (name === "sidecar") return buildSidecarTemplate(context);
+  if (name === "gateway") return buildGatewayTemplate(context);
+  const known = ["sidecar", "gateway", ...Object.keys(templates)].join(", ");
+  const message = `annotation ${ANNOTATION.templates.name}: there is no template ${JSON.stringify(name)}; there are ${known}`;
+  throw new TrysailError("invalid-argument", message);
+}
+
+function assertVolumesFree(pod: PodManifest): void {
+  const index = (pod.spec.volumes ?? []).findIndex(({ name }) => VOLUME_NAMES.includes(name));
+  const name = pod.spec.volumes?.[index]?.name;
+  if (name === undefined) return;
+  const message = `spec.volumes[${index}].name: the sidecar needs the name ${name} for itself; choose another`;
+  throw new TrysailError("invalid-argument", message);
 }

@@ -21,6 +21,8 @@ export const PROXY_PORT = {
 export const POD_PATH = {
   bootstrap: "/etc/istio/proxy/envoy.json",
   podInfo: "/etc/istio/pod",
+  /** The user's own, merged over the bootstrap. */
+  override: "/etc/istio/custom-bootstrap/custom_bootstrap.json",
   token: "/var/run/secrets/tokens/istio-token",
   rootCert: "/var/run/secrets/istio/root-cert.pem",
 } as const;
@@ -30,17 +32,35 @@ export const CONTAINER_NAME = { init: "istio-init", proxy: "istio-proxy" } as co
 /** The environment variable of the init container that carries `AppProbers` as JSON. */
 export const APP_PROBERS_ENV = "ISTIO_KUBE_APP_PROBERS";
 
-/** The original probes by the path under which the status port answers for them: Istio's shape. */
+/** Paths of the status port: of probes, `/app-health/CONTAINER/readyz` and so on, and of lifecycle hooks. */
+export const APP_PATH = { health: "/app-health/", lifecycle: "/app-lifecycle/" } as const;
+
+/** The original probes and hooks by the path under which the status port answers for them: Istio's shape. */
 export type AppProbers = Readonly<Record<string, AppProber>>;
 
-export interface AppProber {
+export type AppProber = AppHttpProber | AppTcpProber | AppGrpcProber;
+
+interface ProberTiming {
+  readonly timeoutSeconds?: number;
+  readonly periodSeconds?: number;
+}
+
+export interface AppHttpProber extends ProberTiming {
   readonly httpGet: {
     readonly path?: string;
     readonly port: number;
     readonly scheme?: string;
     readonly httpHeaders?: readonly { readonly name: string; readonly value: string }[];
   };
-  readonly timeoutSeconds?: number;
+}
+
+export interface AppTcpProber extends ProberTiming {
+  readonly tcpSocket: { readonly port: number };
+}
+
+export interface AppGrpcProber extends ProberTiming {
+  /** Of `grpc.health.v1.Health`; the whole server where there is no service. */
+  readonly grpc: { readonly port: number; readonly service?: string };
 }
 
 /** Which connections of the pod pass through Envoy. */

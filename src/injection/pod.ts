@@ -19,15 +19,33 @@ const HttpGet = Type.Object({
   httpHeaders: orNull(Type.Array(Type.Object({ name: Type.String(), value: Type.String() }))),
 });
 
+const TcpSocket = Type.Object({ port: Port, host: Type.Optional(Type.String()) });
+const Grpc = Type.Object({ port: Type.Integer(), service: orNull(Type.String()) });
+
 const Probe = Type.Object({
   httpGet: orNull(HttpGet),
+  tcpSocket: orNull(TcpSocket),
+  grpc: orNull(Grpc),
   timeoutSeconds: Type.Optional(Type.Integer({ minimum: 0 })),
+  periodSeconds: Type.Optional(Type.Integer({ minimum: 0 })),
 });
 export type Probe = Static<typeof Probe>;
 
+const LifecycleHandler = Type.Object({ httpGet: orNull(HttpGet) });
+const Lifecycle = Type.Object({ postStart: orNull(LifecycleHandler), preStop: orNull(LifecycleHandler) });
+export type Lifecycle = Static<typeof Lifecycle>;
+
+const RunAs = Type.Object({ runAsUser: orNull(Type.Integer()), runAsGroup: orNull(Type.Integer()) });
+
 const Container = Type.Object({
   name: Type.String({ minLength: 1 }),
+  image: orNull(Type.String()),
+  imagePullPolicy: orNull(Type.String()),
   restartPolicy: orNull(Type.String()),
+  securityContext: orNull(RunAs),
+  resources: orNull(
+    Type.Object({ limits: orNull(Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()]))) }),
+  ),
   ports: orNull(
     Type.Array(
       Type.Object({
@@ -40,6 +58,7 @@ const Container = Type.Object({
   readinessProbe: orNull(Probe),
   livenessProbe: orNull(Probe),
   startupProbe: orNull(Probe),
+  lifecycle: orNull(Lifecycle),
 });
 export type Container = Static<typeof Container>;
 
@@ -67,7 +86,17 @@ const PodSpec = Type.Object({
   volumes: orNull(Type.Array(Type.Object({ name: Type.String() }))),
   hostNetwork: orNull(Type.Boolean()),
   serviceAccountName: orNull(Type.String()),
-  securityContext: orNull(Type.Object({ fsGroup: orNull(Type.Integer()) })),
+  securityContext: orNull(
+    Type.Object({
+      fsGroup: orNull(Type.Integer()),
+      runAsUser: orNull(Type.Integer()),
+      runAsGroup: orNull(Type.Integer()),
+      sysctls: orNull(Type.Array(Type.Unknown())),
+    }),
+  ),
+  terminationGracePeriodSeconds: orNull(Type.Integer()),
+  os: orNull(Type.Object({ name: Type.String() })),
+  nodeSelector: orNull(StringMap),
 });
 
 /** A Pod, and as well the `template` of anything that makes pods. */

@@ -1,9 +1,10 @@
-import type { Container, PodManifest, Probe } from "./pod.ts";
-import { type AppProber, type AppProbers, PROXY_PORT } from "./pod-contract.ts";
+import type { Container, Lifecycle, PodManifest, Probe } from "./pod.ts";
+import { APP_PATH, type AppProber, type AppProbers, CONTAINER_NAME, PROXY_PORT } from "./pod-contract.ts";
 
 /**
- * HTTP probes of the app, moved to the sidecar's status port: the kubelet has no certificate, so under strict mTLS
- * it could not reach the app's own port. Envoy answers with what the app answers.
+ * Probes and lifecycle hooks of the app, moved to the sidecar's status port: the kubelet has no certificate, so under
+ * strict mTLS it could not reach the app's own port. There Envoy answers with what the app answers; TCP and gRPC
+ * probes become HTTP ones, because Envoy tells over HTTP what its own TCP and gRPC checks of the app say.
  */
 export interface ProbePlan {
   readonly rewrites: readonly ProbeRewrite[];
@@ -11,62 +12,116 @@ export interface ProbePlan {
   readonly probers: AppProbers;
 }
 
-export interface ProbeRewrite {
-  readonly container: string;
-  readonly field: ProbeField;
-  readonly probe: Probe;
-}
+/** What a container's field becomes. */
+export type ProbeRewrite =
+  | { readonly container: string; readonly field: ProbeField; readonly value: Probe }
+  | { readonly container: string; readonly field: "lifecycle"; readonly value: Lifecycle };
 
-type ProbeField = (typeof fields)[number]["field"];
+type ProbeField = (typeof probeFields)[number]["field"];
 
-const fields = [
+const probeFields = [
   { field: "readinessProbe", suffix: "readyz" },
   { field: "livenessProbe", suffix: "livez" },
   { field: "startupProbe", suffix: "startupz" },
 ] as const;
 
+const hookFields = [
+  { field: "postStart", suffix: "poststartz" },
+  { field: "preStop", suffix: "prestopz" },
+] as const;
+
+/** Nothing the kubelet counts by (delays, periods, thresholds, time-outs) changes. */
 export function planProbes(pod: PodManifest): ProbePlan {
   const rewrites: ProbeRewrite[] = [];
   const probers: Record<string, AppProber> = {};
-  // Only init containers that stay (sidecars of the user's own) may have probes.
-  for (const container of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {
-    for (const { field, suffix } of fields) {
+  for (const container of appContainers(pod)) {
+    for (const { field, suffix } of probeFields) {
       const probe = container[field];
       const prober = probe && appProber(probe, container);
-      if (!probe?.httpGet || !prober) continue;
-      const path = `/app-health/${container.name}/${suffix}`;
+      if (!probe || !prober) continue;
+      const path = `${APP_PATH.health}${container.name}/${suffix}`;
       probers[path] = prober;
-      rewrites.push({ container: container.name, field, probe: rewritten(probe, probe.httpGet, path) });
+      rewrites.push({ container: container.name, field, value: movedProbe(probe, path) });
     }
+    const { lifecycle, hooks } = planHooks(container);
+    if (lifecycle === null) continue;
+    Object.assign(probers, hooks);
+    rewrites.push({ container: container.name, field: "lifecycle", value: lifecycle });
   }
   return { rewrites, probers };
 }
 
-/** Null for probes that stay as they are: not HTTP, aimed at another host, or at a port that nobody declares. */
+/** Among init containers, only those that stay (sidecars of the user's own) may have probes and hooks. */
+function appContainers(pod: PodManifest): Container[] {
+  const own: readonly string[] = Object.values(CONTAINER_NAME);
+  return [...(pod.spec.initContainers ?? []), ...pod.spec.containers].filter(({ name }) => !own.includes(name));
+}
+
+function planHooks(container: Container): { lifecycle: Lifecycle | null; hooks: AppProbers } {
+  const hooks: Record<string, AppProber> = {};
+  const moved: Lifecycle = {};
+  for (const { field, suffix } of hookFields) {
+    const handler = container.lifecycle?.[field];
+    const target = handler?.httpGet && httpTarget(handler.httpGet, container);
+    if (!handler?.httpGet || !target) continue;
+    const path = `${APP_PATH.lifecycle}${container.name}/${suffix}`;
+    hooks[path] = { httpGet: target };
+    moved[field] = { ...handler, httpGet: movedGet(handler.httpGet, path) };
+  }
+  return { lifecycle: Object.keys(moved).length === 0 ? null : { ...container.lifecycle, ...moved }, hooks };
+}
+
+/** Null for probes that stay as they are: exec, aimed at another host, or at a port that nobody declares. */
 function appProber(probe: Probe, container: Container): AppProber | null {
-  const { httpGet } = probe;
-  if (!httpGet || httpGet.host) return null;
-  const port = resolvePort(httpGet.port, container);
-  if (port === null || port === PROXY_PORT.status) return null;
+  const { timeoutSeconds, periodSeconds } = probe;
+  const timeout = timeoutSeconds === undefined ? {} : { timeoutSeconds };
+  if (probe.httpGet) {
+    const httpGet = httpTarget(probe.httpGet, container);
+    return httpGet && { httpGet, ...timeout };
+  }
+  // Only what Envoy asks by itself needs to be asked in time with the kubelet.
+  const timing = { ...timeout, ...(periodSeconds === undefined ? {} : { periodSeconds }) };
+  if (probe.tcpSocket && !probe.tcpSocket.host) {
+    const port = resolvePort(probe.tcpSocket.port, container);
+    return port === null ? null : { tcpSocket: { port }, ...timing };
+  }
+  if (probe.grpc) {
+    const { service } = probe.grpc;
+    const port = resolvePort(probe.grpc.port, container);
+    if (port === null) return null;
+    return { grpc: service ? { port, service } : { port }, ...timing };
+  }
+  return null;
+}
+
+type HttpGet = NonNullable<Probe["httpGet"]>;
+
+function httpTarget({ host, path, port, scheme, httpHeaders }: HttpGet, container: Container) {
+  const resolved = host ? null : resolvePort(port, container);
+  if (resolved === null) return null;
   return {
-    httpGet: {
-      ...(httpGet.path === undefined ? {} : { path: httpGet.path }),
-      port,
-      ...(httpGet.scheme === undefined ? {} : { scheme: httpGet.scheme }),
-      ...(httpGet.httpHeaders ? { httpHeaders: httpGet.httpHeaders } : {}),
-    },
-    ...(probe.timeoutSeconds === undefined ? {} : { timeoutSeconds: probe.timeoutSeconds }),
+    ...(path === undefined ? {} : { path }),
+    port: resolved,
+    ...(scheme === undefined ? {} : { scheme }),
+    ...(httpHeaders ? { httpHeaders } : {}),
   };
 }
 
+/** Null also for the status port, which answers the kubelet itself. */
 function resolvePort(port: number | string, container: Container): number | null {
-  if (typeof port === "number") return port;
-  if (/^[0-9]+$/.test(port)) return Number(port);
-  return container.ports?.find(({ name }) => name === port)?.containerPort ?? null;
+  const resolved =
+    typeof port === "number" || /^[0-9]+$/.test(port)
+      ? Number(port)
+      : (container.ports?.find(({ name }) => name === port)?.containerPort ?? null);
+  return resolved === PROXY_PORT.status ? null : resolved;
+}
+
+function movedProbe({ tcpSocket: _, grpc: __, httpGet, ...timing }: Probe, path: string): Probe {
+  return { ...timing, httpGet: httpGet ? movedGet(httpGet, path) : { path, port: PROXY_PORT.status } };
 }
 
 /** Headers stay: the kubelet keeps sending them and Envoy passes them on. The status port itself is plain HTTP. */
-function rewritten(probe: Probe, httpGet: NonNullable<Probe["httpGet"]>, path: string): Probe {
+function movedGet(httpGet: HttpGet, path: string): HttpGet {
   const scheme = httpGet.scheme === undefined ? {} : { scheme: "HTTP" };
-  return { ...probe, httpGet: { ...httpGet, path, port: PROXY_PORT.status, ...scheme } };
+  return { ...httpGet, path, port: PROXY_PORT.status, ...scheme };
 }

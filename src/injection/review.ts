@@ -16,6 +16,7 @@ const AdmissionReview = Type.Object({
     name: Type.Optional(Type.String()),
     dryRun: Type.Optional(Type.Union([Type.Boolean(), Type.Null()])),
     object: Type.Optional(Type.Unknown()),
+    oldObject: Type.Optional(Type.Unknown()),
   }),
 });
 export type AdmissionRequest = Static<typeof AdmissionReview>["request"];

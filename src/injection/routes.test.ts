@@ -29,6 +29,21 @@ test("a pod in an enabled namespace is answered with a patch that injects it", a
   assert.equal(records[0]?.outcome, "injected");
 });
 
+test("what has no effect is warned about, once each and cut short", async (t) => {
+  const { review } = await serve(t);
+  const long = `sidecar.istio.io/${"x".repeat(300)}`;
+  const annotations = { "sidecar.istio.io/agentLogLevel": "debug", [long]: "" };
+  const { body } = await review({ object: { ...pod, metadata: { ...pod.metadata, annotations } } });
+  assert.equal(body.response.allowed, true);
+  const [first, second, ...more] = body.response.warnings;
+  assert.equal(
+    first,
+    "annotation sidecar.istio.io/agentLogLevel has no effect: there is no agent whose log it could be",
+  );
+  assert.equal(second.length, 250);
+  assert.deepEqual(more, []);
+});
+
 test("a pod that is not injected is allowed, with the reason", async (t) => {
   const { review, records } = await serve(t);
   const { status, body } = await review({ namespace: "unlabelled", object: pod, dryRun: true });
@@ -191,6 +206,7 @@ interface Answer {
     readonly uid: string;
     readonly allowed: boolean;
     readonly patch: string;
+    readonly warnings: readonly [string, string, ...string[]];
     readonly status: { readonly code: number; readonly message: string };
   };
 }

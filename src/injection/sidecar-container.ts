@@ -1,42 +1,88 @@
-import type { InjectionConfig } from "./injection-config.ts";
+import { durationSeconds } from "./duration-seconds.ts";
 import type { NewContainer } from "./plan.ts";
-import { CONTAINER_NAME, POD_PATH, PROXY_ID, PROXY_PORT } from "./pod-contract.ts";
+import type { PlanContext } from "./plan-context.ts";
+import { CONTAINER_NAME, POD_PATH, PROXY_PORT } from "./pod-contract.ts";
+import { buildLifecycle } from "./proxy-lifecycle.ts";
+import type { ProxySettings } from "./proxy-settings.ts";
+import { restricted } from "./security-context.ts";
 import { proxyVolumeMounts } from "./volumes.ts";
 
 /**
- * Envoy as a native sidecar: an init container that stays (`restartPolicy: Always`), so that the app starts behind
- * its startup probe and stops before it.
+ * Envoy. As a native sidecar it is an init container that stays (`restartPolicy: Always`), so that the app starts
+ * behind its startup probe and stops before it; else a container beside the app, or a gateway's own.
  * https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
  */
-export function buildSidecarContainer(config: InjectionConfig): NewContainer {
-  const ready = { httpGet: { path: "/healthz/ready", port: PROXY_PORT.status } };
+export function buildSidecarContainer(context: PlanContext): NewContainer {
+  const { config, settings, role } = context;
+  const isNative = role === "sidecar" && settings.isNative;
+  const lifecycle = buildLifecycle({
+    image: settings.image,
+    endsBehindApp: isNative,
+    holdsApplication: role === "sidecar" && !isNative && settings.holdApplication,
+    drain: settings.drain,
+  });
   return {
     name: CONTAINER_NAME.proxy,
-    image: config.proxyImage,
-    restartPolicy: "Always",
+    image: settings.image,
+    ...(config.imagePullPolicy === "" ? {} : { imagePullPolicy: config.imagePullPolicy }),
+    ...(isNative ? { restartPolicy: "Always" } : {}),
     command: ["envoy"],
-    args: [
-      ...["-c", POD_PATH.bootstrap],
-      ...["--concurrency", String(config.concurrency)],
-      ...["--log-level", config.proxyLogLevel],
-      ...["--drain-time-s", "45"],
-      // Hot restart needs shared memory and has no use where a new proxy is a new container.
-      "--disable-hot-restart",
-    ],
+    args: envoyArguments(settings),
+    ...environmentOf(settings),
     ports: [{ name: "http-envoy-prom", containerPort: PROXY_PORT.metrics, protocol: "TCP" }],
+    ...probesOf(settings),
+    ...(Object.keys(lifecycle).length === 0 ? {} : { lifecycle }),
+    resources: settings.resources,
+    securityContext: securityOf(context),
+    volumeMounts: proxyVolumeMounts(settings),
+  };
+}
+
+function envoyArguments(settings: ProxySettings): readonly string[] {
+  const { proxyConfig } = settings;
+  const { fileFlushInterval, fileFlushMinSizeKb } = proxyConfig;
+  return [
+    ...["-c", POD_PATH.bootstrap],
+    // Unsaid, Envoy takes a thread for each CPU.
+    ...(settings.concurrency === 0 ? [] : ["--concurrency", String(settings.concurrency)]),
+    ...["--log-level", settings.logLevel === "warn" ? "warning" : settings.logLevel],
+    ...(settings.componentLogLevel === "" ? [] : ["--component-log-level", settings.componentLogLevel]),
+    ...["--drain-time-s", String(settings.drain.drainSeconds)],
+    // A new policy closes connections that were accepted under the old one with their next response, not by and by.
+    ...["--drain-strategy", "immediate"],
+    ...(fileFlushInterval === undefined
+      ? []
+      : ["--file-flush-interval-msec", String(durationSeconds(fileFlushInterval) * 1000)]),
+    ...(fileFlushMinSizeKb === undefined ? [] : ["--file-flush-min-size-kb", String(fileFlushMinSizeKb)]),
+    // Hot restart needs shared memory and has no use where a new proxy is a new container.
+    "--disable-hot-restart",
+  ];
+}
+
+function environmentOf({ environment }: ProxySettings): { env?: object[] } {
+  const env = Object.entries(environment).map(([name, value]) => ({ name, value: value.replaceAll("$", "$$$$") }));
+  return env.length === 0 ? {} : { env };
+}
+
+function probesOf({ readiness }: ProxySettings): { startupProbe?: object; readinessProbe?: object } {
+  if (readiness === null) return {};
+  const { initialDelaySeconds, ...counting } = readiness;
+  const ready = { httpGet: { path: "/healthz/ready", port: PROXY_PORT.status } };
+  const delay = initialDelaySeconds === 0 ? {} : { initialDelaySeconds };
+  return {
     // Ten minutes for the first configuration to arrive, asked every second so that the app starts without delay.
     startupProbe: { ...ready, periodSeconds: 1, timeoutSeconds: 3, failureThreshold: 600 },
-    readinessProbe: { ...ready, periodSeconds: 15, timeoutSeconds: 3, failureThreshold: 4 },
-    resources: config.resources,
-    securityContext: {
-      allowPrivilegeEscalation: false,
-      capabilities: { drop: ["ALL"] },
-      privileged: false,
-      readOnlyRootFilesystem: true,
-      runAsGroup: PROXY_ID,
-      runAsNonRoot: true,
-      runAsUser: PROXY_ID,
-    },
-    volumeMounts: proxyVolumeMounts(),
+    readinessProbe: { ...ready, ...delay, timeoutSeconds: 3, ...counting },
+  };
+}
+
+/** To take connections that were meant for another address, TPROXY, Envoy needs more than any user has. */
+function securityOf({ settings: { ids, interceptionMode }, role }: PlanContext): object {
+  if (role === "gateway" || interceptionMode !== "TPROXY") return restricted(ids);
+  return {
+    ...restricted(ids),
+    capabilities: { add: ["NET_ADMIN"], drop: ["ALL"] },
+    runAsNonRoot: false,
+    runAsUser: 0,
   };
 }

@@ -1,28 +1,23 @@
 import type { InjectionConfig } from "./injection-config.ts";
 import type { NamedObject } from "./plan.ts";
 import { POD_PATH } from "./pod-contract.ts";
+import type { ProxySettings } from "./proxy-settings.ts";
+import { VOLUME } from "./volume-names.ts";
 
-const NAME = {
-  envoy: "istio-envoy",
-  token: "istio-token",
-  rootCert: "istiod-ca-cert",
-  podInfo: "istio-podinfo",
-} as const;
+type Extras = Pick<ProxySettings, "bootstrapConfigMap" | "userVolumes" | "userVolumeMounts">;
 
-export const VOLUME_NAMES: readonly string[] = Object.values(NAME);
-
-export function buildVolumes(config: InjectionConfig): readonly NamedObject[] {
+export function buildVolumes(config: InjectionConfig, extras: Extras): readonly NamedObject[] {
   const token = {
     audience: config.tokenAudience,
     expirationSeconds: config.tokenLifetimeSeconds,
     path: fileOf(POD_PATH.token),
   };
   return [
-    { name: NAME.envoy, emptyDir: {} },
-    { name: NAME.token, projected: { sources: [{ serviceAccountToken: token }] } },
-    { name: NAME.rootCert, configMap: { name: config.rootCertConfigMap } },
+    { name: VOLUME.envoy, emptyDir: {} },
+    { name: VOLUME.token, projected: { sources: [{ serviceAccountToken: token }] } },
+    { name: VOLUME.rootCert, configMap: { name: config.rootCertConfigMap } },
     {
-      name: NAME.podInfo,
+      name: VOLUME.podInfo,
       downwardAPI: {
         items: [
           { path: "labels", fieldRef: { fieldPath: "metadata.labels" } },
@@ -30,23 +25,31 @@ export function buildVolumes(config: InjectionConfig): readonly NamedObject[] {
         ],
       },
     },
+    ...(extras.bootstrapConfigMap === undefined
+      ? []
+      : [{ name: VOLUME.override, configMap: { name: extras.bootstrapConfigMap } }]),
+    ...extras.userVolumes,
   ];
 }
 
 /** The init container writes the bootstrap and reads what the pod is. */
-export function initVolumeMounts(): readonly NamedObject[] {
+export function initVolumeMounts({ bootstrapConfigMap }: Extras): readonly NamedObject[] {
   return [
-    { name: NAME.envoy, mountPath: folderOf(POD_PATH.bootstrap) },
-    { name: NAME.podInfo, mountPath: POD_PATH.podInfo, readOnly: true },
+    { name: VOLUME.envoy, mountPath: folderOf(POD_PATH.bootstrap) },
+    { name: VOLUME.podInfo, mountPath: POD_PATH.podInfo, readOnly: true },
+    ...(bootstrapConfigMap === undefined
+      ? []
+      : [{ name: VOLUME.override, mountPath: folderOf(POD_PATH.override), readOnly: true }]),
   ];
 }
 
 /** The proxy reads the bootstrap and proves itself to the control plane with the token. */
-export function proxyVolumeMounts(): readonly NamedObject[] {
+export function proxyVolumeMounts({ userVolumeMounts }: Extras): readonly NamedObject[] {
   return [
-    { name: NAME.envoy, mountPath: folderOf(POD_PATH.bootstrap), readOnly: true },
-    { name: NAME.token, mountPath: folderOf(POD_PATH.token), readOnly: true },
-    { name: NAME.rootCert, mountPath: folderOf(POD_PATH.rootCert), readOnly: true },
+    { name: VOLUME.envoy, mountPath: folderOf(POD_PATH.bootstrap), readOnly: true },
+    { name: VOLUME.token, mountPath: folderOf(POD_PATH.token), readOnly: true },
+    { name: VOLUME.rootCert, mountPath: folderOf(POD_PATH.rootCert), readOnly: true },
+    ...userVolumeMounts,
   ];
 }
 

@@ -1,15 +1,20 @@
-/** Where each kind of manifest keeps the pods it makes. */
-const templatePath: Readonly<Record<string, readonly string[]>> = {
-  Pod: [],
-  CronJob: ["spec", "jobTemplate", "spec", "template"],
-  DaemonSet: ["spec", "template"],
-  Deployment: ["spec", "template"],
-  Job: ["spec", "template"],
-  ReplicaSet: ["spec", "template"],
-  StatefulSet: ["spec", "template"],
+const TEMPLATE = ["spec", "template"] as const;
+
+/** Where each kind that makes pods keeps them, by API group. */
+const templatePaths: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  "": { Pod: [], ReplicationController: TEMPLATE },
+  apps: { DaemonSet: TEMPLATE, Deployment: TEMPLATE, ReplicaSet: TEMPLATE, StatefulSet: TEMPLATE },
+  // Where Kubernetes had these before version 1.16.
+  extensions: { DaemonSet: TEMPLATE, Deployment: TEMPLATE, ReplicaSet: TEMPLATE },
+  batch: { CronJob: ["spec", "jobTemplate", "spec", "template"], Job: TEMPLATE },
+  "apps.openshift.io": { DeploymentConfig: TEMPLATE },
+  "argoproj.io": { Rollout: TEMPLATE },
+  "serving.knative.dev": { Configuration: TEMPLATE, Service: TEMPLATE },
 };
 
 /** Undefined for kinds that make no pods. */
-export function podTemplatePath(kind: string): readonly string[] | undefined {
-  return Object.hasOwn(templatePath, kind) ? templatePath[kind] : undefined;
+export function podTemplatePath(apiVersion: string, kind: string): readonly string[] | undefined {
+  const group = apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
+  const kinds = Object.hasOwn(templatePaths, group) ? templatePaths[group] : undefined;
+  return kinds !== undefined && Object.hasOwn(kinds, kind) ? kinds[kind] : undefined;
 }

@@ -1,6 +1,7 @@
 import type { AuthorizationPolicy } from "./istio/authorization-policy.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
 import type { PeerAuthentication } from "./istio/peer-authentication.ts";
+import type { ProxyConfigResource } from "./istio/proxy-config.ts";
 import type { VirtualService } from "./istio/virtual-service.ts";
 import type {
   ConfigMap,
@@ -22,6 +23,7 @@ export type KnownObject =
   | Namespace
   | PeerAuthentication
   | Pod
+  | ProxyConfigResource
   | Secret
   | Service
   | ServiceAccount

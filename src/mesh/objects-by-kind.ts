@@ -18,6 +18,7 @@ export function objectsByKind(objects: readonly KnownObject[]): ObjectsByKind {
     Namespace: [],
     PeerAuthentication: [],
     Pod: [],
+    ProxyConfig: [],
     Secret: [],
     Service: [],
     ServiceAccount: [],
@@ -59,6 +60,9 @@ function add(lists: ObjectsByKind, object: KnownObject): void {
       break;
     case "Pod":
       lists.Pod.push(object);
+      break;
+    case "ProxyConfig":
+      lists.ProxyConfig.push(object);
       break;
     case "Secret":
       lists.Secret.push(object);

@@ -2,6 +2,7 @@ import { type TObject, type TSchema, Type } from "typebox";
 import { AuthorizationPolicySpec } from "./istio/authorization-policy.ts";
 import { DestinationRuleSpec } from "./istio/destination-rule.ts";
 import { PeerAuthenticationSpec } from "./istio/peer-authentication.ts";
+import { ProxyConfigSpec } from "./istio/proxy-config.ts";
 import { VirtualServiceSpec } from "./istio/virtual-service.ts";
 import type { KnownObject } from "./kinds.ts";
 import { EndpointSliceBody, PodSpec, ServiceSpec } from "./kubernetes/core.ts";
@@ -121,6 +122,13 @@ export const kindSchemas: readonly KindSchema[] = [
     istio: true,
     schema: istioDocument(PeerAuthenticationSpec),
     failClosedAt: /^/,
+  },
+  {
+    kind: "ProxyConfig",
+    apiVersions: ["networking.istio.io/v1beta1"],
+    namespaced: true,
+    istio: true,
+    schema: istioDocument(ProxyConfigSpec),
   },
   kubernetes("v1", "Service", Type.Object({ ...head, spec: ServiceSpec })),
   kubernetes("discovery.k8s.io/v1", "EndpointSlice", Type.Object({ ...head, ...EndpointSliceBody.properties })),

@@ -4,6 +4,7 @@ import type { Finding } from "./finding.ts";
 import type { AuthorizationPolicy } from "./istio/authorization-policy.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
 import type { PeerAuthentication } from "./istio/peer-authentication.ts";
+import type { ProxyConfigResource } from "./istio/proxy-config.ts";
 import type { VirtualService } from "./istio/virtual-service.ts";
 import type { ConfigMap, EndpointSlice, Namespace, Pod, WorkloadController } from "./kubernetes/core.ts";
 import { mergeDestinationRules } from "./merge-destination-rules.ts";
@@ -35,6 +36,8 @@ export interface MeshSnapshot {
   peerAuthenticationsFor(namespace: string): readonly PeerAuthentication[];
   /** Of the root namespaces and the named one. */
   authorizationPoliciesFor(namespace: string): readonly AuthorizationPolicy[];
+  /** Of the root namespaces and the named one. */
+  proxyConfigsFor(namespace: string): readonly ProxyConfigResource[];
   readonly findings: readonly Finding[];
 }
 
@@ -94,6 +97,7 @@ function buildSnapshot(
     ),
     peerAuthenticationsFor: policiesByNamespace(of.PeerAuthentication, config.rootNamespaces, cache),
     authorizationPoliciesFor: policiesByNamespace(of.AuthorizationPolicy, config.rootNamespaces, cache),
+    proxyConfigsFor: policiesByNamespace(of.ProxyConfig, config.rootNamespaces, cache),
     findings,
   };
 }

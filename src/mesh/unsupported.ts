@@ -68,7 +68,6 @@ const meshKinds: Readonly<Record<string, ReadonlySet<string>>> = {
     "EnvoyFilter",
     "WorkloadEntry",
     "WorkloadGroup",
-    "ProxyConfig",
   ]),
   "security.istio.io": new Set(["RequestAuthentication"]),
   "telemetry.istio.io": new Set(["Telemetry"]),

@@ -3,12 +3,14 @@ import { BuildCache } from "../platform/build-cache.ts";
 import type { ProxyNode } from "../xds/node.ts";
 import { type EncodedResource, type ProxyResources, ResourceSet, TYPE_URL, type TypeUrl } from "../xds/resource-set.ts";
 import { translateInbound } from "./inbound.ts";
+import { readInterception } from "./interception.ts";
 import { asksWhoCalls, type SidecarResources, translateOutbound } from "./outbound.ts";
 import { type OutboundScope, selectOutboundScope } from "./scope.ts";
 import { buildWorkload, type Workload } from "./workload.ts";
 
 /** What of a node message its configuration depends on. */
-export type ProxyDescription = Pick<ProxyNode, "name" | "namespace" | "ipAddress" | "labels">;
+export type ProxyDescription = Pick<ProxyNode, "name" | "namespace" | "ipAddress" | "labels"> &
+  Partial<Pick<ProxyNode, "metadata">>;
 
 /**
  * Translates one mesh snapshot after the other. Proxies that see the same get the same sets (===), and what a change
@@ -32,7 +34,7 @@ export function createTranslator(mesh: MeshSnapshot, cache: BuildCache = new Bui
     translate(proxy) {
       const workload = round.workload(proxy);
       const outbound = round.outbound(workload);
-      const inbound = translateInbound(round.mesh, workload, proxy.ipAddress, cache);
+      const inbound = translateInbound(round.mesh, workload, proxy.ipAddress, readInterception(proxy), cache);
       return new Map<TypeUrl, ResourceSet>([
         [TYPE_URL.cluster, sets.join(TYPE_URL.cluster, outbound.clusters, inbound.clusters)],
         [TYPE_URL.endpoint, sets.join(TYPE_URL.endpoint, outbound.endpoints, [])],

@@ -91,25 +91,40 @@ test("oversized and malformed requests to the webhook port are refused, and it g
   assert.equal(await post("[".repeat(100_000)), 400);
 });
 
-test("a port in use is named, and the process ends", async (t) => {
-  const taken = createServer().listen(0, "127.0.0.1");
-  t.after(() => taken.close());
-  await until("the port", () => taken.listening);
-  const address = taken.address();
-  const port = typeof address === "object" ? address?.port : undefined;
-  const state = await temporaryPath(t, "state");
-  const flags = ["grpc", "https", "monitoring", "http"].map((name) => `--${name}-addr=127.0.0.1:0`);
-  const run = promisify(execFile)(process.execPath, [
-    "src/cli/trysail.ts",
-    "serve",
-    `--config-dir=${import.meta.dirname}`,
-    `--state-dir=${state}`,
-    ...flags.filter((flag) => !flag.startsWith("--https")),
-    `--https-addr=127.0.0.1:${port}`,
-  ]);
-  await assert.rejects(run, (error: Error & { code?: number; stderr?: string }) => {
-    assert.equal(error.code, 1);
-    assert.match(error.stderr ?? "", new RegExp(`trysail: cannot listen on 127.0.0.1:${port}: the port is in use`));
-    return true;
+for (const flag of ["--grpc-addr", "--plaintext-addr", "--https-addr", "--monitoring-addr", "--http-addr"]) {
+  test(`a port in use is named with ${flag}, which chose it, and the process ends`, async (t) => {
+    const taken = createServer().listen(0, "127.0.0.1");
+    t.after(() => taken.close());
+    await until("the port", () => taken.listening);
+    const address = taken.address();
+    const port = typeof address === "object" ? address?.port : undefined;
+    const state = await temporaryPath(t, "state");
+    const others = ["--grpc-addr", "--https-addr", "--monitoring-addr", "--http-addr"].filter((name) => name !== flag);
+    const run = promisify(execFile)(process.execPath, [
+      "src/cli/trysail.ts",
+      "serve",
+      `--config-dir=${import.meta.dirname}`,
+      `--state-dir=${state}`,
+      ...others.map((name) => `${name}=127.0.0.1:0`),
+      `${flag}=127.0.0.1:${port}`,
+    ]);
+    await assert.rejects(run, (error: Error & { code?: number; stderr?: string }) => {
+      assert.equal(error.code, 1);
+      const line = `trysail: cannot listen on 127.0.0.1:${port}: the port is in use (${flag} chooses another)\n`;
+      assert.ok(error.stderr?.endsWith(line), error.stderr);
+      return true;
+    });
   });
+}
+
+test("what is refused on the debug port is told as the caller's mistake", async (t) => {
+  const mesh = await testControlPlane(t, {});
+  const url = `http://127.0.0.1:${mesh.ports.http}/debug/findings`;
+  const answer = async (init: RequestInit) => {
+    const response = await fetch(url, init);
+    return [response.status, typeof ((await response.json()) as { error?: unknown }).error];
+  };
+  const headers = { "content-type": "application/json" };
+  assert.deepEqual(await answer({ method: "POST", headers, body: "a".repeat(100_000) }), [413, "string"]);
+  assert.deepEqual(await answer({ method: "POST", headers, body: "{" }), [400, "string"]);
 });

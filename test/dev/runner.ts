@@ -18,6 +18,8 @@ export interface PodObject {
     readonly podIP: string;
     readonly conditions: readonly { readonly type: string; readonly status: string }[];
     readonly containerStatuses: readonly {
+      readonly name: string;
+      readonly ready: boolean;
       readonly restartCount: number;
       readonly state: { readonly waiting?: { readonly reason: string } };
     }[];

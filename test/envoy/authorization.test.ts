@@ -295,13 +295,13 @@ const OTHERS: Record<string, Row> = {
     http: { allowed: as(...all), denied: [] },
     tcp: { allowed: [], denied: as(...all) },
   },
-  "ALLOW on a condition that nobody knows": {
-    policies: [allow(when("request.moon", "values", "full"))],
+  "ALLOW on a condition that cannot be asked yet": {
+    policies: [allow(when("request.auth.presenter", "values", "full"))],
     http: { allowed: [], denied: as("page", "anyone") },
     tcp: { allowed: [], denied: as("page", "anyone") },
   },
-  "DENY on a condition that nobody knows": {
-    policies: [deny(when("request.moon", "values", "full"))],
+  "DENY on a condition that cannot be asked yet": {
+    policies: [deny(when("request.auth.presenter", "values", "full"))],
     http: { allowed: [], denied: as("page", "anyone") },
     tcp: { allowed: [], denied: as("page", "anyone") },
   },

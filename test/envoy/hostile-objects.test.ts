@@ -40,6 +40,9 @@ const slice = (addressType: string, addresses: string[], port: object) =>
   })}\n`;
 
 const refused: Record<string, string> = {
+  "two subsets of one name": istio("DestinationRule", "d", { host: "web", subsets: [{ name: "a" }, { name: "a" }] }),
+  "a host that is said twice": routing(to, ["web", "web"]),
+  "a host within another": routing(to, ["a.example.com", "*.example.com"]),
   "a host of all hosts": routing(to, ["*"]),
   "several destinations without weight": routing({ route: [...to.route, ...to.route] }),
   "an operation on :path": setting({ ":path": "/" }),
@@ -67,6 +70,10 @@ const refused: Record<string, string> = {
   "half an address": fromSource({ ipBlocks: ["10"] }),
   "a block without its length": fromSource({ notIpBlocks: ["10.0.0.1/"] }),
   "a block that is too long": fromSource({ remoteIpBlocks: ["10.0.0.1/33"] }),
+  "a condition on half an address": allowing({ when: [{ key: "source.ip", values: ["10"] }] }),
+  "a condition on a port that is none": allowing({ when: [{ key: "destination.port", notValues: ["x"] }] }),
+  "a condition on what nobody knows": allowing({ when: [{ key: "request.moon", values: ["full"] }] }),
+  "a condition on a header that cannot be": allowing({ when: [{ key: "request.headers[bad header]", values: ["a"] }] }),
   "a template of a path": allowing({ to: [{ operation: { notPaths: ["/a/{*}"] } }] }),
   "a mode for port 0": portModes({ "0": { mode: "STRICT" } }),
   "a mode for port 65536": portModes({ "65536": { mode: "STRICT" } }),
@@ -108,8 +115,6 @@ const accepted: Record<string, string> = {
       { key: "request.headers[a]", values: [""] },
       { key: "source.principal", values: ["", "**", "*a*"] },
       { key: "connection.sni", notValues: ["*"] },
-      { key: "source.ip", values: ["10"] },
-      { key: "destination.port", values: ["x"] },
     ],
   }),
   "namespaces like regexes": fromSource({ namespaces: ["a(b", "\\", "é", "[", "*"] }),
@@ -133,9 +138,9 @@ const accepted: Record<string, string> = {
   "a host name for an address": slice("FQDN", ["web.example.com"], { name: "http", port: 80 }),
   "an address with an interface": slice("IPv6", ["fe80::1%eth0"], { name: "http", port: 80 }),
   "an endpoint without a port": slice("IPv4", ["10.1.1.1"], { name: "http" }),
-  "one subset twice": istio("DestinationRule", "d", {
+  "one subset in two cases": istio("DestinationRule", "d", {
     host: "web",
-    subsets: [{ name: "a" }, { name: "a", labels: { app: "x" } }],
+    subsets: [{ name: "a" }, { name: "A", labels: { app: "x" } }],
   }),
 };
 

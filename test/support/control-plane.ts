@@ -40,6 +40,7 @@ export async function testControlPlane(
     trustDomain: "cluster.local",
     workloadCertTtlMs: 3_600_000,
     servingNames: [],
+    injectionConfigFile: null,
     logLevel: "silent",
     ...overrides,
   };

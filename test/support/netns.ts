@@ -29,13 +29,13 @@ export interface RunOptions {
   readonly input?: string;
 }
 
-const TOOLS = ["unshare", "nsenter", "setpriv", "ip", "iptables-restore", "ip6tables-restore"];
+const TOOLS = ["unshare", "nsenter", "setpriv", "ip", "iptables-restore", "ip6tables-restore", "curl"];
 
 /** False where networks can be made here, else why not: what `skip` of node:test takes. */
 export function netnsMissing(): string | false {
   if (process.getuid?.() !== 0) return "needs root, to make network namespaces";
   const missing = TOOLS.filter((tool) => spawnSync(tool, ["--version"]).error !== undefined);
-  if (missing.length > 0) return `needs ${missing.join(", ")}: install util-linux, iproute2 and iptables`;
+  if (missing.length > 0) return `needs ${missing.join(", ")}: install util-linux, iproute2, iptables and curl`;
   const tried = spawnSync("unshare", ["--net", "--mount", "--pid", "--fork", "--kill-child", "true"]);
   return tried.status === 0 ? false : `unshare failed: ${tried.stderr.toString().trim()}`;
 }

@@ -27,8 +27,8 @@ export const fixedClusters: readonly EncodedResource[] = [
 ];
 
 /**
- * To the application, at the address and port that the caller dialled. The source address 127.0.0.6 is how the
- * interception rules tell the sidecar's own calls to its application, which must not be captured again.
+ * To the application, at the address and port that the caller dialled. The source address, of the same family, is how
+ * the interception rules tell the sidecar's own calls to its application, which must not be captured again.
  */
 export function buildInboundCluster(name: string): EncodedResource {
   return encodeResource(ClusterSchema, {
@@ -37,6 +37,9 @@ export function buildInboundCluster(name: string): EncodedResource {
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
     connectTimeout: durationOfMs(10_000),
     typedExtensionProtocolOptions: sameAsDownstream,
-    upstreamBindConfig: { sourceAddress: { address: "127.0.0.6", portSpecifier: { case: "portValue", value: 0 } } },
+    upstreamBindConfig: {
+      sourceAddress: { address: "127.0.0.6", portSpecifier: { case: "portValue", value: 0 } },
+      extraSourceAddresses: [{ address: { address: "::6", portSpecifier: { case: "portValue", value: 0 } } }],
+    },
   });
 }

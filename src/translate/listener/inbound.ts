@@ -9,6 +9,7 @@ import {
 import { ListenerSchema } from "../../gen/envoy/config/listener/v3/listener_pb.ts";
 import { RouteConfigurationSchema } from "../../gen/envoy/config/route/v3/route_pb.ts";
 import { OriginalDstSchema } from "../../gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts";
+import { OriginalSrcSchema } from "../../gen/envoy/extensions/filters/listener/original_src/v3/original_src_pb.ts";
 import { TlsInspectorSchema } from "../../gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts";
 import type { AuthorizationPolicy } from "../../mesh/istio/authorization-policy.ts";
 import type { PeerAuthentication } from "../../mesh/istio/peer-authentication.ts";
@@ -19,6 +20,7 @@ import type { EncodedResource } from "../../xds/resource-set.ts";
 import { address } from "../address.ts";
 import { encodeResource } from "../encode.ts";
 import { buildAuthorization } from "../filters/authorization.ts";
+import type { Interception } from "../interception.ts";
 import {
   BLACKHOLE_CLUSTER,
   INBOUND_CAPTURE_PORT,
@@ -48,6 +50,7 @@ export function buildVirtualInbound(
   peerAuthentications: readonly PeerAuthentication[],
   authorizationPolicies: readonly AuthorizationPolicy[],
   config: MeshConfig,
+  interception: Interception,
 ): EncodedResource {
   const modes = buildMutualTlsModes(peerAuthentications, workload.labels, workload.namespace);
   const authorization = buildAuthorization(authorizationPolicies, workload, config);
@@ -70,9 +73,12 @@ export function buildVirtualInbound(
   return encodeResource(ListenerSchema, {
     name: "virtualInbound",
     address: address("0.0.0.0", INBOUND_CAPTURE_PORT),
+    ...(interception.hasIpv6 ? { additionalAddresses: [{ address: address("::", INBOUND_CAPTURE_PORT) }] } : {}),
+    ...(interception.isTransparent ? { transparent: true } : {}),
     trafficDirection: TrafficDirection.INBOUND,
     listenerFilters: [
       { name: "envoy.filters.listener.original_dst", configType: originalDst },
+      ...(interception.isTransparent ? [{ name: "envoy.filters.listener.original_src", configType: originalSrc }] : []),
       { name: "envoy.filters.listener.tls_inspector", configType: tlsInspector },
     ],
     // A caller whose protocol lets the server speak first sends nothing to inspect.
@@ -91,6 +97,8 @@ export function buildVirtualInbound(
 }
 
 const originalDst = { case: "typedConfig" as const, value: typedConfig(OriginalDstSchema, {}) };
+/** Calls the app in the caller's name; by the mark, the app's answers find their way back (src/init/interception.ts). */
+const originalSrc = { case: "typedConfig" as const, value: typedConfig(OriginalSrcSchema, { mark: 1337 }) };
 const tlsInspector = { case: "typedConfig" as const, value: typedConfig(TlsInspectorSchema, {}) };
 
 /** Mutual TLS, plaintext, or both told apart by what the caller offers; a connection that fits no chain is closed. */

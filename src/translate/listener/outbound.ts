@@ -15,10 +15,19 @@ import { httpConnectionManager, tcpProxy } from "./network-filters.ts";
  * application dialled; one that no listener is for goes on to it, or nowhere, as the mesh config says.
  */
 export function buildVirtualOutbound(config: MeshConfig): EncodedResource {
+  return buildCapture("virtualOutbound", "0.0.0.0", config);
+}
+
+/** The same for IPv6, in pods that have it. */
+export function buildVirtualOutboundIpv6(config: MeshConfig): EncodedResource {
+  return buildCapture("virtualOutbound-ipv6", "::", config);
+}
+
+function buildCapture(name: string, ip: string, config: MeshConfig): EncodedResource {
   const unknown = config.outboundTrafficPolicy === "ALLOW_ANY" ? PASSTHROUGH_CLUSTER : BLACKHOLE_CLUSTER;
   return encodeResource(ListenerSchema, {
-    name: "virtualOutbound",
-    address: address("0.0.0.0", OUTBOUND_CAPTURE_PORT),
+    name,
+    address: address(ip, OUTBOUND_CAPTURE_PORT),
     useOriginalDst: true,
     trafficDirection: TrafficDirection.OUTBOUND,
     filterChains: [

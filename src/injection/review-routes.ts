@@ -1,0 +1,38 @@
+import type { FastifyError, FastifyPluginAsync } from "fastify";
+import { TrysailError } from "../platform/errors.ts";
+import type { Logger } from "../platform/log.ts";
+import { type AdmissionRequest, parseReview } from "./review.ts";
+
+export interface ReviewRoute {
+  /** Such as `/inject`. */
+  readonly path: string;
+  readonly log: Logger;
+  /** The `response` of the review; must not throw for anything a request can hold. */
+  answer(request: AdmissionRequest): { readonly uid: string; readonly allowed: boolean };
+}
+
+/** The API server takes objects of up to 3 MiB; the rest is room for the review around one. */
+const MAX_BODY_BYTES = 4 * 1024 * 1024;
+
+/** Serves an admission webhook: what is not an AdmissionReview is answered by an HTTP error, all else by a review. */
+export function reviewRoutes({ path, log, answer }: ReviewRoute): FastifyPluginAsync {
+  return async (app) => {
+    // The review's own parser caps depth before anything is decoded.
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+
+    app.setErrorHandler((error: FastifyError | TrysailError, _request, reply) => {
+      const status = error instanceof TrysailError ? 400 : (error.statusCode ?? 500);
+      if (status >= 500) log.error({ err: error }, "admission review failed");
+      return reply.code(status).send({ error: status >= 500 ? "internal error" : error.message });
+    });
+
+    app.post(path, { bodyLimit: MAX_BODY_BYTES }, async (request, reply) => {
+      if (!Buffer.isBuffer(request.body)) throw new TrysailError("invalid-argument", "the request has no body");
+      const response = answer(parseReview(request.body));
+      const review = { apiVersion: "admission.k8s.io/v1", kind: "AdmissionReview", response };
+      // As bytes: a text would be encoded anew on its way through TLS.
+      return reply.type("application/json").send(Buffer.from(JSON.stringify(review)));
+    });
+  };
+}

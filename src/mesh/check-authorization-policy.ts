@@ -1,0 +1,129 @@
+import { ipVersion } from "../platform/ip-version.ts";
+import type { Problem } from "./check-object.ts";
+import type { AuthorizationCondition, AuthorizationPolicy, AuthorizationSource } from "./istio/authorization-policy.ts";
+
+/** What Istio refuses in an AuthorizationPolicy, and what this version cannot ask yet. */
+export function checkAuthorizationPolicy({ spec }: AuthorizationPolicy): Problem[] {
+  const problems: Problem[] = [];
+  if (spec.action === "DENY" && (spec.rules ?? []).length === 0) {
+    problems.push({
+      severity: "warning",
+      path: "spec.rules",
+      reason: "is empty, so the DENY policy denies nothing: add a rule, or {} to deny all",
+    });
+  }
+  for (const [index, rule] of (spec.rules ?? []).entries()) {
+    const path = `spec.rules[${index}]`;
+    if (rule.from?.length === 0) problems.push(error(`${path}.from`, "is empty: leave it out to match any source"));
+    if (rule.to?.length === 0) problems.push(error(`${path}.to`, "is empty: leave it out to match any operation"));
+    for (const [at, { source }] of (rule.from ?? []).entries()) {
+      if (saysNothing(source))
+        problems.push(error(`${path}.from[${at}].source`, "is empty: say which sources, or leave out from"));
+      problems.push(...checkTexts(source, `${path}.from[${at}].source`));
+      problems.push(...checkIpBlocks(source, `${path}.from[${at}].source`));
+    }
+    for (const [at, { operation }] of (rule.to ?? []).entries()) {
+      if (saysNothing(operation))
+        problems.push(error(`${path}.to[${at}].operation`, "is empty: say which operations, or leave out to"));
+      problems.push(...checkTexts(operation, `${path}.to[${at}].operation`));
+      problems.push(...checkPaths(operation?.paths, `${path}.to[${at}].operation.paths`));
+      problems.push(...checkPaths(operation?.notPaths, `${path}.to[${at}].operation.notPaths`));
+      problems.push(...checkPorts(operation?.ports, `${path}.to[${at}].operation.ports`));
+      problems.push(...checkPorts(operation?.notPorts, `${path}.to[${at}].operation.notPorts`));
+    }
+    for (const [at, condition] of (rule.when ?? []).entries()) {
+      if ((condition.values?.length ?? 0) + (condition.notValues?.length ?? 0) === 0) {
+        problems.push(error(`${path}.when[${at}]`, "has neither values nor notValues: give it one of them"));
+      }
+      problems.push(...checkCondition(condition, `${path}.when[${at}]`));
+    }
+  }
+  return problems;
+}
+
+/** Istio refuses a source or operation without any value: what it would match is anyone's guess. */
+function saysNothing(lists: Readonly<Record<string, readonly string[] | undefined>> | undefined): boolean {
+  return Object.values(lists ?? {}).every((list) => (list ?? []).length === 0);
+}
+
+function checkTexts(
+  lists: Readonly<Record<string, readonly string[] | undefined>> | undefined,
+  path: string,
+): Problem[] {
+  return Object.entries(lists ?? {}).flatMap(([name, list]) =>
+    (list ?? []).flatMap((text, index) =>
+      text === "" ? [error(`${path}.${name}[${index}]`, "is empty text: remove it, or say what to match")] : [],
+    ),
+  );
+}
+
+/** A template that is taken for plain text would match nothing, and a DENY rule would let everything pass. */
+function checkPaths(paths: readonly string[] | undefined, path: string): Problem[] {
+  return (paths ?? []).flatMap((text, index) =>
+    /\{\*{1,2}\}/.test(text)
+      ? [error(`${path}[${index}]`, "is a template with {*} or {**}, which this version does not support yet")]
+      : [],
+  );
+}
+
+const IP_FIELDS = ["ipBlocks", "notIpBlocks", "remoteIpBlocks", "notRemoteIpBlocks"] as const;
+
+function checkIpBlocks(source: AuthorizationSource | undefined, path: string): Problem[] {
+  return IP_FIELDS.flatMap((field) =>
+    (source?.[field] ?? []).flatMap((text, index) =>
+      isIpBlock(text)
+        ? []
+        : [
+            error(
+              `${path}.${field}[${index}]`,
+              `must be an IP address or a CIDR block, but is ${JSON.stringify(text)}`,
+            ),
+          ],
+    ),
+  );
+}
+
+function isIpBlock(text: string): boolean {
+  const [ip = "", bits, ...rest] = text.split("/");
+  const version = ipVersion(ip);
+  if (version === null || rest.length > 0) return false;
+  return bits === undefined || (/^[0-9]{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
+}
+
+/** A port number as text. */
+export function isPort(text: string): boolean {
+  return /^[1-9][0-9]{0,4}$/.test(text) && Number(text) <= 65535;
+}
+
+function checkPorts(ports: readonly string[] | undefined, path: string): Problem[] {
+  return (ports ?? []).flatMap((text, index) => {
+    return isPort(text)
+      ? []
+      : [error(`${path}[${index}]`, `must be a port number from 1 to 65535 in quotes, but is ${JSON.stringify(text)}`)];
+  });
+}
+
+/** https://istio.io/latest/docs/reference/config/security/conditions/ */
+const ATTRIBUTES =
+  /^(source\.(ip|namespace|principal|serviceAccount)|remote\.ip|destination\.(ip|port)|connection\.sni|request\.auth\.(principal|audiences|presenter|claims(\[[^[\]]+\])+)|request\.headers\[[!#$%&'*+.^_`|~0-9A-Za-z:-]+\])$/;
+const IP_ATTRIBUTES: readonly string[] = ["source.ip", "remote.ip", "destination.ip"];
+
+function checkCondition({ key, values = [], notValues = [] }: AuthorizationCondition, path: string): Problem[] {
+  if (!ATTRIBUTES.test(key)) {
+    return [error(`${path}.key`, `is no attribute that conditions know, but ${JSON.stringify(key)}`)];
+  }
+  const each = (list: readonly string[], field: string, isRight: (text: string) => boolean, what: string) =>
+    list.flatMap((text, index) =>
+      isRight(text) ? [] : [error(`${path}.${field}[${index}]`, `must be ${what}, but is ${JSON.stringify(text)}`)],
+    );
+  const both = (isRight: (text: string) => boolean, what: string) => [
+    ...each(values, "values", isRight, what),
+    ...each(notValues, "notValues", isRight, what),
+  ];
+  if (IP_ATTRIBUTES.includes(key)) return both(isIpBlock, "an IP address or a CIDR block");
+  return key === "destination.port" ? both(isPort, "a port number from 1 to 65535 in quotes") : [];
+}
+
+function error(path: string, reason: string): Problem {
+  return { severity: "error", path, reason };
+}

@@ -1,0 +1,44 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+
+export interface BackgroundProcess {
+  /** Throws, with the end of the log, where the process has ended. */
+  assertRunning(): void;
+  logTail(): string;
+}
+
+/** Starts a program that writes its log into `folder`, and kills it behind the test: its state goes too. */
+export function startProcess(
+  t: TestContext,
+  { name, program, args, folder }: { name: string; program: string; args: readonly string[]; folder: string },
+): BackgroundProcess {
+  const log = join(folder, `${name}.log`);
+  const file = openSync(log, "w");
+  const child = spawn(program, args, { cwd: folder, stdio: ["ignore", file, file] });
+  closeSync(file);
+  const ended = new Promise<void>((resolve) => {
+    child.once("exit", () => resolve());
+    child.once("error", () => resolve());
+  });
+  const kill = () => child.kill("SIGKILL");
+  // Where the whole test process is ended early, its hooks do not run any more.
+  process.once("exit", kill);
+  t.after(async () => {
+    process.off("exit", kill);
+    if (isRunning(child)) kill();
+    await ended;
+  });
+  const logTail = () => readFileSync(log, "utf8").slice(-3000);
+  return {
+    logTail,
+    assertRunning() {
+      if (!isRunning(child)) throw new Error(`${name} ended:\n${logTail()}`);
+    },
+  };
+}
+
+function isRunning({ pid, exitCode, signalCode }: ChildProcess): boolean {
+  return pid !== undefined && exitCode === null && signalCode === null;
+}

@@ -1,0 +1,56 @@
+import { Agent, request } from "node:https";
+import type { TestContext } from "node:test";
+
+export interface KubernetesAnswer {
+  readonly status: number;
+  // biome-ignore lint/suspicious/noExplicitAny: an object of any kind, which assertions pick apart
+  readonly body: any;
+  /** What kubectl prints behind `Warning:`. */
+  readonly warnings: readonly string[];
+}
+
+/** Kubernetes' REST API with a bearer token. Rejects only where there is no answer at all. */
+export interface KubernetesClient {
+  call(method: string, path: string, body?: unknown, contentType?: string): Promise<KubernetesAnswer>;
+}
+
+export function kubernetesClient(
+  t: TestContext,
+  { url, ca, token }: { url: string; ca: string; token: string },
+): KubernetesClient {
+  const agent = new Agent({ keepAlive: true, ca });
+  t.after(() => agent.destroy());
+  return {
+    call: (method, path, body, contentType = "application/json") =>
+      new Promise((resolve, reject) => {
+        const text = body === undefined ? undefined : JSON.stringify(body);
+        const headers = {
+          authorization: `Bearer ${token}`,
+          accept: "application/json",
+          ...(text === undefined ? {} : { "content-type": contentType, "content-length": Buffer.byteLength(text) }),
+        };
+        const outgoing = request(new URL(path, url), { method, agent, headers, timeout: 60_000 }, (incoming) => {
+          const chunks: Buffer[] = [];
+          incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
+          incoming.on("error", reject);
+          incoming.on("end", () => {
+            const answer = Buffer.concat(chunks).toString();
+            resolve({
+              status: incoming.statusCode ?? 0,
+              body: incoming.headers["content-type"]?.startsWith("application/json") ? JSON.parse(answer) : answer,
+              warnings: warningsOf(incoming.headers.warning),
+            });
+          });
+        });
+        outgoing.on("timeout", () => outgoing.destroy(new Error(`${method} ${path} took too long`)));
+        outgoing.on("error", reject);
+        outgoing.end(text);
+      }),
+  };
+}
+
+/** RFC 7234, 5.5: `299 - "text", 299 - "text"`. */
+function warningsOf(header: string | string[] | undefined): string[] {
+  const text = Array.isArray(header) ? header.join(", ") : (header ?? "");
+  return [...text.matchAll(/299 \S+ "((?:[^"\\]|\\.)*)"/g)].map(([, quoted = ""]) => quoted.replaceAll(/\\(.)/g, "$1"));
+}

@@ -1,0 +1,9 @@
+//go:build tools
+
+// Package kubernetes pins the version of the Kubernetes programs that the tests build; nothing imports it.
+package kubernetes
+
+import (
+	_ "k8s.io/kubernetes/cmd/kube-apiserver"
+	_ "k8s.io/kubernetes/cmd/kube-controller-manager"
+)

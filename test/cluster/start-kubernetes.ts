@@ -1,0 +1,158 @@
+import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { createServingCertificate } from "../../src/ca/serving-certificate.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import { createLog } from "../../src/platform/log.ts";
+import { temporaryAuthority } from "../support/authority.ts";
+import { temporaryPath } from "../support/state.ts";
+import { until } from "../support/until.ts";
+import { startProcess } from "./background.ts";
+import { type KubernetesClient, kubernetesClient } from "./kubernetes-client.ts";
+import type { KubernetesPrograms } from "./programs.ts";
+
+const START_MS = 120_000;
+
+/**
+ * A Kubernetes control plane of the test's own on 127.0.0.1: etcd, kube-apiserver and, where there is one,
+ * kube-controller-manager. There are no nodes, so pods are created and never run. Answers with an administrator's client.
+ */
+export async function startKubernetes(t: TestContext, programs: KubernetesPrograms): Promise<KubernetesClient> {
+  const folder = await temporaryPath(t, "kubernetes");
+  mkdirSync(folder, { mode: 0o700 });
+  const [etcdPort, peerPort, apiPort, managerPort] = await freePorts(4);
+  const files = await writeCredentials(t, folder);
+
+  const etcdUrl = `http://127.0.0.1:${etcdPort}`;
+  const etcd = startProcess(t, {
+    name: "etcd",
+    program: programs.etcd,
+    folder,
+    args: [
+      "--data-dir=etcd",
+      `--listen-client-urls=${etcdUrl}`,
+      `--advertise-client-urls=${etcdUrl}`,
+      `--listen-peer-urls=http://127.0.0.1:${peerPort}`,
+      // Its disk goes with the test.
+      "--unsafe-no-fsync",
+    ],
+  });
+  const url = `https://127.0.0.1:${apiPort}`;
+  const apiServer = startProcess(t, {
+    name: "kube-apiserver",
+    program: programs.apiServer,
+    folder,
+    args: [
+      `--etcd-servers=${etcdUrl}`,
+      "--bind-address=127.0.0.1",
+      "--advertise-address=127.0.0.1",
+      // Loopback can be no Service's endpoint.
+      "--endpoint-reconciler-type=none",
+      `--secure-port=${apiPort}`,
+      `--tls-cert-file=${files.certificate}`,
+      `--tls-private-key-file=${files.key}`,
+      `--token-auth-file=${files.tokens}`,
+      "--authorization-mode=RBAC",
+      `--service-account-key-file=${files.accountKey}`,
+      `--service-account-signing-key-file=${files.accountKey}`,
+      "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+      "--service-cluster-ip-range=10.96.0.0/16",
+      "--allow-privileged",
+    ],
+  });
+  const client = kubernetesClient(t, { url, ca: files.rootPem, token: files.token });
+  const up = async (what: string, isUp: () => Promise<boolean>) =>
+    until(
+      what,
+      () => {
+        etcd.assertRunning();
+        apiServer.assertRunning();
+        return isUp();
+      },
+      { timeoutMs: START_MS, everyMs: 100 },
+    ).catch((cause: unknown) => {
+      throw new Error(`${apiServer.logTail()}\n${etcd.logTail()}`, { cause });
+    });
+  await up("kube-apiserver", async () => (await client.call("GET", "/readyz")).status === 200);
+  if (programs.controllerManager !== null) {
+    startProcess(t, {
+      name: "kube-controller-manager",
+      program: programs.controllerManager,
+      folder,
+      args: [
+        `--kubeconfig=${writeKubeconfig(folder, url, files)}`,
+        `--service-account-private-key-file=${files.accountKey}`,
+        `--root-ca-file=${files.root}`,
+        "--leader-elect=false",
+        "--bind-address=127.0.0.1",
+        `--secure-port=${managerPort}`,
+        "--controllers=serviceaccount,serviceaccount-token,deployment,replicaset,statefulset,job,cronjob,namespace",
+      ],
+    });
+  }
+  return client;
+}
+
+interface Credentials {
+  readonly rootPem: string;
+  readonly root: string;
+  readonly certificate: string;
+  readonly key: string;
+  readonly accountKey: string;
+  readonly tokens: string;
+  readonly token: string;
+}
+
+async function writeCredentials(t: TestContext, folder: string): Promise<Credentials> {
+  const write = (name: string, content: string | Uint8Array) => {
+    writeFileSync(join(folder, name), content, { mode: 0o600 });
+    return join(folder, name);
+  };
+  const { signer, rootCertificatePem } = await temporaryAuthority(t, systemClock);
+  const hosts = ["127.0.0.1", "localhost", "kubernetes.default.svc"];
+  const serving = createServingCertificate({ signer, clock: systemClock, log: createLog("silent"), hosts });
+  await serving.start();
+  t.after(() => serving.stop());
+  const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const token = randomBytes(16).toString("hex");
+  return {
+    rootPem: rootCertificatePem,
+    root: write("root.pem", rootCertificatePem),
+    certificate: write("api.pem", serving.current().chainPem),
+    key: write("api-key.pem", serving.current().keyPem.reveal()),
+    accountKey: write("account-key.pem", privateKey.export({ type: "pkcs8", format: "pem" })),
+    tokens: write("tokens.csv", `${token},admin,admin,system:masters\n`),
+    token,
+  };
+}
+
+function writeKubeconfig(folder: string, server: string, { root, token }: Credentials): string {
+  const path = join(folder, "kubeconfig");
+  const config = {
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name: "test", cluster: { server, "certificate-authority": root } }],
+    users: [{ name: "admin", user: { token } }],
+    contexts: [{ name: "test", context: { cluster: "test", user: "admin" } }],
+    "current-context": "test",
+  };
+  writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
+  return path;
+}
+
+/** Ports that were free a moment ago, all different: these programs cannot be asked to choose their own. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
+  const ports = await Promise.all(
+    servers.map((server) =>
+      until("a port", () => {
+        const address = server.address();
+        return typeof address === "object" && address !== null ? address.port : null;
+      }),
+    ),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
