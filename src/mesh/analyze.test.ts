@@ -25,7 +25,7 @@ function object(kind: string, name: string, body: object, labels: Record<string,
 }
 
 const service = (name: string, spec: object = {}) =>
-  object("Service", name, { spec: { ports: [{ port: 80 }], selector: { app: "cart" }, ...spec } });
+  object("Service", name, { spec: { ports: [{ name: "http", port: 80 }], selector: { app: "cart" }, ...spec } });
 const pod = (name: string, labels: Record<string, string>) => object("Pod", name, { spec: { containers: [] } }, labels);
 const rule = (host: string, subsets: object[] = []) => object("DestinationRule", "rule", { spec: { host, subsets } });
 const routes = (...route: object[]) => object("VirtualService", "vs", { spec: { hosts: ["cart"], http: [{ route }] } });
@@ -53,6 +53,28 @@ const cases: [what: string, objects: KnownObject[], expected: [field: string, me
     "a port that the service lacks",
     [service("cart"), routes(to("cart", { port: { number: 81 } }))],
     ["spec.http[0].route[0].destination.port.number", /is 81, but Service shop\/cart has only 80/],
+  ],
+  [
+    "a port that says no protocol",
+    [
+      service("cart", {
+        ports: [{ port: 80 }, { name: "tcp", port: 81 }, { name: "web", port: 82, appProtocol: "http" }],
+      }),
+    ],
+    ["spec.ports[0]", /declares no protocol/],
+  ],
+  [
+    "TCP of a headless service",
+    [
+      service("cart", {
+        clusterIP: "None",
+        ports: [
+          { name: "http", port: 80 },
+          { name: "redis", port: 81 },
+        ],
+      }),
+    ],
+    ["spec.ports[1]", /without mutual TLS/],
   ],
   ["a port that it has", [service("cart"), routes(to("cart", { port: { number: 80 } }))], undefined],
   [
@@ -170,7 +192,9 @@ for (const [what, objects, expected] of cases) {
 
 test("a mesh of 1,000 services, routes, rules and policies is analysed in well under a second", () => {
   const objects = Array.from({ length: 1000 }, (_, at) => [
-    object("Service", `ns-${at % 20}/svc-${at}`, { spec: { selector: { app: `svc-${at}` }, ports: [{ port: 80 }] } }),
+    object("Service", `ns-${at % 20}/svc-${at}`, {
+      spec: { selector: { app: `svc-${at}` }, ports: [{ name: "http", port: 80 }] },
+    }),
     object("Pod", `ns-${at % 20}/pod-${at}`, { spec: { containers: [] } }, { app: `svc-${at}`, version: "v1" }),
     object("DestinationRule", `ns-${at % 20}/svc-${at}`, {
       spec: { host: `svc-${at}`, subsets: [{ name: "v1", labels: { version: "v1" } }] },

@@ -3,9 +3,10 @@ import { hostMatches, resolveHost } from "./hostname.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
 import type { VirtualService } from "./istio/virtual-service.ts";
 import type { KnownObject } from "./kinds.ts";
-import type { Service } from "./kubernetes/core.ts";
+import type { Service, ServicePort } from "./kubernetes/core.ts";
 import { labelsMatch } from "./labels.ts";
 import { defaultMeshConfig, type MeshConfig } from "./mesh-config.ts";
+import { declaredProtocol } from "./mesh-service.ts";
 import { refOf } from "./object.ts";
 import { objectsByKind } from "./objects-by-kind.ts";
 import { buildMutualTlsModes } from "./peer-authentication-mode.ts";
@@ -176,8 +177,22 @@ function analyzeDestinationRule({ metadata, spec }: DestinationRule, index: Inde
 }
 
 function analyzeService({ spec }: Service, report: Report): void {
+  for (const [at, port] of (spec.ports ?? []).entries()) analyzePort(spec.clusterIP, port, `spec.ports[${at}]`, report);
   if ((spec.ports ?? []).length > 0 || spec.type === "ExternalName" || spec.clusterIP === "None") return;
   report("value-invalid", "spec.ports", "is empty, so no traffic can be sent to the service: add its ports");
+}
+
+function analyzePort(clusterIP: string | undefined, port: ServicePort, path: string, report: Report): void {
+  if ((port.protocol ?? "TCP") !== "TCP") return;
+  const protocol = declaredProtocol(port);
+  if (protocol === undefined) {
+    const reason =
+      "declares no protocol, and is taken as TCP: set appProtocol, or begin its name with http, http2, grpc or tcp";
+    report("value-invalid", path, reason);
+  } else if (protocol === "tcp" && clusterIP === "None") {
+    const reason = "is TCP of a headless service, which sidecars pass on as it comes, without mutual TLS, for now";
+    report("field-unsupported", path, reason);
+  }
 }
 
 /** `host, which no Service has`, and what was probably meant. */

@@ -58,7 +58,8 @@ function meshPort(port: ServicePort): MeshPort {
   };
 }
 
-const APP_PROTOCOLS: Readonly<Record<string, Protocol>> = {
+/** What a port may declare, and how the mesh reads it: all that is not HTTP is TCP. */
+const PROTOCOLS: Readonly<Record<string, Protocol>> = {
   http: "http",
   "http-web": "http",
   http2: "http2",
@@ -66,16 +67,27 @@ const APP_PROTOCOLS: Readonly<Record<string, Protocol>> = {
   "grpc-web": "http",
   "kubernetes.io/h2c": "http2",
   "kubernetes.io/ws": "http",
+  "kubernetes.io/wss": "tcp",
+  https: "tcp",
+  mongo: "tcp",
+  mysql: "tcp",
+  postgres: "tcp",
+  redis: "tcp",
+  tcp: "tcp",
+  tls: "tcp",
 };
+
+function protocolOf(port: ServicePort): Protocol {
+  return declaredProtocol(port) ?? "tcp";
+}
 
 /**
  * `appProtocol` first, then the port name's part before the first dash, as
- * https://istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection/ has it. A port that declares
- * nothing is TCP.
+ * https://istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection/ has it. Undefined for a port
+ * that declares nothing the mesh knows, which is taken as TCP.
  */
-function protocolOf(port: ServicePort): Protocol {
-  if (port.appProtocol !== undefined) return ownValue(APP_PROTOCOLS, port.appProtocol.toLowerCase()) ?? "tcp";
-  const name = (port.name ?? "").toLowerCase();
-  if (name.startsWith("grpc-web")) return "http";
-  return ownValue(APP_PROTOCOLS, name.split("-")[0] ?? "") ?? "tcp";
+export function declaredProtocol({ name = "", appProtocol }: ServicePort): Protocol | undefined {
+  if (appProtocol !== undefined) return ownValue(PROTOCOLS, appProtocol.toLowerCase());
+  const [first = ""] = name.toLowerCase().split("-");
+  return name.toLowerCase().startsWith("grpc-web") ? "http" : ownValue(PROTOCOLS, first);
 }

@@ -80,7 +80,7 @@ export function createAdsService(deps: AdsDeps): AdsService {
     holdMs: limits.bytesHeldMs,
     clock: deps.clock,
   });
-  const queue = createPushQueue({ sliceMs: 10 });
+  const queue = createPushQueue({ sliceMs: 30 });
   const streams = new Set<Pick<AdsStream<SotwRequest | DeltaRequest>, "status" | "end">>();
   let stopped = false;
 
