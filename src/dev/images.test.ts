@@ -7,11 +7,11 @@ const images = parseImages(
   shop/page: { command: [node, page.ts], workingDir: apps }
   shop/page:2: { command: [./bin/page], env: { COLOR: red } }
   registry.local:5000/shop/db: { command: [/usr/bin/db], args: [--quiet] }`,
-  "/work/shop/images.yaml",
+  "/srv/shop/images.yaml",
 );
 
 test("an exact name comes before a name without a tag", () => {
-  assert.deepEqual(findImage("shop/page:2", images)?.entrypoint, ["/work/shop/bin/page"]);
+  assert.deepEqual(findImage("shop/page:2", images)?.entrypoint, ["/srv/shop/bin/page"]);
   assert.deepEqual(findImage("shop/page:3", images)?.entrypoint, ["node", "page.ts"]);
   assert.deepEqual(findImage("shop/page@sha256:00", images)?.entrypoint, ["node", "page.ts"]);
 });
@@ -23,8 +23,8 @@ test("a registry's port is not a tag", () => {
 });
 
 test("paths are taken from the file's folder", () => {
-  assert.equal(findImage("shop/page", images)?.workingDir, "/work/shop/apps");
-  assert.equal(findImage("shop/page:2", images)?.workingDir, "/work/shop");
+  assert.equal(findImage("shop/page", images)?.workingDir, "/srv/shop/apps");
+  assert.equal(findImage("shop/page:2", images)?.workingDir, "/srv/shop");
 });
 
 test("the first map that knows an image decides", () => {
@@ -41,12 +41,12 @@ const wrong: [name: string, text: string, message: RegExp][] = [
 ];
 for (const [name, text, message] of wrong) {
   test(`${name} is an error that names file and field`, () => {
-    assert.throws(() => parseImages(text, "/work/images.yaml"), message);
+    assert.throws(() => parseImages(text, "/srv/images.yaml"), message);
   });
 }
 
 test("an unmapped image is named with its container and what to write where", () => {
-  const text = unmappedImage("shop/cart:1", "cart", "/work/shop");
+  const text = unmappedImage("shop/cart:1", "cart", "/srv/shop");
   assert.match(text, /container cart: no local command for image shop\/cart:1/);
-  assert.match(text, /\/work\/shop\/images.yaml.*"shop\/cart"/);
+  assert.match(text, /\/srv\/shop\/images.yaml.*"shop\/cart"/);
 });
