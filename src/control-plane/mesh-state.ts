@@ -1,7 +1,8 @@
 import type { Finding } from "../mesh/finding.ts";
+import type { ObjectSet } from "../mesh/object-set.ts";
 import { createSnapshotBuilder, type MeshSnapshot } from "../mesh/snapshot.ts";
 import type { Clock } from "../platform/clock.ts";
-import type { ObjectSet, Source } from "../sources/source.ts";
+import type { Source } from "../sources/source.ts";
 import { createDebounce } from "../xds/debounce.ts";
 
 export interface MeshStateDeps {

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Finding } from "../mesh/finding.ts";
 import type { EndpointSlice, Service } from "../mesh/kubernetes/core.ts";
-import type { ObjectSet } from "../sources/source.ts";
+import type { ObjectSet } from "../mesh/object-set.ts";
 import { allocateClusterIps } from "./cluster-ips.ts";
 import { allContainers } from "./downward-api.ts";
 import { buildEndpointSlices, type EndpointPod } from "./endpoint-slices.ts";

@@ -1,6 +1,6 @@
 import { ipVersion } from "../platform/ip-version.ts";
-import type { Problem } from "./check-object.ts";
 import type { AuthorizationCondition, AuthorizationPolicy, AuthorizationSource } from "./istio/authorization-policy.ts";
+import { error, type Problem } from "./problem.ts";
 
 /** What Istio refuses in an AuthorizationPolicy, and what this version cannot ask yet. */
 export function checkAuthorizationPolicy({ spec }: AuthorizationPolicy): Problem[] {
@@ -122,8 +122,4 @@ function checkCondition({ key, values = [], notValues = [] }: AuthorizationCondi
   ];
   if (IP_ATTRIBUTES.includes(key)) return both(isIpBlock, "an IP address or a CIDR block");
   return key === "destination.port" ? both(isPort, "a port number from 1 to 65535 in quotes") : [];
-}
-
-function error(path: string, reason: string): Problem {
-  return { severity: "error", path, reason };
 }

@@ -1,5 +1,5 @@
-import type { Problem } from "./check-object.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
+import type { Problem } from "./problem.ts";
 
 /** What a DestinationRule's schema cannot say: each subset has a name of its own. */
 export function checkDestinationRule({ spec }: DestinationRule): Problem[] {

@@ -1,4 +1,4 @@
-import type { Problem } from "./check-object.ts";
+import type { Problem } from "./problem.ts";
 
 /** Istio refuses hosts of one object that say the same or cover each other: which of them counts would be a guess. */
 export function checkHosts(hosts: readonly string[], path: string): Problem[] {

@@ -1,7 +1,7 @@
-import type { Problem } from "./check-object.ts";
 import { isRecord, joinPath } from "./conform.ts";
 import { headerFormatProblem } from "./header-format.ts";
 import type { HeaderOperations, HttpMatch, HttpRoute } from "./istio/virtual-service.ts";
+import { error, type Problem } from "./problem.ts";
 
 /**
  * What Envoy would refuse of a VirtualService's HTTP route. It refuses the whole route table of a port, with the routes of
@@ -32,10 +32,6 @@ function checkWeights(destinations: NonNullable<HttpRoute["route"]>, path: strin
   if (destinations.length < 2 || sum === 0 || sum === 100) return [];
   const reason = `has weights that sum to ${sum} instead of 100: each destination gets its share of ${sum}`;
   return [{ severity: "warning", path, reason }];
-}
-
-function error(path: string, reason: string): Problem {
-  return { severity: "error", path, reason };
 }
 
 function checkMatch({ headers, withoutHeaders, queryParams }: HttpMatch, path: string): Problem[] {

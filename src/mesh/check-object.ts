@@ -5,17 +5,12 @@ import { checkDestinationRule } from "./check-destination-rule.ts";
 import { checkHosts } from "./check-hosts.ts";
 import { checkHttpRoute } from "./check-http-route.ts";
 import { checkRouteOrder } from "./check-route-order.ts";
-import type { Mismatch } from "./conform.ts";
 import { isRecord, joinPath } from "./conform.ts";
 import type { PeerAuthentication } from "./istio/peer-authentication.ts";
 import type { VirtualService } from "./istio/virtual-service.ts";
 import type { KnownObject } from "./kinds.ts";
 import type { Secret } from "./kubernetes/core.ts";
-
-/** A rule of the object's kind that its schema cannot say. An `error` means that the object is not used. */
-export interface Problem extends Mismatch {
-  readonly severity: "error" | "warning";
-}
+import { error, type Problem } from "./problem.ts";
 
 /** What is wrong inside one object of valid shape; what Istio's own validation refuses is refused here too. */
 export function checkObject(object: KnownObject): Problem[] {
@@ -33,10 +28,6 @@ export function checkObject(object: KnownObject): Problem[] {
     default:
       return [];
   }
-}
-
-function error(path: string, reason: string): Problem {
-  return { severity: "error", path, reason };
 }
 
 function checkVirtualService({ spec }: VirtualService): Problem[] {

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Problem } from "./check-object.ts";
 import { isRecord } from "./conform.ts";
 import type { HttpMatch, HttpRoute, StringMatch } from "./istio/virtual-service.ts";
+import type { Problem } from "./problem.ts";
 
 /** Far beyond what people write, and no more than a moment's work. */
 const MAX_COMPARISONS = 100_000;

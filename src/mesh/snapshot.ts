@@ -1,5 +1,4 @@
 import { BuildCache } from "../platform/build-cache.ts";
-import type { ObjectSet } from "../sources/source.ts";
 import type { Finding } from "./finding.ts";
 import type { AuthorizationPolicy } from "./istio/authorization-policy.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
@@ -11,6 +10,7 @@ import { mergeDestinationRules } from "./merge-destination-rules.ts";
 import { buildDefaultMeshConfig, type MeshConfig, meshConfigHolder, parseMeshConfig } from "./mesh-config.ts";
 import { buildMeshService, type MeshService } from "./mesh-service.ts";
 import { type MeshObject, olderFirst } from "./object.ts";
+import type { ObjectSet } from "./object-set.ts";
 import { type ObjectsByKind, objectsByKind } from "./objects-by-kind.ts";
 import { buildServiceEndpoints, type ServiceEndpoints, type SliceAndPods } from "./service-endpoints.ts";
 

@@ -4,10 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { KnownObject } from "../mesh/kinds.ts";
+import type { ObjectSet } from "../mesh/object-set.ts";
 import { systemClock } from "../platform/clock.ts";
 import { createLog } from "../platform/log.ts";
 import { createFileSource, type FileSourceDeps } from "./file-source.ts";
-import type { ObjectSet, Source } from "./source.ts";
+import type { Source } from "./source.ts";
 
 const log = createLog("silent");
 

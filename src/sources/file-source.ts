@@ -1,6 +1,7 @@
 import { stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import type { ObjectSet } from "../mesh/object-set.ts";
 import type { Clock } from "../platform/clock.ts";
 import { messageOf, TrysailError } from "../platform/errors.ts";
 import type { Logger } from "../platform/log.ts";
@@ -8,7 +9,7 @@ import { Folder } from "./folder.ts";
 import { defaultFolderLimits, type FolderLimits } from "./limits.ts";
 import { mergeFolders } from "./merge-files.ts";
 import { isGone } from "./scan-folder.ts";
-import type { ObjectSet, Source } from "./source.ts";
+import type { Source } from "./source.ts";
 import { watchFolders } from "./watch-folders.ts";
 
 export interface FileSourceDeps {

@@ -1,9 +1,9 @@
 import { describeObject, type Finding, type Origin } from "../mesh/finding.ts";
 import type { KnownObject } from "../mesh/kinds.ts";
 import { compareText, refOf } from "../mesh/object.ts";
+import type { ObjectSet } from "../mesh/object-set.ts";
 import { type FileState, isNameless } from "./file-state.ts";
 import { objectKey, refKey } from "./object-key.ts";
-import type { ObjectSet } from "./source.ts";
 
 /** One folder's files, in any order, and what is wrong with the folder. */
 export interface FolderContent {

@@ -1,12 +1,4 @@
-import type { Finding } from "../mesh/finding.ts";
-import type { KnownObject } from "../mesh/kinds.ts";
-
-/** Everything a source holds at one moment: valid objects, and what was wrong with the rest. */
-export interface ObjectSet {
-  /** Sorted by kind, namespace, name; unchanged objects keep their identity from one set to the next. */
-  readonly objects: readonly KnownObject[];
-  readonly findings: readonly Finding[];
-}
+import type { ObjectSet } from "../mesh/object-set.ts";
 
 /** Where objects come from: a folder today, Kubernetes watches and registries later. */
 export interface Source {

@@ -1,9 +1,9 @@
 import type { KnownObject } from "../../src/mesh/kinds.ts";
+import type { ObjectSet } from "../../src/mesh/object-set.ts";
 import { parseObjects } from "../../src/mesh/parse-object.ts";
 import { createSnapshotBuilder, type MeshSnapshot } from "../../src/mesh/snapshot.ts";
 import { decodeDocument } from "../../src/sources/decode-document.ts";
 import { defaultFolderLimits } from "../../src/sources/limits.ts";
-import type { ObjectSet } from "../../src/sources/source.ts";
 import { splitDocuments } from "../../src/sources/split-documents.ts";
 import { createTranslator, type ProxyDescription } from "../../src/translate/translator.ts";
 import type { ProxyResources } from "../../src/xds/resource-set.ts";
