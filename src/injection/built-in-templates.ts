@@ -1,5 +1,5 @@
 import { buildInitContainer } from "./init-container.ts";
-import type { NamedObject } from "./plan.ts";
+import type { NamedObject } from "./new-container.ts";
 import type { PlanContext } from "./plan-context.ts";
 import { missingAnnotations, missingLabels } from "./pod-metadata.ts";
 import type { PodTemplate } from "./pod-template.ts";

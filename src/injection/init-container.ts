@@ -1,6 +1,6 @@
 import { readAnnotation } from "./annotation-entry.ts";
 import { ANNOTATION } from "./annotations.ts";
-import type { NamedObject, NewContainer } from "./plan.ts";
+import type { NamedObject, NewContainer } from "./new-container.ts";
 import { interceptsInPod, type PlanContext } from "./plan-context.ts";
 import { annotationsOf } from "./pod.ts";
 import { APP_PROBERS_ENV, CONTAINER_NAME, type InterceptionSettings, POD_PATH, PROXY_ID } from "./pod-contract.ts";

@@ -3,6 +3,7 @@ import { readAnnotation } from "./annotation-entry.ts";
 import { ANNOTATION } from "./annotations.ts";
 import { buildGatewayTemplate, buildSidecarTemplate } from "./built-in-templates.ts";
 import type { InjectionConfig } from "./injection-config.ts";
+import type { NamedObject } from "./new-container.ts";
 import type { PlanContext } from "./plan-context.ts";
 import { planWarnings } from "./plan-warnings.ts";
 import { annotationsOf, type PodManifest } from "./pod.ts";
@@ -26,17 +27,6 @@ export interface InjectionPlan {
   readonly revision: string;
   /** Sentences for whoever creates the pod. */
   readonly warnings: readonly string[];
-}
-
-/** A piece of a pod as it stands in the manifest. */
-export interface NamedObject {
-  readonly name: string;
-  readonly [field: string]: unknown;
-}
-
-export interface NewContainer extends NamedObject {
-  readonly args: readonly string[];
-  readonly volumeMounts: readonly NamedObject[];
 }
 
 export interface PlanInput {

@@ -1,5 +1,5 @@
 import { durationSeconds } from "./duration-seconds.ts";
-import type { NewContainer } from "./plan.ts";
+import type { NewContainer } from "./new-container.ts";
 import type { PlanContext } from "./plan-context.ts";
 import { CONTAINER_NAME, POD_PATH, PROXY_PORT } from "./pod-contract.ts";
 import { buildLifecycle } from "./proxy-lifecycle.ts";

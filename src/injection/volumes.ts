@@ -1,5 +1,5 @@
 import type { InjectionConfig } from "./injection-config.ts";
-import type { NamedObject } from "./plan.ts";
+import type { NamedObject } from "./new-container.ts";
 import { POD_PATH } from "./pod-contract.ts";
 import type { ProxySettings } from "./proxy-settings.ts";
 import { VOLUME } from "./volume-names.ts";
