@@ -1,4 +1,5 @@
 import type { Finding } from "../mesh/finding.ts";
+import type { MeshConfig } from "../mesh/mesh-config.ts";
 import type { ObjectSet } from "../mesh/object-set.ts";
 import { createSnapshotBuilder, type MeshSnapshot } from "../mesh/snapshot.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -9,7 +10,7 @@ export interface MeshStateDeps {
   readonly source: Source;
   readonly clock: Clock;
   readonly trustDomain: string;
-  readonly analyze: (objects: ObjectSet["objects"]) => readonly Finding[];
+  readonly analyze: (objects: ObjectSet["objects"], config: MeshConfig) => readonly Finding[];
   readonly onChange: (mesh: MeshSnapshot) => void;
   readonly onFindings: (findings: readonly Finding[]) => void;
 }
@@ -37,7 +38,7 @@ export function createMeshState({
   const snapshots = createSnapshotBuilder(trustDomain);
   let seen = source.current();
   let mesh = snapshots.build(seen);
-  const reportFindings = () => onFindings([...mesh.findings, ...analyze(seen.objects)]);
+  const reportFindings = () => onFindings([...mesh.findings, ...analyze(seen.objects, mesh.config)]);
 
   const flush = () => {
     mesh = snapshots.build(source.current());

@@ -128,3 +128,28 @@ test("what is refused on the debug port is told as the caller's mistake", async 
   assert.deepEqual(await answer({ method: "POST", headers, body: "a".repeat(100_000) }), [413, "string"]);
   assert.deepEqual(await answer({ method: "POST", headers, body: "{" }), [400, "string"]);
 });
+
+test("findings go by the mesh's own settings", async (t) => {
+  const policy = `apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: cart, namespace: ops }
+spec: { selector: { matchLabels: { app: cart } } }
+`;
+  const pod = `apiVersion: v1
+kind: Pod
+metadata: { name: cart, namespace: shop, labels: { app: cart } }
+spec: { containers: [{ name: cart }] }
+`;
+  const settings = `apiVersion: v1
+kind: ConfigMap
+metadata: { name: istio, namespace: trysail-system }
+data: { mesh: "rootNamespace: ops" }
+`;
+  const local = await testControlPlane(t, { "mesh.yaml": `${policy}---\n${pod}` });
+  assert.deepEqual(
+    (await findings(local)).map(({ code }) => code),
+    ["reference-missing"],
+  );
+  const meshWide = await testControlPlane(t, { "mesh.yaml": `${policy}---\n${pod}---\n${settings}` });
+  assert.deepEqual(await findings(meshWide), []);
+});
