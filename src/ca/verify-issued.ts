@@ -16,11 +16,8 @@ export function verifyIssued(
   authority: X509Certificate,
   now: number,
 ): IssuedCertificate {
-  return verify(issued, () => {
-    const leaf = new X509Certificate(issued.chainPem);
-    assertLeaf(leaf, asked, authority, now);
+  return verify(issued, asked, authority, now, (leaf) => {
     assertEqual("its names", leaf.subjectAltName, `URI:${spiffeId(asked.identity)}`);
-    return issued;
   });
 }
 
@@ -31,20 +28,26 @@ export function verifyIssuedServing(
   authority: X509Certificate,
   now: number,
 ): IssuedCertificate {
-  return verify(issued, () => {
-    const leaf = new X509Certificate(issued.chainPem);
-    assertLeaf(leaf, asked, authority, now);
+  return verify(issued, asked, authority, now, (leaf) => {
     for (const host of asked.hosts) {
       const named = isIP(host) === 0 ? leaf.checkHost(host) : leaf.checkIP(host);
       if (named === undefined) throw new Error(`it does not name ${host}`);
     }
-    return issued;
   });
 }
 
-function verify(issued: IssuedCertificate, check: () => IssuedCertificate): IssuedCertificate {
+function verify(
+  issued: IssuedCertificate,
+  asked: AskedLeaf,
+  authority: X509Certificate,
+  now: number,
+  assertNames: (leaf: X509Certificate) => void,
+): IssuedCertificate {
   try {
-    return check();
+    const leaf = new X509Certificate(issued.chainPem);
+    assertLeaf(leaf, asked, authority, now);
+    assertNames(leaf);
+    return issued;
   } catch (error) {
     throw new TrysailError("internal", "no certificate could be issued", {
       cause: new Error(`certificate ${issued.serialNumber} is not what was asked for: ${messageOf(error)}`),
@@ -52,12 +55,9 @@ function verify(issued: IssuedCertificate, check: () => IssuedCertificate): Issu
   }
 }
 
-function assertLeaf(
-  leaf: X509Certificate,
-  asked: { readonly publicKey: Uint8Array; readonly notAfter: number },
-  authority: X509Certificate,
-  now: number,
-): void {
+type AskedLeaf = Pick<WorkloadLeaf, "publicKey" | "notAfter">;
+
+function assertLeaf(leaf: X509Certificate, asked: AskedLeaf, authority: X509Certificate, now: number): void {
   if (!leaf.checkIssued(authority)) throw new Error("it does not name its authority");
   if (!leaf.verify(authority.publicKey)) throw new Error("its signature does not verify");
   if (!leaf.publicKey.export({ type: "spki", format: "der" }).equals(asked.publicKey)) {

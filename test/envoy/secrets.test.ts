@@ -1,11 +1,7 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
-import { access, writeFile } from "node:fs/promises";
 import { type TestContext, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
-import { fromBinary, type JsonValue, toJson } from "@bufbuild/protobuf";
+import { fromBinary, type JsonObject, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { issue } from "../../src/ca/issue.ts";
 import { SecretSchema } from "../../src/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
 import { systemClock } from "../../src/platform/clock.ts";
@@ -13,20 +9,19 @@ import { SecretBytes } from "../../src/platform/secret-bytes.ts";
 import { buildCertificateSecret, buildTrustBundleSecret } from "../../src/sds/secret-resource.ts";
 import type { EncodedResource } from "../../src/xds/resource-set.ts";
 import { temporaryAuthority } from "../support/authority.ts";
-import { temporaryPath } from "../support/state.ts";
+import { envoyMissing, validateConfig } from "../support/envoy.ts";
 
 const HOUR_MS = 60 * 60 * 1000;
 const TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
 const TCP_PROXY = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
-const envoyPath = process.env.ENVOY ?? fileURLToPath(new URL("../../.cache/envoy/bin/envoy", import.meta.url));
 
 const secretJson = (resource: EncodedResource): JsonValue =>
   toJson(SecretSchema, fromBinary(SecretSchema, resource.bytes));
 
-/** What a real Envoy says to a listener that presents the first secret and trusts the second. */
-async function envoyValidates(t: TestContext, secrets: readonly EncodedResource[]): Promise<void> {
+/** A listener that presents the first secret and trusts the second. */
+function mutualTlsBootstrap(secrets: readonly EncodedResource[]): JsonObject {
   const [certificate, trustBundle] = secrets;
-  const bootstrap = {
+  return {
     static_resources: {
       secrets: secrets.map(secretJson),
       listeners: [
@@ -42,8 +37,8 @@ async function envoyValidates(t: TestContext, secrets: readonly EncodedResource[
                   "@type": TLS,
                   require_client_certificate: true,
                   common_tls_context: {
-                    tls_certificate_sds_secret_configs: [{ name: certificate?.name }],
-                    validation_context_sds_secret_config: { name: trustBundle?.name },
+                    tls_certificate_sds_secret_configs: [{ name: certificate?.name ?? "" }],
+                    validation_context_sds_secret_config: { name: trustBundle?.name ?? "" },
                   },
                 },
               },
@@ -54,18 +49,6 @@ async function envoyValidates(t: TestContext, secrets: readonly EncodedResource[
       clusters: [{ name: "none", type: "STATIC" }],
     },
   };
-  const file = await temporaryPath(t, "envoy.json");
-  await writeFile(file, JSON.stringify(bootstrap));
-  await promisify(execFile)(envoyPath, ["--mode", "validate", "-c", file]);
-}
-
-async function withEnvoy(t: TestContext, run: () => Promise<void>): Promise<void> {
-  const found = await access(envoyPath).then(
-    () => true,
-    () => false,
-  );
-  if (!found) return t.skip(`there is no Envoy at ${envoyPath}: run make setup, or set ENVOY`);
-  await run();
 }
 
 async function issuedSecrets(t: TestContext, key: "own" | "foreign"): Promise<EncodedResource[]> {
@@ -85,10 +68,15 @@ async function issuedSecrets(t: TestContext, key: "own" | "foreign"): Promise<En
   return [buildCertificateSecret({ chainPem, keyPem }), buildTrustBundleSecret(trustBundlePem)];
 }
 
-test("a real Envoy loads the certificate, the key and the roots that SDS would send it", (t) =>
-  withEnvoy(t, async () => envoyValidates(t, await issuedSecrets(t, "own"))));
+const skip = envoyMissing();
 
-test("a real Envoy refuses a certificate whose key is another's, so the test above says something", (t) =>
-  withEnvoy(t, async () => {
-    await assert.rejects(envoyValidates(t, await issuedSecrets(t, "foreign")), /private key|KEY_VALUES_MISMATCH/i);
-  }));
+test("a real Envoy loads the certificate, the key and the roots that SDS would send it", { skip }, async (t) => {
+  assert.equal(await validateConfig(mutualTlsBootstrap(await issuedSecrets(t, "own"))), null);
+});
+
+test("a real Envoy refuses a certificate whose key is another's, so the test above says something", {
+  skip,
+}, async (t) => {
+  const refusal = await validateConfig(mutualTlsBootstrap(await issuedSecrets(t, "foreign")));
+  assert.match(refusal ?? "", /private key|KEY_VALUES_MISMATCH/i);
+});

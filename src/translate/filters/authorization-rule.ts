@@ -32,11 +32,11 @@ export function buildRule(rule: AuthorizationRule, context: RuleContext): Policy
   const conditions = (rule.when ?? []).map((condition) => conditionTest(condition, context));
   const principals = alternatives(
     rule.from?.map(({ source }) => sourceTests(source ?? {}, context)),
-    (tests) => conjunction([...tests, ...conditions.filter(isPrincipal)], context, allPrincipals),
+    (tests) => conjunction([...tests, ...conditions.filter(isPrincipal)], context, ofPrincipals),
   );
   const permissions = alternatives(
     rule.to?.map(({ operation }) => operationTests(operation ?? {}, context)),
-    (tests) => conjunction([...tests, ...conditions.filter(isPermission)], context, allPermissions),
+    (tests) => conjunction([...tests, ...conditions.filter(isPermission)], context, ofPermissions),
   );
   if (context.action === "ALLOW" && conditions.includes("unavailable")) return null;
   if (principals.length === 0 || permissions.length === 0) return null;
@@ -50,8 +50,12 @@ function alternatives<T>(listed: Test<T>[][] | undefined, join: (tests: Test<T>[
   return (listed === undefined || listed.length === 0 ? [[]] : listed).map(join).filter((joined) => joined !== null);
 }
 
-function conjunction<T>(tests: Test<T>[], { action }: RuleContext, all: (known: T[]) => T): T | null {
-  const known = tests.filter((test): test is T => test !== "unavailable");
+function isAvailable<T>(test: Test<T>): test is T {
+  return test !== "unavailable";
+}
+
+function conjunction<T>(tests: Test<T>[], { action }: RuleContext, { all }: Vocabulary<T>): T | null {
+  const known = tests.filter(isAvailable);
   return action === "ALLOW" && known.length < tests.length ? null : all(known);
 }
 
@@ -60,58 +64,51 @@ const principal = (identifier: NonNullable<MessageInitShape<typeof PrincipalSche
 const permission = (rule: NonNullable<MessageInitShape<typeof PermissionSchema>["rule"]>): Permission =>
   create(PermissionSchema, { rule });
 
-const allPrincipals = (ids: Principal[]): Principal =>
-  ids.length === 0 ? principal({ case: "any", value: true }) : principal({ case: "andIds", value: { ids } });
-const allPermissions = (rules: Permission[]): Permission =>
-  rules.length === 0 ? permission({ case: "any", value: true }) : permission({ case: "andRules", value: { rules } });
-
-/** `values` are alternatives; `notValues` must all fail. */
-function principalTests(
-  build: (value: string) => Test<Principal>,
-  values: readonly string[] | undefined,
-  notValues: readonly string[] | undefined,
-): Test<Principal>[] {
-  const either = (list: readonly string[]): Test<Principal> => {
-    const ids = list.map(build);
-    if (ids.includes("unavailable")) return "unavailable";
-    return principal({ case: "orIds", value: { ids: ids.filter(isPrincipal) } });
-  };
-  const negated = notValues?.length ? either(notValues) : undefined;
-  return [
-    ...(values?.length ? [either(values)] : []),
-    ...(negated === undefined
-      ? []
-      : [negated === "unavailable" ? negated : principal({ case: "notId", value: negated })]),
-  ];
+/** How tests are put together; RBAC says the same of callers and of calls in two kinds of message. */
+interface Vocabulary<T> {
+  all(tests: T[]): T;
+  either(tests: T[]): T;
+  not(test: T): T;
 }
 
-function permissionTests(
-  build: (value: string) => Test<Permission>,
-  values: readonly string[] | undefined,
-  notValues: readonly string[] | undefined,
-): Test<Permission>[] {
-  const either = (list: readonly string[]): Test<Permission> => {
-    const rules = list.map(build);
-    if (rules.includes("unavailable")) return "unavailable";
-    return permission({ case: "orRules", value: { rules: rules.filter(isPermission) } });
+const ofPrincipals: Vocabulary<Principal> = {
+  all: (ids) =>
+    ids.length === 0 ? principal({ case: "any", value: true }) : principal({ case: "andIds", value: { ids } }),
+  either: (ids) => principal({ case: "orIds", value: { ids } }),
+  not: (id) => principal({ case: "notId", value: id }),
+};
+
+const ofPermissions: Vocabulary<Permission> = {
+  all: (rules) =>
+    rules.length === 0 ? permission({ case: "any", value: true }) : permission({ case: "andRules", value: { rules } }),
+  either: (rules) => permission({ case: "orRules", value: { rules } }),
+  not: (rule) => permission({ case: "notRule", value: rule }),
+};
+
+/** `values` are alternatives; `notValues` must all fail. */
+function valueTests<T>(
+  { either, not }: Vocabulary<T>,
+  build: (value: string) => Test<T>,
+  values: readonly string[] = [],
+  notValues: readonly string[] = [],
+): Test<T>[] {
+  const anyOf = (list: readonly string[], join: (known: T[]) => T): Test<T>[] => {
+    if (list.length === 0) return [];
+    const tests = list.map(build);
+    const known = tests.filter(isAvailable);
+    return [known.length < tests.length ? "unavailable" : join(known)];
   };
-  const negated = notValues?.length ? either(notValues) : undefined;
-  return [
-    ...(values?.length ? [either(values)] : []),
-    ...(negated === undefined
-      ? []
-      : [negated === "unavailable" ? negated : permission({ case: "notRule", value: negated })]),
-  ];
+  return [...anyOf(values, either), ...anyOf(notValues, (known) => not(either(known)))];
 }
 
 function sourceTests(source: AuthorizationSource, context: RuleContext): Test<Principal>[] {
   return [
-    ...principalTests(principalName(context), source.principals, source.notPrincipals),
-    ...principalTests(requestPrincipal(context), source.requestPrincipals, source.notRequestPrincipals),
-    ...principalTests(fromNamespace, source.namespaces, source.notNamespaces),
-    ...principalTests(serviceAccount(context), source.serviceAccounts, source.notServiceAccounts),
-    ...principalTests(cidr("directRemoteIp"), source.ipBlocks, source.notIpBlocks),
-    ...principalTests(cidr("remoteIp"), source.remoteIpBlocks, source.notRemoteIpBlocks),
+    ...valueTests(ofPrincipals, principalName(context), source.principals, source.notPrincipals),
+    ...valueTests(ofPrincipals, requestPrincipal(context), source.requestPrincipals, source.notRequestPrincipals),
+    ...valueTests(ofPrincipals, fromNamespace, source.namespaces, source.notNamespaces),
+    ...valueTests(ofPrincipals, serviceAccount(context), source.serviceAccounts, source.notServiceAccounts),
+    ...valueTests(ofPrincipals, cidr("directRemoteIp"), source.ipBlocks, source.notIpBlocks),
+    ...valueTests(ofPrincipals, cidr("remoteIp"), source.remoteIpBlocks, source.notRemoteIpBlocks),
   ];
 }
 
@@ -123,24 +120,20 @@ function operationTests(operation: AuthorizationOperation, { layer }: RuleContex
   const path = (value: string) =>
     permission({ case: "urlPath", value: { rule: { case: "path", value: valueMatcher(value) } } });
   return [
-    ...permissionTests(ofRequest(host), operation.hosts, operation.notHosts),
-    ...permissionTests(ofRequest(method), operation.methods, operation.notMethods),
-    ...permissionTests(ofRequest(path), operation.paths, operation.notPaths),
-    ...permissionTests(destinationPort, operation.ports, operation.notPorts),
+    ...valueTests(ofPermissions, ofRequest(host), operation.hosts, operation.notHosts),
+    ...valueTests(ofPermissions, ofRequest(method), operation.methods, operation.notMethods),
+    ...valueTests(ofPermissions, ofRequest(path), operation.paths, operation.notPaths),
+    ...valueTests(ofPermissions, destinationPort, operation.ports, operation.notPorts),
   ];
 }
 
 /** https://istio.io/latest/docs/reference/config/security/conditions/ */
 function conditionTest(condition: AuthorizationCondition, context: RuleContext): Test<Principal | Permission> {
   const { key, values, notValues } = condition;
-  const ofSource = (build: (value: string) => Test<Principal>) => {
-    const tests = principalTests(build, values, notValues);
-    return conjunction(tests, context, allPrincipals) ?? "unavailable";
-  };
-  const ofDestination = (build: (value: string) => Test<Permission>) => {
-    const tests = permissionTests(build, values, notValues);
-    return conjunction(tests, context, allPermissions) ?? "unavailable";
-  };
+  const asked = <T>(vocabulary: Vocabulary<T>, build: (value: string) => Test<T>): Test<T> =>
+    conjunction(valueTests(vocabulary, build, values, notValues), context, vocabulary) ?? "unavailable";
+  const ofSource = (build: (value: string) => Test<Principal>) => asked(ofPrincipals, build);
+  const ofDestination = (build: (value: string) => Test<Permission>) => asked(ofPermissions, build);
   const header = /^request\.headers\[(.+)\]$/.exec(key)?.[1];
   if (header !== undefined) {
     return context.layer === "tcp"
@@ -215,9 +208,9 @@ function destinationPort(text: string): Test<Permission> {
 }
 
 function isPrincipal(test: Test<Principal | Permission>): test is Principal {
-  return test !== "unavailable" && test.$typeName === "envoy.config.rbac.v3.Principal";
+  return isAvailable(test) && test.$typeName === "envoy.config.rbac.v3.Principal";
 }
 
 function isPermission(test: Test<Principal | Permission>): test is Permission {
-  return test !== "unavailable" && test.$typeName === "envoy.config.rbac.v3.Permission";
+  return isAvailable(test) && test.$typeName === "envoy.config.rbac.v3.Permission";
 }
