@@ -7,6 +7,8 @@ export interface BackgroundProcess {
   /** Throws, with the end of the log, where the process has ended. */
   assertRunning(): void;
   logTail(): string;
+  /** Kills it; resolves once it has ended. */
+  kill(): Promise<void>;
 }
 
 /** Starts a program that writes its log into `folder`, and kills it behind the test: its state goes too. */
@@ -15,24 +17,30 @@ export function startProcess(
   { name, program, args, folder }: { name: string; program: string; args: readonly string[]; folder: string },
 ): BackgroundProcess {
   const log = join(folder, `${name}.log`);
-  const file = openSync(log, "w");
+  const file = openSync(log, "a");
   const child = spawn(program, args, { cwd: folder, stdio: ["ignore", file, file] });
   closeSync(file);
   const ended = new Promise<void>((resolve) => {
     child.once("exit", () => resolve());
     child.once("error", () => resolve());
   });
-  const kill = () => child.kill("SIGKILL");
+  const kill = () => {
+    if (isRunning(child)) child.kill("SIGKILL");
+  };
   // Where the whole test process is ended early, its hooks do not run any more.
   process.once("exit", kill);
   t.after(async () => {
     process.off("exit", kill);
-    if (isRunning(child)) kill();
+    kill();
     await ended;
   });
   const logTail = () => readFileSync(log, "utf8").slice(-3000);
   return {
     logTail,
+    async kill() {
+      kill();
+      await ended;
+    },
     assertRunning() {
       if (!isRunning(child)) throw new Error(`${name} ended:\n${logTail()}`);
     },

@@ -1,5 +1,8 @@
 import { Agent, request } from "node:https";
 import type { TestContext } from "node:test";
+import type { KubernetesCredentials } from "../../src/kubernetes/connection.ts";
+import { openKubeconfig } from "../../src/kubernetes/kubeconfig.ts";
+import { systemClock } from "../../src/platform/clock.ts";
 
 export interface KubernetesAnswer {
   readonly status: number;
@@ -20,33 +23,48 @@ export function kubernetesClient(
 ): KubernetesClient {
   const agent = new Agent({ keepAlive: true, ca });
   t.after(() => agent.destroy());
+  const headers = { authorization: `Bearer ${token}` };
+  return { call: (...asked) => call(url, { agent, headers }, ...asked) };
+}
+
+/** Of whatever cluster the file's current context names. */
+export async function clientByKubeconfig(t: TestContext, path: string): Promise<KubernetesClient> {
+  const connection = await openKubeconfig(path, systemClock);
+  t.after(() => connection.close());
   return {
-    call: (method, path, body, contentType = "application/json") =>
-      new Promise((resolve, reject) => {
-        const text = body === undefined ? undefined : JSON.stringify(body);
-        const headers = {
-          authorization: `Bearer ${token}`,
-          accept: "application/json",
-          ...(text === undefined ? {} : { "content-type": contentType, "content-length": Buffer.byteLength(text) }),
-        };
-        const outgoing = request(new URL(path, url), { method, agent, headers, timeout: 60_000 }, (incoming) => {
-          const chunks: Buffer[] = [];
-          incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
-          incoming.on("error", reject);
-          incoming.on("end", () => {
-            const answer = Buffer.concat(chunks).toString();
-            resolve({
-              status: incoming.statusCode ?? 0,
-              body: incoming.headers["content-type"]?.startsWith("application/json") ? JSON.parse(answer) : answer,
-              warnings: warningsOf(incoming.headers.warning),
-            });
-          });
-        });
-        outgoing.on("timeout", () => outgoing.destroy(new Error(`${method} ${path} took too long`)));
-        outgoing.on("error", reject);
-        outgoing.end(text);
-      }),
+    call: async (...asked) => call(connection.server, await connection.credentials({ refresh: false }), ...asked),
   };
+}
+
+function call(
+  url: string,
+  { agent, headers: credentials }: KubernetesCredentials,
+  ...[method, path, body, contentType = "application/json"]: Parameters<KubernetesClient["call"]>
+): Promise<KubernetesAnswer> {
+  return new Promise((resolve, reject) => {
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    const headers = {
+      ...credentials,
+      accept: "application/json",
+      ...(text === undefined ? {} : { "content-type": contentType, "content-length": Buffer.byteLength(text) }),
+    };
+    const outgoing = request(new URL(path, url), { method, agent, headers, timeout: 60_000 }, (incoming) => {
+      const chunks: Buffer[] = [];
+      incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
+      incoming.on("error", reject);
+      incoming.on("end", () => {
+        const answer = Buffer.concat(chunks).toString();
+        resolve({
+          status: incoming.statusCode ?? 0,
+          body: incoming.headers["content-type"]?.startsWith("application/json") ? JSON.parse(answer) : answer,
+          warnings: warningsOf(incoming.headers.warning),
+        });
+      });
+    });
+    outgoing.on("timeout", () => outgoing.destroy(new Error(`${method} ${path} took too long`)));
+    outgoing.on("error", reject);
+    outgoing.end(text);
+  });
 }
 
 /** RFC 7234, 5.5: `299 - "text", 299 - "text"`. */

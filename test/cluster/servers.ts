@@ -40,7 +40,7 @@ export async function customWebhook(
 ): Promise<{ url: string; caBundlePem: string }> {
   const { signer, rootCertificatePem } = await temporaryAuthority(t, systemClock);
   const log = createLog("silent");
-  const serving = createServingCertificate({ signer, clock: systemClock, log, hosts: ["127.0.0.1"] });
+  const serving = createServingCertificate({ signer: () => signer, clock: systemClock, log, hosts: ["127.0.0.1"] });
   await serving.start();
   t.after(() => serving.stop());
   const config = { ...defaultInjectionConfig, revision: "custom", ...settings };
@@ -49,7 +49,8 @@ export async function customWebhook(
     kind: "Namespace",
     metadata: { name, namespace: "", labels: { "istio.io/rev": "custom" }, annotations: {} },
   });
-  const { app } = await createHttpsServer(serving.current(), [admissionRoutes({ namespaceOf, config, log })]);
+  const routes = [admissionRoutes({ namespaceOf, config, log })];
+  const { app } = await createHttpsServer(serving.current(), routes, () => rootCertificatePem);
   t.after(() => app.close());
   return { url: await app.listen({ host: "127.0.0.1", port: 0 }), caBundlePem: rootCertificatePem };
 }
@@ -58,7 +59,7 @@ export async function customWebhook(
 export async function addingWebhook(t: TestContext): Promise<object> {
   const { signer, rootCertificatePem } = await temporaryAuthority(t, systemClock);
   const serving = createServingCertificate({
-    signer,
+    signer: () => signer,
     clock: systemClock,
     log: createLog("silent"),
     hosts: ["127.0.0.1"],
@@ -72,9 +73,11 @@ export async function addingWebhook(t: TestContext): Promise<object> {
       text += chunk;
     });
     request.on("end", () => {
-      const { uid } = JSON.parse(text).request;
+      const { uid, object } = JSON.parse(text).request;
+      const isProbed = object.metadata.labels["add-helper"] === "probed";
+      const probe = isProbed ? { livenessProbe: { tcpSocket: { port: 9000 } } } : {};
       const patch = [
-        { op: "add", path: "/spec/containers/-", value: { name: "helper", image: "example.com/helper:1" } },
+        { op: "add", path: "/spec/containers/-", value: { name: "helper", image: "example.com/helper:1", ...probe } },
       ];
       const response = {
         uid,
@@ -100,7 +103,7 @@ export async function addingWebhook(t: TestContext): Promise<object> {
           url: `https://127.0.0.1:${port}/`,
           caBundle: Buffer.from(rootCertificatePem).toString("base64"),
         },
-        objectSelector: { matchLabels: { "add-helper": "yes" } },
+        objectSelector: { matchExpressions: [{ key: "add-helper", operator: "Exists" }] },
         rules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["pods"] }],
       },
     ],

@@ -15,11 +15,23 @@ import type { KubernetesPrograms } from "./programs.ts";
 
 const START_MS = 120_000;
 
+/** An administrator's client, and what others need to be clients. */
+export interface TestKubernetes extends KubernetesClient {
+  readonly url: string;
+  readonly rootPem: string;
+  /** An administrator's. */
+  readonly kubeconfig: string;
+  /** Kills the API server, as a crash does; its state stays. */
+  stopApiServer(): Promise<void>;
+  /** Starts it again, on the same port; resolves when it answers. */
+  startApiServer(): Promise<void>;
+}
+
 /**
  * A Kubernetes control plane of the test's own on 127.0.0.1: etcd, kube-apiserver and, where there is one,
- * kube-controller-manager. There are no nodes, so pods are created and never run. Answers with an administrator's client.
+ * kube-controller-manager. There are no nodes, so pods are created and never run.
  */
-export async function startKubernetes(t: TestContext, programs: KubernetesPrograms): Promise<KubernetesClient> {
+export async function startKubernetes(t: TestContext, programs: KubernetesPrograms): Promise<TestKubernetes> {
   const folder = await temporaryPath(t, "kubernetes");
   mkdirSync(folder, { mode: 0o700 });
   const [etcdPort, peerPort, apiPort, managerPort] = await freePorts(4);
@@ -40,28 +52,26 @@ export async function startKubernetes(t: TestContext, programs: KubernetesProgra
     ],
   });
   const url = `https://127.0.0.1:${apiPort}`;
-  const apiServer = startProcess(t, {
-    name: "kube-apiserver",
-    program: programs.apiServer,
-    folder,
-    args: [
-      `--etcd-servers=${etcdUrl}`,
-      "--bind-address=127.0.0.1",
-      "--advertise-address=127.0.0.1",
-      // Loopback can be no Service's endpoint.
-      "--endpoint-reconciler-type=none",
-      `--secure-port=${apiPort}`,
-      `--tls-cert-file=${files.certificate}`,
-      `--tls-private-key-file=${files.key}`,
-      `--token-auth-file=${files.tokens}`,
-      "--authorization-mode=RBAC",
-      `--service-account-key-file=${files.accountKey}`,
-      `--service-account-signing-key-file=${files.accountKey}`,
-      "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-      "--service-cluster-ip-range=10.96.0.0/16",
-      "--allow-privileged",
-    ],
-  });
+  const apiServerArguments = [
+    `--etcd-servers=${etcdUrl}`,
+    "--bind-address=127.0.0.1",
+    "--advertise-address=127.0.0.1",
+    // Loopback can be no Service's endpoint.
+    "--endpoint-reconciler-type=none",
+    `--secure-port=${apiPort}`,
+    `--tls-cert-file=${files.certificate}`,
+    `--tls-private-key-file=${files.key}`,
+    `--token-auth-file=${files.tokens}`,
+    "--authorization-mode=RBAC",
+    `--service-account-key-file=${files.accountKey}`,
+    `--service-account-signing-key-file=${files.accountKey}`,
+    "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+    "--service-cluster-ip-range=10.96.0.0/16",
+    "--allow-privileged",
+  ];
+  const startServer = () =>
+    startProcess(t, { name: "kube-apiserver", program: programs.apiServer, folder, args: apiServerArguments });
+  let apiServer = startServer();
   const client = kubernetesClient(t, { url, ca: files.rootPem, token: files.token });
   const up = async (what: string, isUp: () => Promise<boolean>) =>
     until(
@@ -75,14 +85,16 @@ export async function startKubernetes(t: TestContext, programs: KubernetesProgra
     ).catch((cause: unknown) => {
       throw new Error(`${apiServer.logTail()}\n${etcd.logTail()}`, { cause });
     });
-  await up("kube-apiserver", async () => (await client.call("GET", "/readyz")).status === 200);
+  const apiServerUp = () => up("kube-apiserver", async () => (await client.call("GET", "/readyz")).status === 200);
+  await apiServerUp();
+  const kubeconfig = writeKubeconfig(folder, url, files);
   if (programs.controllerManager !== null) {
     startProcess(t, {
       name: "kube-controller-manager",
       program: programs.controllerManager,
       folder,
       args: [
-        `--kubeconfig=${writeKubeconfig(folder, url, files)}`,
+        `--kubeconfig=${kubeconfig}`,
         `--service-account-private-key-file=${files.accountKey}`,
         `--root-ca-file=${files.root}`,
         "--leader-elect=false",
@@ -92,7 +104,17 @@ export async function startKubernetes(t: TestContext, programs: KubernetesProgra
       ],
     });
   }
-  return client;
+  return {
+    ...client,
+    url,
+    rootPem: files.rootPem,
+    kubeconfig,
+    stopApiServer: () => apiServer.kill(),
+    async startApiServer() {
+      apiServer = startServer();
+      await apiServerUp();
+    },
+  };
 }
 
 interface Credentials {
@@ -112,7 +134,12 @@ async function writeCredentials(t: TestContext, folder: string): Promise<Credent
   };
   const { signer, rootCertificatePem } = await temporaryAuthority(t, systemClock);
   const hosts = ["127.0.0.1", "localhost", "kubernetes.default.svc"];
-  const serving = createServingCertificate({ signer, clock: systemClock, log: createLog("silent"), hosts });
+  const serving = createServingCertificate({
+    signer: () => signer,
+    clock: systemClock,
+    log: createLog("silent"),
+    hosts,
+  });
   await serving.start();
   t.after(() => serving.stop());
   const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });

@@ -8,7 +8,7 @@ import {
 import { defaultInjectionConfig } from "../../src/injection/injection-config.ts";
 import type { TestControlPlane } from "../support/control-plane.ts";
 import { testControlPlane } from "../support/control-plane.ts";
-import { until } from "../support/until.ts";
+import { create } from "./create.ts";
 import type { KubernetesClient } from "./kubernetes-client.ts";
 
 const REGISTRATION = "/apis/admissionregistration.k8s.io/v1";
@@ -44,11 +44,12 @@ export function webhookOptions(mesh: TestControlPlane, overrides: Partial<Webhoo
     enableNamespacesByDefault: false,
     systemNamespace: "trysail-system",
     ignoredNamespaces: defaultInjectionConfig.ignoredNamespaces,
-    caBundlePem: readFileSync(mesh.rootPath, "utf8"),
     target: { url: `https://127.0.0.1:${mesh.ports.https}` },
     failurePolicy: "Fail",
     timeoutSeconds: 10,
     ...overrides,
+    // Where a cluster is served, the root is not in a folder.
+    caBundlePem: overrides.caBundlePem ?? readFileSync(mesh.rootPath, "utf8"),
   };
 }
 
@@ -58,13 +59,4 @@ export async function registerInjection(client: KubernetesClient, options: Webho
 
 export async function registerValidation(client: KubernetesClient, options: WebhookOptions): Promise<void> {
   await create(client, `${REGISTRATION}/validatingwebhookconfigurations`, buildValidationWebhooks(options));
-}
-
-/** Creates an object that must be accepted, once the API server is ready for it. */
-export async function create(client: KubernetesClient, path: string, object: object): Promise<void> {
-  await until(`${path} to take ${JSON.stringify(object).slice(0, 200)}`, async () => {
-    const { status, body } = await client.call("POST", path, object);
-    if (status !== 201) throw new Error(JSON.stringify(body));
-    return true;
-  });
 }

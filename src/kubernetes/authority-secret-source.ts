@@ -1,0 +1,32 @@
+import { type AuthoritySource, createAuthoritySource } from "../ca/authority-source.ts";
+import { TrysailError } from "../platform/errors.ts";
+import type { KubernetesClient } from "./client.ts";
+import { resourcePath } from "./resource-path.ts";
+import { secretData } from "./secret-data.ts";
+
+export interface SecretSourceDeps {
+  readonly client: Pick<KubernetesClient, "get">;
+  readonly namespace: string;
+  readonly name: string;
+  readonly trustDomain: string;
+}
+
+/** Key and certificates in a Secret, such as Istio's `cacerts` and `istio-ca-secret`. */
+export function createSecretSource({ client, namespace, name, trustDomain }: SecretSourceDeps): AuthoritySource {
+  const where = `Secret ${namespace}/${name}`;
+  return {
+    name: where,
+    async read() {
+      const secret = await client
+        .get(resourcePath({ apiVersion: "v1", resource: "secrets", namespace, name }))
+        .catch((error: unknown) => {
+          if (error instanceof TrysailError && error.code === "not-found") return undefined;
+          throw error;
+        });
+      if (secret === undefined) return undefined;
+      // One version of it, whole: its files were written together.
+      const readFile = async (file: string) => secretData(secret, file);
+      return createAuthoritySource({ name: where, trustDomain, readFile }).read();
+    },
+  };
+}

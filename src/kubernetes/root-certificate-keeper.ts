@@ -1,0 +1,180 @@
+import { isRecord } from "../mesh/conform.ts";
+import type { Clock } from "../platform/clock.ts";
+import { messageOf, TrysailError } from "../platform/errors.ts";
+import type { Logger } from "../platform/log.ts";
+import type { Random } from "../platform/random.ts";
+import type { KubernetesClient } from "./client.ts";
+import type { KubernetesObject } from "./object.ts";
+import { type ReflectorTiming, startReflector } from "./reflector.ts";
+import { resourcePath } from "./resource-path.ts";
+
+export interface RootCertificateKeeperDeps {
+  readonly client: Pick<KubernetesClient, "list" | "watch" | "patch">;
+  readonly clock: Clock;
+  readonly random: Pick<Random, "fraction">;
+  readonly log: Logger;
+  /** Names of the ConfigMaps that each namespace is to have. */
+  readonly names: readonly string[];
+  readonly trustBundlePem: string;
+  readonly timing?: Partial<ReflectorTiming>;
+}
+
+export interface RootCertificateKeeper {
+  setTrustBundle(pem: string): void;
+  stop(): void;
+}
+
+const KEY = "root-cert.pem";
+const FIELD_MANAGER = "trysail";
+/** Writes at a time: a new bundle goes to every namespace, and the API server has others to serve. */
+const AT_ONCE = 4;
+/** Behind a write that failed, and between two writes of one object that somebody else writes too. */
+const RETRY_MS = 1000;
+
+/**
+ * Keeps a ConfigMap with the trust bundle in every namespace, where pods mount it: in new namespaces, behind a new
+ * bundle, and when somebody changes or deletes one.
+ */
+export function createRootCertificateKeeper(deps: RootCertificateKeeperDeps): RootCertificateKeeper {
+  const { client, clock, log } = deps;
+  let bundle = deps.trustBundlePem;
+  let namespaces: ReadonlySet<string> | undefined;
+  /** What each ConfigMap holds, by `NAMESPACE/NAME`; undefined until they were listed. */
+  const held = new Map<string, ReadonlyMap<string, string>>();
+  const due = new Set<string>();
+  const notBefore = new Map<string, number>();
+  let running = 0;
+  let cancelRetry: (() => void) | undefined;
+  let stopped = false;
+
+  const check = (): void => {
+    if (namespaces === undefined || held.size < deps.names.length) return;
+    for (const namespace of namespaces) {
+      for (const [name, texts] of held) {
+        const key = `${namespace}/${name}`;
+        if (texts.get(key) === bundle) due.delete(key);
+        else due.add(key);
+      }
+    }
+    for (const key of due) if (!namespaces.has(namespaceOf(key))) due.delete(key);
+    work();
+  };
+
+  const work = (): void => {
+    for (const key of due) {
+      if (stopped || running >= AT_ONCE) return;
+      const waitMs = (notBefore.get(key) ?? 0) - clock.now();
+      if (waitMs > 0) {
+        cancelRetry ??= clock.after(waitMs, () => {
+          cancelRetry = undefined;
+          work();
+        });
+        continue;
+      }
+      due.delete(key);
+      running++;
+      void write(key).finally(() => {
+        running--;
+        work();
+      });
+    }
+  };
+
+  const write = async (key: string): Promise<void> => {
+    const [namespace, name] = [namespaceOf(key), key.slice(key.indexOf("/") + 1)];
+    const path = resourcePath({ apiVersion: "v1", resource: "configmaps", namespace, name });
+    const object = { apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data: { [KEY]: bundle } };
+    notBefore.set(key, clock.now() + RETRY_MS);
+    try {
+      // Forced: whoever wrote it before us, as Istio's own control plane does, has another root.
+      await client.patch(path, { type: "apply", object, fieldManager: FIELD_MANAGER, force: true });
+      notBefore.delete(key);
+    } catch (error) {
+      // The namespace is going, or gone: an event says so.
+      if (error instanceof TrysailError && (error.code === "not-found" || error.code === "permission-denied")) {
+        log.debug({ configMap: key, reason: messageOf(error) }, "the root certificate cannot be put into a namespace");
+        if (error.code === "not-found") return;
+      } else {
+        log.warn({ configMap: key, reason: messageOf(error) }, "the root certificate cannot be put into a namespace");
+      }
+      due.add(key);
+    }
+  };
+
+  const follow = (options: {
+    readonly path: string;
+    readonly query?: Readonly<Record<string, string>>;
+    readonly metadataOnly?: boolean;
+    see(objects: ReadonlyMap<string, KubernetesObject>): void;
+  }) => {
+    const objects = new Map<string, KubernetesObject>();
+    const keyOf = ({ metadata }: KubernetesObject) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
+    return startReflector({
+      ...deps,
+      ...options,
+      sink: {
+        beginList() {
+          const listed = new Map<string, KubernetesObject>();
+          return {
+            add(items) {
+              for (const item of items) listed.set(keyOf(item), item);
+            },
+            end() {
+              objects.clear();
+              for (const [key, item] of listed) objects.set(key, item);
+              options.see(objects);
+              check();
+            },
+          };
+        },
+        apply({ type, object }) {
+          if (type === "DELETED") objects.delete(keyOf(object));
+          else objects.set(keyOf(object), object);
+          options.see(objects);
+          check();
+        },
+        stateChanged(state) {
+          if ("error" in state) log.warn({ path: options.path, reason: state.error.message }, "cannot be followed");
+        },
+      },
+    });
+  };
+
+  const stops = [
+    follow({
+      path: resourcePath({ apiVersion: "v1", resource: "namespaces" }),
+      see(objects) {
+        const live = [...objects.values()].filter(({ status }) => !isRecord(status) || status.phase !== "Terminating");
+        namespaces = new Set(live.map(({ metadata }) => metadata.name ?? ""));
+      },
+    }),
+    ...deps.names.map((name) =>
+      follow({
+        path: resourcePath({ apiVersion: "v1", resource: "configmaps" }),
+        query: { fieldSelector: `metadata.name=${name}` },
+        see: (objects) => held.set(name, new Map([...objects].map(([key, { data }]) => [key, textOf(data)]))),
+      }),
+    ),
+  ];
+
+  return {
+    setTrustBundle(pem) {
+      bundle = pem;
+      check();
+    },
+    stop() {
+      stopped = true;
+      cancelRetry?.();
+      for (const stop of stops) stop();
+    },
+  };
+}
+
+function textOf(data: unknown): string {
+  const text = isRecord(data) ? data[KEY] : undefined;
+  return typeof text === "string" ? text : "";
+}
+
+function namespaceOf(key: string): string {
+  return key.slice(0, key.indexOf("/"));
+}

@@ -1,0 +1,69 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { createKubernetesClient, type KubernetesClient } from "../../src/kubernetes/client.ts";
+import { createInClusterConnection } from "../../src/kubernetes/in-cluster.ts";
+import { openKubeconfig } from "../../src/kubernetes/kubeconfig.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import { temporaryPath } from "../support/state.ts";
+import { create } from "./create.ts";
+import type { TestKubernetes } from "./start-kubernetes.ts";
+
+/** A rule of a ClusterRole. */
+export interface Rule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly resourceNames?: readonly string[];
+  readonly verbs: readonly string[];
+}
+
+const RBAC = "/apis/rbac.authorization.k8s.io/v1";
+
+/** A client with every right, by the administrator's kubeconfig. */
+export async function adminClient(t: TestContext, kubernetes: TestKubernetes): Promise<KubernetesClient> {
+  const client = createKubernetesClient({
+    connection: await openKubeconfig(kubernetes.kubeconfig, systemClock),
+    clock: systemClock,
+  });
+  t.after(() => client.close());
+  return client;
+}
+
+/** A client that is a pod's: known by a mounted token, and allowed what `rules` allow everywhere. */
+export async function podClient(
+  t: TestContext,
+  kubernetes: TestKubernetes,
+  { name, rules }: { name: string; rules: readonly Rule[] },
+): Promise<KubernetesClient & { setRules(rules: readonly object[]): Promise<void> }> {
+  await kubernetes.call("POST", "/api/v1/namespaces", { metadata: { name: "trysail-system" } });
+  const accounts = "/api/v1/namespaces/trysail-system/serviceaccounts";
+  await create(kubernetes, accounts, { metadata: { name } });
+  await create(kubernetes, `${RBAC}/clusterroles`, { metadata: { name }, rules });
+  await create(kubernetes, `${RBAC}/clusterrolebindings`, {
+    metadata: { name },
+    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name },
+    subjects: [{ kind: "ServiceAccount", name, namespace: "trysail-system" }],
+  });
+  const { body } = await kubernetes.call("POST", `${accounts}/${name}/token`, { spec: {} });
+  const accountFolder = await temporaryPath(t, `account-${name}`);
+  await mkdir(accountFolder);
+  await writeFile(join(accountFolder, "token"), body.status.token);
+  await writeFile(join(accountFolder, "ca.crt"), kubernetes.rootPem);
+  const { hostname: host, port } = new URL(kubernetes.url);
+  const client = createKubernetesClient({
+    connection: createInClusterConnection({ host, port, clock: systemClock, accountFolder }),
+    clock: systemClock,
+  });
+  t.after(() => client.close());
+  return {
+    ...client,
+    async setRules(changed) {
+      await kubernetes.call(
+        "PATCH",
+        `${RBAC}/clusterroles/${name}`,
+        { rules: changed },
+        "application/merge-patch+json",
+      );
+    },
+  };
+}
