@@ -74,7 +74,7 @@ const cases: [what: string, objects: KnownObject[], expected: [field: string, me
         ],
       }),
     ],
-    ["spec.ports[1]", /without mutual TLS/],
+    undefined,
   ],
   ["a port that it has", [service("cart"), routes(to("cart", { port: { number: 80 } }))], undefined],
   [

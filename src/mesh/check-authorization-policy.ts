@@ -83,7 +83,8 @@ function checkIpBlocks(source: AuthorizationSource | undefined, path: string): P
   );
 }
 
-function isIpBlock(text: string): boolean {
+/** An address, or a range of them in CIDR notation. */
+export function isIpBlock(text: string): boolean {
   const [ip = "", bits, ...rest] = text.split("/");
   const version = ipVersion(ip);
   if (version === null || rest.length > 0) return false;

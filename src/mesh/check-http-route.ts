@@ -1,43 +1,63 @@
+import { checkHeaderOperations, isHeaderName } from "./check-header-operations.ts";
+import { checkHttpPolicies } from "./check-http-policies.ts";
+import { checkWeights } from "./check-weights.ts";
 import { isRecord, joinPath } from "./conform.ts";
-import { headerFormatProblem } from "./header-format.ts";
-import type { HeaderOperations, HttpMatch, HttpRoute } from "./istio/virtual-service.ts";
+import type { HttpMatch, HttpRedirect, HttpRewrite, HttpRoute } from "./istio/http-route.ts";
 import { error, type Problem } from "./problem.ts";
+import { regexProblem, substitutionProblem } from "./regex-problem.ts";
 
 /**
- * What Envoy would refuse of a VirtualService's HTTP route. It refuses the whole route table of a port, with the routes of
- * every other service, so that none of it may get that far.
+ * What Istio refuses of a VirtualService's HTTP route, and what Envoy would. Envoy refuses the whole route table of a
+ * port, with the routes of every other service, so that none of it may get that far.
  */
 export function checkHttpRoute(route: HttpRoute, path: string): Problem[] {
   const destinations = route.route ?? [];
-  const problems = [...checkLineBreaks(route, path), ...checkHeaders(route.headers, `${path}.headers`)];
-  for (const [index, { headers }] of destinations.entries()) {
-    problems.push(...checkHeaders(headers, `${path}.route[${index}].headers`));
-  }
+  const problems = [
+    ...checkAction(route, path),
+    ...checkLineBreaks(route, path),
+    ...checkHeaderOperations(route.headers, `${path}.headers`),
+    ...destinations.flatMap(({ headers }, index) => checkHeaderOperations(headers, `${path}.route[${index}].headers`)),
+    ...checkRegexes(route.match, `${path}.match`),
+    ...checkRegexes(route.corsPolicy?.allowOrigins, `${path}.corsPolicy.allowOrigins`),
+  ];
   for (const [index, match] of (route.match ?? []).entries()) {
     problems.push(...checkMatch(match, `${path}.match[${index}]`));
   }
-  if (destinations.length > 1 && destinations.every(({ weight = 0 }) => weight === 0)) {
-    problems.push(error(`${path}.route`, "has several destinations and no weight: say how much each of them gets"));
-  }
-  return [...problems, ...checkWeights(destinations, `${path}.route`)];
+  if (route.redirect !== undefined) problems.push(...checkRedirect(route.redirect, `${path}.redirect`));
+  if (route.rewrite !== undefined) problems.push(...checkRewrite(route.rewrite, `${path}.rewrite`));
+  return [...problems, ...checkHttpPolicies(route, path), ...checkWeights(destinations, `${path}.route`)];
 }
 
-/** Envoy's sum of weights is a 32-bit number. */
-const MAX_WEIGHT = 2 ** 32 - 1;
-
-function checkWeights(destinations: NonNullable<HttpRoute["route"]>, path: string): Problem[] {
-  const sum = destinations.reduce((total, { weight = 0 }) => total + weight, 0);
-  if (sum > MAX_WEIGHT)
-    return [error(path, `has weights that sum to ${sum}, and ${MAX_WEIGHT} is the most: lower them`)];
-  if (destinations.length < 2 || sum === 0 || sum === 100) return [];
-  const reason = `has weights that sum to ${sum} instead of 100: each destination gets its share of ${sum}`;
-  return [{ severity: "warning", path, reason }];
+/** Each route does one thing with a request. */
+function checkAction(route: HttpRoute, path: string): Problem[] {
+  const actions = [
+    ...((route.route?.length ?? 0) > 0 ? ["route"] : []),
+    ...(["redirect", "directResponse", "delegate"] as const).filter((action) => route[action] !== undefined),
+  ];
+  const [first, second] = actions;
+  const problems: Problem[] = [];
+  if (first === undefined) {
+    const ways = "a route with at least one destination, a redirect, a directResponse or a delegate";
+    problems.push(error(path, `says nowhere to go: give it ${ways}`));
+  }
+  if (second !== undefined) problems.push(error(path, `has both a ${first} and a ${second}: keep one of them`));
+  if (route.rewrite !== undefined && (route.redirect !== undefined || route.directResponse !== undefined)) {
+    problems.push(error(path, `has both a ${first} and a rewrite: keep one of them`));
+  }
+  if (route.delegate !== undefined && (route.delegate.name ?? "") === "") {
+    problems.push(error(`${path}.delegate.name`, "is missing: name the VirtualService to delegate to"));
+  }
+  return problems;
 }
 
 function checkMatch({ headers, withoutHeaders, queryParams }: HttpMatch, path: string): Problem[] {
+  const names = (wanted: object | undefined, field: string) =>
+    Object.keys(wanted ?? {}).flatMap((name) =>
+      isHeaderName(name.replace(/^:/, "")) ? [] : [error(joinPath(`${path}.${field}`, name), "is not a header's name")],
+    );
   return [
-    ...headerNames(headers, `${path}.headers`, /^:?[!#$%&'*+.^_`|~0-9A-Za-z-]+$/),
-    ...headerNames(withoutHeaders, `${path}.withoutHeaders`, /^:?[!#$%&'*+.^_`|~0-9A-Za-z-]+$/),
+    ...names(headers, "headers"),
+    ...names(withoutHeaders, "withoutHeaders"),
     ...Object.keys(queryParams ?? {}).flatMap((name) =>
       name.length > 0 && Buffer.byteLength(name) <= 1024
         ? []
@@ -46,34 +66,41 @@ function checkMatch({ headers, withoutHeaders, queryParams }: HttpMatch, path: s
   ];
 }
 
-function checkHeaders(headers: HttpRoute["headers"], path: string): Problem[] {
-  return [
-    ...checkOperations(headers?.request, `${path}.request`),
-    ...checkOperations(headers?.response, `${path}.response`),
-  ];
+function checkRedirect({ uri, authority, scheme, port, derivePort }: HttpRedirect, path: string): Problem[] {
+  if (port !== undefined && derivePort !== undefined) {
+    return [error(path, "has both a port and a derivePort: keep one of them")];
+  }
+  if ([uri, authority, scheme].some((text) => text !== undefined && text !== "")) return [];
+  if (port !== undefined || derivePort !== undefined) return [];
+  return [error(path, "says nothing: give it a uri, authority, scheme or port")];
 }
 
-const HEADER_NAME = /^(?::authority|[!#$%&'*+.^_`|~0-9A-Za-z-]+)$/;
-
-function checkOperations(operations: HeaderOperations | undefined, path: string): Problem[] {
-  const { set = {}, add = {}, remove = [] } = operations ?? {};
-  const problems = [...headerNames(set, `${path}.set`, HEADER_NAME), ...headerNames(add, `${path}.add`, HEADER_NAME)];
-  for (const [index, name] of remove.entries()) {
-    if (!HEADER_NAME.test(name)) problems.push(error(`${path}.remove[${index}]`, "is not a header's name"));
+function checkRewrite({ uri = "", authority = "", uriRegexRewrite }: HttpRewrite, path: string): Problem[] {
+  if (uri !== "" && uriRegexRewrite !== undefined) {
+    return [error(path, "has both a uri and a uriRegexRewrite: keep one of them")];
   }
-  for (const [field, headers] of Object.entries({ set, add })) {
-    for (const [name, value] of Object.entries(headers)) {
-      const reason = headerFormatProblem(value);
-      if (reason !== null) problems.push(error(joinPath(`${path}.${field}`, name), reason));
-    }
+  if (uri === "" && authority === "" && uriRegexRewrite === undefined) {
+    return [error(path, "says nothing: give it a uri, uriRegexRewrite or authority")];
   }
-  return problems;
+  if (uriRegexRewrite === undefined) return [];
+  const wrong = regexProblem(uriRegexRewrite.match);
+  if (wrong !== null) return [error(`${path}.uriRegexRewrite.match`, wrong)];
+  const misfit = substitutionProblem(uriRegexRewrite.match, uriRegexRewrite.rewrite ?? "");
+  return misfit === null ? [] : [error(`${path}.uriRegexRewrite.rewrite`, misfit)];
 }
 
-function headerNames(headers: object | undefined, path: string, allowed: RegExp): Problem[] {
-  return Object.keys(headers ?? {}).flatMap((name) =>
-    allowed.test(name) ? [] : [error(joinPath(path, name), "is not a header's name")],
-  );
+/** Every `regex` of a condition must compile in RE2, which is what Envoy runs. */
+function checkRegexes(value: unknown, path: string): Problem[] {
+  if (Array.isArray(value)) return value.flatMap((item, index) => checkRegexes(item, `${path}[${index}]`));
+  if (!isRecord(value)) return [];
+  return Object.entries(value).flatMap(([key, field]) => {
+    const fieldPath = joinPath(path, key);
+    // A label may be named so.
+    if (key === "sourceLabels") return [];
+    if (key !== "regex" || typeof field !== "string") return checkRegexes(field, fieldPath);
+    const reason = regexProblem(field);
+    return reason === null ? [] : [error(fieldPath, reason)];
+  });
 }
 
 function checkLineBreaks(value: unknown, path: string): Problem[] {
@@ -82,5 +109,8 @@ function checkLineBreaks(value: unknown, path: string): Problem[] {
   }
   if (Array.isArray(value)) return value.flatMap((item, index) => checkLineBreaks(item, `${path}[${index}]`));
   if (!isRecord(value)) return [];
-  return Object.entries(value).flatMap(([key, field]) => checkLineBreaks(field, joinPath(path, key)));
+  // The body of an answer is no header, and may have as many lines as it likes.
+  return Object.entries(value).flatMap(([key, field]) =>
+    key === "body" ? [] : checkLineBreaks(field, joinPath(path, key)),
+  );
 }

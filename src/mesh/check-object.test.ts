@@ -107,3 +107,22 @@ test("subsets need names of their own", () => {
   assert.deepEqual(findingsOf("DestinationRule", subsets("v1", "v2")), []);
   assert.deepEqual(findingsOf("DestinationRule", subsets("v1", "v2", "v1")), ["error spec.subsets[2].name"]);
 });
+
+test("a ProxyConfig's image and environment are ones that a pod can have", () => {
+  const of = (spec: object) => {
+    const metadata = { name: "it", namespace: "shop" };
+    const { findings } = parseObject({
+      apiVersion: "networking.istio.io/v1beta1",
+      kind: "ProxyConfig",
+      metadata,
+      spec,
+    });
+    return findings.map(({ severity, field }) => `${severity} ${field}`);
+  };
+  assert.deepEqual(of({ image: { imageType: "debug" }, environmentVariables: { A_1: "=" } }), []);
+  assert.deepEqual(of({ image: { imageType: "a b" } }), ["error spec.image.imageType"]);
+  assert.deepEqual(of({ environmentVariables: { EXIT_ON_ZERO_ACTIVE_CONNECTIONS: "soon" } }), [
+    "error spec.environmentVariables.EXIT_ON_ZERO_ACTIVE_CONNECTIONS",
+  ]);
+  assert.deepEqual(of({ environmentVariables: { "a=b": "c" } }), ['error spec.environmentVariables["a=b"]']);
+});

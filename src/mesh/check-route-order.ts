@@ -1,7 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import { isRecord } from "./conform.ts";
-import type { HttpMatch, HttpRoute, StringMatch } from "./istio/virtual-service.ts";
-import type { Problem } from "./problem.ts";
+import type { StringMatch } from "./istio/fields.ts";
+import type { HttpMatch, HttpRoute } from "./istio/http-route.ts";
+import { type Problem, warning } from "./problem.ts";
+import { asStringMatch } from "./string-match.ts";
 
 /** Far beyond what people write, and no more than a moment's work. */
 const MAX_COMPARISONS = 100_000;
@@ -38,16 +40,12 @@ export function checkRouteOrder(routes: readonly HttpRoute[], path: string): Pro
   return problems;
 }
 
-function warning(path: string, reason: string): Problem {
-  return { severity: "warning", path, reason };
-}
-
 function matchesAll(match: HttpMatch): boolean {
   return covers(match, {});
 }
 
 /** What names a condition and asks for nothing. */
-const LABELS: ReadonlySet<string> = new Set(["name", "ignoreUriCase"]);
+const LABELS: ReadonlySet<string> = new Set(["name", "ignoreUriCase", "statPrefix"]);
 
 /** Whether every request that `narrow` matches is one that `wide` matches too. */
 function covers(wide: HttpMatch, narrow: HttpMatch): boolean {
@@ -65,7 +63,7 @@ function fieldCovers(field: string, wide: unknown, narrow: unknown): boolean {
     case "method":
     case "authority":
       if (field === "uri" && isDeepStrictEqual(wide, { prefix: "/" })) return true;
-      return textCovers(asText(wide), asText(narrow));
+      return textCovers(asStringMatch(wide), asStringMatch(narrow));
     case "headers":
     case "withoutHeaders":
     case "queryParams":
@@ -85,14 +83,6 @@ function namedCovers(wide: Record<string, unknown>, narrow: Record<string, unkno
 
 function asRecord(value: unknown): Record<string, unknown> {
   return isRecord(value) ? value : {};
-}
-
-function asText(match: unknown): StringMatch | undefined {
-  if (typeof match !== "object" || match === null) return undefined;
-  if ("exact" in match && typeof match.exact === "string") return { exact: match.exact };
-  if ("prefix" in match && typeof match.prefix === "string") return { prefix: match.prefix };
-  if ("regex" in match && typeof match.regex === "string") return { regex: match.regex };
-  return undefined;
 }
 
 function textCovers(wide: StringMatch | undefined, narrow: StringMatch | undefined): boolean {

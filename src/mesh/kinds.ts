@@ -2,11 +2,16 @@ import type { AuthorizationPolicy } from "./istio/authorization-policy.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
 import type { PeerAuthentication } from "./istio/peer-authentication.ts";
 import type { ProxyConfigResource } from "./istio/proxy-config.ts";
+import type { ServiceEntry } from "./istio/service-entry.ts";
+import type { Sidecar } from "./istio/sidecar.ts";
 import type { VirtualService } from "./istio/virtual-service.ts";
+import type { WorkloadEntry } from "./istio/workload-entry.ts";
+import type { WorkloadGroup } from "./istio/workload-group.ts";
 import type {
   ConfigMap,
   EndpointSlice,
   Namespace,
+  Node,
   Pod,
   Secret,
   Service,
@@ -21,11 +26,16 @@ export type KnownObject =
   | DestinationRule
   | EndpointSlice
   | Namespace
+  | Node
   | PeerAuthentication
   | Pod
   | ProxyConfigResource
   | Secret
   | Service
   | ServiceAccount
+  | ServiceEntry
+  | Sidecar
   | VirtualService
-  | WorkloadController;
+  | WorkloadController
+  | WorkloadEntry
+  | WorkloadGroup;

@@ -3,7 +3,7 @@ import { resolveHost } from "./hostname.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
 
 /**
- * Rules of one namespace for one host, with the same reach, are one rule as in Istio: the subsets of all, and the
+ * Rules of one namespace for one host, with the same reach and callers, are one rule as in Istio: the subsets of all, and the
  * traffic policy of the first that has one. `rules` come oldest first; of two subsets with one name the older stays.
  */
 export function mergeDestinationRules(
@@ -12,7 +12,12 @@ export function mergeDestinationRules(
   cache: BuildCache,
 ): readonly DestinationRule[] {
   const groups = Map.groupBy(rules, ({ metadata: { namespace }, spec }) =>
-    JSON.stringify([namespace, resolveHost(spec.host, namespace, domain), [...(spec.exportTo ?? [])].sort()]),
+    JSON.stringify([
+      namespace,
+      resolveHost(spec.host, namespace, domain),
+      [...(spec.exportTo ?? [])].sort(),
+      Object.entries(spec.workloadSelector?.matchLabels ?? {}).sort(),
+    ]),
   );
   return [...groups].map(([key, group]) => cache.get(buildMergedRule, cache.list(`rules for ${key}`, group)));
 }

@@ -2,14 +2,32 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { meshConfig } from "../../test/support/manifests.ts";
 import { meshOf, objectsOf, setOf } from "../../test/support/mesh.ts";
+import { defaultMeshConfig } from "./mesh-config.ts";
 import { createSnapshotBuilder } from "./snapshot.ts";
 
 const defaults = {
+  ...defaultMeshConfig,
   trustDomain: "cluster.local",
   rootNamespaces: ["trysail-system", "istio-system"],
   domain: "cluster.local",
   enableAutoMtls: true,
   outboundTrafficPolicy: "ALLOW_ANY",
+  trustDomainAliases: [],
+  foreignAuthorities: [],
+  inboundTrafficPolicy: "PASSTHROUGH",
+  defaultServiceExportTo: [],
+  defaultVirtualServiceExportTo: [],
+  defaultDestinationRuleExportTo: [],
+  protocolDetectionTimeout: null,
+  connectTimeout: "10s",
+  dnsRefreshRate: "60s",
+  tcpKeepalive: null,
+  isHttp2Upgraded: false,
+  pathNormalization: "BASE",
+  localityLb: null,
+  defaultHttpRetryPolicy: null,
+  defaultConfig: null,
+  enablePrometheusMerge: null,
 };
 
 const rows: [mesh: string, differs: object, findings: [severity: string, code: string, field: string][]][] = [
@@ -18,6 +36,22 @@ const rows: [mesh: string, differs: object, findings: [severity: string, code: s
   ["outboundTrafficPolicy: { mode: REGISTRY_ONLY }", { outboundTrafficPolicy: "REGISTRY_ONLY" }, []],
   ["{ rootNamespace: ops, enableAutoMtls: false }", { rootNamespaces: ["ops"], enableAutoMtls: false }, []],
   ["{ rootNamespace: null }", {}, []],
+  ["trustDomainAliases: [b, a, b]", { trustDomainAliases: ["a", "b"] }, []],
+  ["inboundTrafficPolicy: { mode: LOCALHOST }", { inboundTrafficPolicy: "LOCALHOST" }, []],
+  ["inboundTrafficPolicy: {}", {}, []],
+  ['defaultServiceExportTo: ["."]', { defaultServiceExportTo: ["."] }, []],
+  ['defaultVirtualServiceExportTo: ["."]', { defaultVirtualServiceExportTo: ["."] }, []],
+  ['defaultDestinationRuleExportTo: ["."]', { defaultDestinationRuleExportTo: ["."] }, []],
+  ["protocolDetectionTimeout: 100ms", { protocolDetectionTimeout: "100ms" }, []],
+  ["{ connectTimeout: 1s, dnsRefreshRate: 5s }", { connectTimeout: "1s", dnsRefreshRate: "5s" }, []],
+  ["connectTimeout: soon", {}, [["error", "schema-invalid", "data.mesh.connectTimeout"]]],
+  ["tcpKeepalive: { time: 10s }", { tcpKeepalive: { time: "10s" } }, []],
+  ["h2UpgradePolicy: UPGRADE", { isHttp2Upgraded: true }, []],
+  ["pathNormalization: { normalization: MERGE_SLASHES }", { pathNormalization: "MERGE_SLASHES" }, []],
+  ["pathNormalization: { normalization: DEFAULT }", {}, []],
+  ["localityLbSetting: { enabled: false }", { localityLb: { enabled: false } }, []],
+  ["defaultHttpRetryPolicy: { attempts: 5 }", { defaultHttpRetryPolicy: { attempts: 5 } }, []],
+  ["serviceSettings: [{ settings: { clusterLocal: true }, hosts: [a] }]", {}, []],
   ["trustDomain: cluster.local", {}, []],
   ["trustDomain: other", {}, [["error", "value-invalid", "data.mesh.trustDomain"]]],
   ["accessLogFile: /dev/stdout", {}, [["warning", "field-unsupported", "data.mesh.accessLogFile"]]],
@@ -52,6 +86,42 @@ for (const [yaml, differs, findings] of rows) {
     );
   });
 }
+
+test("defaultConfig is read field by field, and Istio's own control plane is not taken for ours", () => {
+  const yaml = "enablePrometheusMerge: false\ndefaultConfig: { concurrency: 4, nonsense: 1, discoveryAddress: a:1 }";
+  const ours = meshOf(meshConfig(yaml));
+  assert.deepEqual(ours.config.defaultConfig, { concurrency: 4, discoveryAddress: "a:1" });
+  assert.equal(ours.config.enablePrometheusMerge, false);
+  assert.deepEqual(
+    ours.findings.map(({ field }) => field),
+    ["data.mesh.defaultConfig.nonsense"],
+  );
+  const theirs = meshOf(meshConfig(yaml).replace("trysail-system", "istio-system"));
+  assert.deepEqual(theirs.config.defaultConfig, { concurrency: 4 });
+  assert.ok(theirs.findings.some(({ field }) => field === "data.mesh.defaultConfig.discoveryAddress"));
+  const ineffective = meshOf(
+    meshConfig("defaultConfig: { statusPort: 1, tracing: { lightstep: { address: 'a:1' } } }"),
+  );
+  assert.deepEqual(
+    ineffective.findings.map(({ field, severity }) => [field, severity]),
+    [
+      ["data.mesh.defaultConfig.statusPort", "warning"],
+      ["data.mesh.defaultConfig.tracing.lightstep", "warning"],
+    ],
+  );
+  const unstartable = meshOf(meshConfig("defaultConfig: { proxyStatsMatcher: { inclusionRegexps: ['a['] } }"));
+  assert.equal(unstartable.config.defaultConfig, null);
+  assert.deepEqual(
+    unstartable.findings.map(({ field, severity }) => [field, severity]),
+    [["data.mesh.defaultConfig.proxyStatsMatcher.inclusionRegexps[0]", "error"]],
+  );
+  const bad = meshOf(meshConfig("defaultConfig: { concurrency: x }"));
+  assert.equal(bad.config.defaultConfig, null);
+  assert.deepEqual(
+    bad.findings.map(({ field }) => field),
+    ["data.mesh.defaultConfig.concurrency"],
+  );
+});
 
 test("Istio's own ConfigMap is read too, and Trysail's comes before it", () => {
   const theirs = meshConfig("rootNamespace: theirs").replace("trysail-system", "istio-system");

@@ -1,27 +1,18 @@
-import { type Static, type TSchema, Type } from "typebox";
-import { Compile } from "typebox/compile";
 import { parse as parseYaml } from "yaml";
 import { messageOf } from "../platform/errors.ts";
+import { checkProxyConfig } from "./check-proxy-config.ts";
 import { conform, isRecord, joinPath } from "./conform.ts";
+import { deepFreeze } from "./deep-freeze.ts";
 import type { Finding } from "./finding.ts";
+import { type ForeignAuthority, parseForeignAuthorities } from "./foreign-authority.ts";
+import type { HttpRetry } from "./istio/http-policies.ts";
+import type { LocalityLbSetting } from "./istio/load-balancer.ts";
+import type { ProxyConfig } from "./istio/mesh-proxy-config.ts";
+import { ineffectiveFields } from "./istio/proxy-config-fields.ts";
 import type { ConfigMap } from "./kubernetes/core.ts";
+import { type Keepalive, meshConfigFields } from "./mesh-config-fields.ts";
 import { refOf } from "./object.ts";
 import { ownValue } from "./own-value.ts";
-
-/** The part of Istio's MeshConfig that is read today: https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/ */
-const MeshConfigYaml = Type.Object({
-  trustDomain: Type.Optional(Type.String({ minLength: 1 })),
-  rootNamespace: Type.Optional(Type.String({ minLength: 1 })),
-  enableAutoMtls: Type.Optional(Type.Boolean()),
-  outboundTrafficPolicy: Type.Optional(
-    Type.Object(
-      { mode: Type.Optional(Type.Union([Type.Literal("ALLOW_ANY"), Type.Literal("REGISTRY_ONLY")])) },
-      { additionalProperties: false },
-    ),
-  ),
-});
-type MeshConfigYaml = Static<typeof MeshConfigYaml>;
-const validator = Compile(MeshConfigYaml);
 
 /** Mesh-wide settings with every default filled in. */
 export interface MeshConfig {
@@ -34,14 +25,56 @@ export interface MeshConfig {
   /** DNS suffix of service names. */
   readonly domain: string;
   readonly enableAutoMtls: boolean;
+  /** Names that the mesh's own trust domain had, or has in other meshes. Sorted. */
+  readonly trustDomainAliases: readonly string[];
+  /** Other trust domains whose workloads are known here. */
+  readonly foreignAuthorities: readonly ForeignAuthority[];
   readonly outboundTrafficPolicy: "ALLOW_ANY" | "REGISTRY_ONLY";
+  /** What no Service leads to is delivered at the address that the caller dialled, or on loopback. */
+  readonly inboundTrafficPolicy: "PASSTHROUGH" | "LOCALHOST";
+  /** For objects that say nothing of their own; an empty list is everywhere. */
+  readonly defaultServiceExportTo: readonly string[];
+  readonly defaultVirtualServiceExportTo: readonly string[];
+  readonly defaultDestinationRuleExportTo: readonly string[];
+  /** How long a connection's first bytes are waited for where its protocol is not declared; null is Trysail's own choice. */
+  readonly protocolDetectionTimeout: string | null;
+  readonly connectTimeout: string;
+  readonly dnsRefreshRate: string;
+  readonly tcpKeepalive: Keepalive | null;
+  /** Whether HTTP/1.1 becomes HTTP/2 between sidecars. */
+  readonly isHttp2Upgraded: boolean;
+  /** How paths are written before policies and routes look at them. */
+  readonly pathNormalization: "NONE" | "BASE" | "MERGE_SLASHES" | "DECODE_AND_MERGE_SLASHES";
+  readonly localityLb: LocalityLbSetting | null;
+  /** Of routes that say nothing of retries; null is Istio's own default. */
+  readonly defaultHttpRetryPolicy: HttpRetry | null;
+  /** Of every proxy whose pod and ProxyConfig resources say nothing else; injection reads it as it makes a pod. */
+  readonly defaultConfig: ProxyConfig | null;
+  /** Whether Prometheus gets all of a pod's metrics in one answer; null leaves it to the injection config. */
+  readonly enablePrometheusMerge: boolean | null;
 }
 
 export const defaultMeshConfig: Omit<MeshConfig, "trustDomain"> = Object.freeze({
   rootNamespaces: Object.freeze(["trysail-system", "istio-system"]),
   domain: "cluster.local",
   enableAutoMtls: true,
+  trustDomainAliases: Object.freeze([]),
+  foreignAuthorities: Object.freeze([]),
   outboundTrafficPolicy: "ALLOW_ANY",
+  inboundTrafficPolicy: "PASSTHROUGH",
+  defaultServiceExportTo: Object.freeze([]),
+  defaultVirtualServiceExportTo: Object.freeze([]),
+  defaultDestinationRuleExportTo: Object.freeze([]),
+  protocolDetectionTimeout: null,
+  connectTimeout: "10s",
+  dnsRefreshRate: "60s",
+  tcpKeepalive: null,
+  isHttp2Upgraded: false,
+  pathNormalization: "BASE",
+  localityLb: null,
+  defaultHttpRetryPolicy: null,
+  defaultConfig: null,
+  enablePrometheusMerge: null,
 });
 
 /** The ConfigMaps that hold a MeshConfig under `data.mesh`, the first one that exists wins. */
@@ -80,48 +113,83 @@ export function parseMeshConfig(holder: ConfigMap, last: MeshConfig): { config: 
     report("error", "schema-invalid", "the mesh config must be a mapping of fields", "data.mesh");
     return { config: last, findings };
   }
-  const { settings, refused } = usableFields(yaml, report);
-  if (settings.trustDomain !== undefined && settings.trustDomain !== last.trustDomain) {
-    const message = `the mesh's root is of trust domain ${last.trustDomain}, so ${settings.trustDomain} has no effect; start the control plane with --trust-domain ${settings.trustDomain} on a new state folder`;
+  const { trustDomain } = yaml;
+  if (typeof trustDomain === "string" && trustDomain !== last.trustDomain) {
+    const message = `the mesh's root is of trust domain ${last.trustDomain}, so ${trustDomain} has no effect; start the control plane with --trust-domain ${trustDomain} on a new state folder`;
     report("error", "value-invalid", message, "data.mesh.trustDomain");
   }
-  const fallback = (field: keyof MeshConfigYaml) => (refused.has(field) ? last : defaultMeshConfig);
-  const config = Object.freeze({
-    ...defaultMeshConfig,
-    trustDomain: last.trustDomain,
-    rootNamespaces:
-      settings.rootNamespace === undefined ? fallback("rootNamespace").rootNamespaces : [settings.rootNamespace],
-    enableAutoMtls: settings.enableAutoMtls ?? fallback("enableAutoMtls").enableAutoMtls,
-    outboundTrafficPolicy:
-      settings.outboundTrafficPolicy?.mode ?? fallback("outboundTrafficPolicy").outboundTrafficPolicy,
+  const settings = startable(ownDefaults(readFields(yaml, last, report), holder, report), last, report);
+  if (isRecord(yaml.defaultConfig) && settings.defaultConfig) reportIneffective(settings.defaultConfig, report);
+  const config = { ...defaultMeshConfig, ...settings, trustDomain: last.trustDomain };
+  const foreignAuthorities = federated(yaml.caCertificates ?? [], config, last, report);
+  return { config: Object.freeze({ ...config, foreignAuthorities }), findings };
+}
+
+function federated(
+  written: unknown,
+  { trustDomain, trustDomainAliases }: MeshConfig,
+  last: MeshConfig,
+  report: Report,
+): MeshConfig["foreignAuthorities"] {
+  const authorities = parseForeignAuthorities(written, {
+    ownDomains: [trustDomain, ...trustDomainAliases],
+    last: last.foreignAuthorities,
+    report(entry, problem) {
+      const field = `data.mesh.caCertificates${entry}`;
+      report("error", "value-invalid", `${field} ${problem}`, field);
+    },
   });
-  return { config, findings };
+  return deepFreeze(authorities);
+}
+
+function reportIneffective(defaultConfig: ProxyConfig, report: Report): void {
+  for (const { name, reason } of ineffectiveFields(defaultConfig)) {
+    const field = `data.mesh.defaultConfig.${name}`;
+    const message = `mesh config field ${field} is not supported and has no effect${reason === "" ? "" : `: ${reason}`}`;
+    report("warning", "field-unsupported", message, field);
+  }
+}
+
+/** Istio's ConfigMap is often there beside Istio itself, and must not lead every new pod to it. */
+function ownDefaults(settings: Partial<MeshConfig>, holder: ConfigMap, report: Report): Partial<MeshConfig> {
+  const { defaultConfig } = settings;
+  if (!defaultConfig?.discoveryAddress || holder.metadata.namespace !== "istio-system") return settings;
+  const field = "data.mesh.defaultConfig.discoveryAddress";
+  report("warning", "field-unsupported", `${field} names Istio's own control plane and has no effect here`, field);
+  const { discoveryAddress: _, ...rest } = defaultConfig;
+  return { ...settings, defaultConfig: deepFreeze(rest) };
+}
+
+/** Every new pod's proxy starts from these, so that a mistake in them would keep all of them from starting. */
+function startable(settings: Partial<MeshConfig>, last: MeshConfig, report: Report): Partial<MeshConfig> {
+  const problems = settings.defaultConfig ? checkProxyConfig(settings.defaultConfig) : [];
+  for (const { severity, path, reason } of problems) {
+    const field = `data.mesh.defaultConfig.${path}`;
+    report(severity, "value-invalid", `${field} ${reason}`, field);
+  }
+  return problems.length === 0 ? settings : { ...settings, defaultConfig: last.defaultConfig };
 }
 
 type Report = (severity: Finding["severity"], code: Finding["code"], message: string, field: string) => void;
 
 /** Each field stands for itself: a mistake in one must not undo what another one closes. */
-function usableFields(
-  yaml: Record<string, unknown>,
-  report: Report,
-): { settings: MeshConfigYaml; refused: ReadonlySet<string> } {
+function readFields(yaml: Record<string, unknown>, last: MeshConfig, report: Report): Partial<MeshConfig> {
   const unsupported = (field: string) =>
     report("warning", "field-unsupported", `mesh config field ${field} is not supported and has no effect`, field);
-  const usable: Record<string, unknown> = {};
-  const refused = new Set<string>();
+  let settings: Partial<MeshConfig> = {};
   for (const [key, written] of Object.entries(yaml)) {
     const path = joinPath("data.mesh", key);
-    const schema = ownValue<TSchema>(MeshConfigYaml.properties, key);
-    if (schema === undefined) unsupported(path);
-    if (schema === undefined || written === null) continue;
-    const { value, mismatches, unknownFields } = conform(schema, written);
-    for (const field of unknownFields) unsupported(`${path}.${field}`);
+    const field = ownValue(meshConfigFields, key);
+    if (field === undefined) unsupported(path);
+    if (field === undefined || written === null) continue;
+    const { value, mismatches, unknownFields } = conform(field.schema, written);
+    for (const name of unknownFields) unsupported(`${path}.${name}`);
     for (const mismatch of mismatches) {
-      const field = mismatch.path === "" ? path : `${path}.${mismatch.path}`;
-      report("error", "schema-invalid", `${field} ${mismatch.reason}`, field);
+      const at = mismatch.path === "" ? path : `${path}.${mismatch.path}`;
+      report("error", "schema-invalid", `${at} ${mismatch.reason}`, at);
     }
-    if (mismatches.length === 0) usable[key] = value;
-    else refused.add(key);
+    const kept = Object.fromEntries(field.keys.map((name) => [name, last[name]]));
+    settings = { ...settings, ...(mismatches.length === 0 ? deepFreeze(field.read(value)) : kept) };
   }
-  return { settings: validator.Check(usable) ? usable : {}, refused };
+  return settings;
 }

@@ -1,9 +1,8 @@
 import { ipVersion } from "../platform/ip-version.ts";
+import type { WorkloadEntrySpec } from "./istio/workload-entry.ts";
 import type { Service, ServicePort } from "./kubernetes/core.ts";
-import { ownValue } from "./own-value.ts";
-
-/** How Envoy must read the bytes of a port. */
-export type Protocol = "http" | "http2" | "tcp";
+import type { ObjectMeta } from "./object.ts";
+import { type Protocol, portProtocol } from "./port-protocol.ts";
 
 export interface MeshPort {
   readonly number: number;
@@ -13,35 +12,81 @@ export interface MeshPort {
   readonly targetPort: number | string;
 }
 
-/** A Service as the mesh sees it: under its full host name, with protocols told. */
+/** How the addresses behind a service are found. */
+export type Resolution =
+  /** Known to the mesh. */
+  | "endpoints"
+  /** The one that the caller dialled. */
+  | "passthrough"
+  /** By DNS, all addresses of a name at once. */
+  | "dns"
+  /** By DNS, a new address of a name for each new connection. */
+  | "dns-round-robin"
+  /** By DNS, of the host that the caller names. */
+  | "dynamic-dns";
+
+/** A Service, or one host of a ServiceEntry, as the mesh sees it: under its full host name, with protocols told. */
 export interface MeshService {
-  /** `reviews.bookstore.svc.cluster.local`. */
+  readonly kind: "Service" | "ServiceEntry";
+  /** `reviews.bookstore.svc.cluster.local`; a ServiceEntry's may be a wildcard. */
   readonly hostname: string;
+  /** Of the object. */
   readonly name: string;
   readonly namespace: string;
-  /** Virtual addresses; none for a headless service. */
+  /** Virtual addresses and CIDR blocks; none for a headless service. */
   readonly addresses: readonly string[];
+  /** Made up for a ServiceEntry without addresses: they mean it to callers who learned them from their sidecar's DNS. */
+  readonly autoAddresses: readonly string[];
   readonly ports: readonly MeshPort[];
+  /** Of the pods and WorkloadEntries in its namespace that are its endpoints. */
   readonly selector: Readonly<Record<string, string>> | undefined;
+  /** A ServiceEntry's own. */
+  readonly inlineEndpoints: readonly WorkloadEntrySpec[];
+  readonly resolution: Resolution;
+  /** Callers dial the addresses of its endpoints, each of them for itself. */
+  readonly isHeadless: boolean;
+  /** Outside of the mesh: nobody there speaks its mutual TLS. */
+  readonly isExternal: boolean;
+  /** Whom to expect behind it beside the endpoints' own identities, as a certificate names them. */
+  readonly subjectAltNames: readonly string[];
   readonly publishNotReadyAddresses: boolean;
-  /** From `networking.istio.io/exportTo`; undefined is everywhere. */
+  /** Callers reach only endpoints on their own node. */
+  readonly isNodeLocal: boolean;
+  /** `PreferClose`, `PreferSameZone` or `PreferSameNode`. */
+  readonly trafficDistribution: string | undefined;
+  /** All that one caller sends goes to one endpoint. */
+  readonly isSticky: boolean;
+  /** From `networking.istio.io/exportTo` or the ServiceEntry; undefined is everywhere. */
   readonly exportTo: readonly string[] | undefined;
 }
 
-/** Null where the Service is only a DNS alias (ExternalName), which has nothing to route to. */
+/** Null for a Service that is only another name (ExternalName) without ports: nothing can be sent to it. */
 export function buildMeshService(service: Service, domain: string): MeshService | null {
   const { name, namespace, annotations } = service.metadata;
   const { spec } = service;
-  if (spec.type === "ExternalName") return null;
+  const isAlias = spec.type === "ExternalName";
+  const target = spec.externalName?.toLowerCase() ?? "";
+  if (isAlias && ((spec.ports ?? []).length === 0 || !/^[a-z0-9]([-a-z0-9_.]*[a-z0-9])?$/.test(target))) return null;
   const clusterIps = spec.clusterIPs ?? (spec.clusterIP === undefined ? [] : [spec.clusterIP]);
+  const addresses = isAlias ? [] : [...clusterIps, ...(spec.externalIPs ?? [])].filter((ip) => ipVersion(ip) !== null);
   return {
+    kind: "Service",
     hostname: `${name}.${namespace}.svc.${domain}`,
     name,
     namespace,
-    addresses: clusterIps.filter((ip) => ipVersion(ip) !== null),
+    addresses: [...new Set(addresses)],
+    autoAddresses: [],
     ports: (spec.ports ?? []).filter((port) => (port.protocol ?? "TCP") === "TCP").map(meshPort),
-    selector: spec.selector,
+    selector: isAlias ? undefined : spec.selector,
+    inlineEndpoints: isAlias ? [{ address: target }] : [],
+    resolution: isAlias ? "dns" : "endpoints",
+    isHeadless: !isAlias && clusterIps.includes("None"),
+    isExternal: isAlias,
+    subjectAltNames: [],
     publishNotReadyAddresses: spec.publishNotReadyAddresses ?? false,
+    isNodeLocal: spec.internalTrafficPolicy === "Local",
+    trafficDistribution: distributionOf(service.metadata, spec.trafficDistribution),
+    isSticky: spec.sessionAffinity === "ClientIP",
     exportTo: annotations["networking.istio.io/exportTo"]
       ?.split(",")
       .map((entry) => entry.trim())
@@ -49,45 +94,16 @@ export function buildMeshService(service: Service, domain: string): MeshService 
   };
 }
 
+/** The annotation serves clusters that are older than the field. */
+export function distributionOf({ annotations }: ObjectMeta, field?: string): string | undefined {
+  return field ?? annotations["networking.istio.io/traffic-distribution"];
+}
+
 function meshPort(port: ServicePort): MeshPort {
   return {
     number: port.port,
     name: port.name ?? "",
-    protocol: protocolOf(port),
+    protocol: portProtocol({ number: port.port, name: port.name, appProtocol: port.appProtocol }),
     targetPort: port.targetPort ?? port.port,
   };
-}
-
-/** What a port may declare, and how the mesh reads it: all that is not HTTP is TCP. */
-const PROTOCOLS: Readonly<Record<string, Protocol>> = {
-  http: "http",
-  "http-web": "http",
-  http2: "http2",
-  grpc: "http2",
-  "grpc-web": "http",
-  "kubernetes.io/h2c": "http2",
-  "kubernetes.io/ws": "http",
-  "kubernetes.io/wss": "tcp",
-  https: "tcp",
-  mongo: "tcp",
-  mysql: "tcp",
-  postgres: "tcp",
-  redis: "tcp",
-  tcp: "tcp",
-  tls: "tcp",
-};
-
-function protocolOf(port: ServicePort): Protocol {
-  return declaredProtocol(port) ?? "tcp";
-}
-
-/**
- * `appProtocol` first, then the port name's part before the first dash, as
- * https://istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection/ has it. Undefined for a port
- * that declares nothing the mesh knows, which is taken as TCP.
- */
-export function declaredProtocol({ name = "", appProtocol }: ServicePort): Protocol | undefined {
-  if (appProtocol !== undefined) return ownValue(PROTOCOLS, appProtocol.toLowerCase());
-  const [first = ""] = name.toLowerCase().split("-");
-  return name.toLowerCase().startsWith("grpc-web") ? "http" : ownValue(PROTOCOLS, first);
 }

@@ -16,14 +16,19 @@ export function objectsByKind(objects: readonly KnownObject[]): ObjectsByKind {
     DestinationRule: [],
     EndpointSlice: [],
     Namespace: [],
+    Node: [],
     PeerAuthentication: [],
     Pod: [],
     ProxyConfig: [],
     Secret: [],
     Service: [],
     ServiceAccount: [],
+    ServiceEntry: [],
+    Sidecar: [],
     VirtualService: [],
     WorkloadController: [],
+    WorkloadEntry: [],
+    WorkloadGroup: [],
   };
   for (const object of objects) add(lists, object);
   for (const list of Object.values(lists)) list.sort(byName);
@@ -55,6 +60,9 @@ function add(lists: ObjectsByKind, object: KnownObject): void {
     case "Namespace":
       lists.Namespace.push(object);
       break;
+    case "Node":
+      lists.Node.push(object);
+      break;
     case "PeerAuthentication":
       lists.PeerAuthentication.push(object);
       break;
@@ -73,8 +81,20 @@ function add(lists: ObjectsByKind, object: KnownObject): void {
     case "ServiceAccount":
       lists.ServiceAccount.push(object);
       break;
+    case "ServiceEntry":
+      lists.ServiceEntry.push(object);
+      break;
+    case "Sidecar":
+      lists.Sidecar.push(object);
+      break;
     case "VirtualService":
       lists.VirtualService.push(object);
+      break;
+    case "WorkloadEntry":
+      lists.WorkloadEntry.push(object);
+      break;
+    case "WorkloadGroup":
+      lists.WorkloadGroup.push(object);
       break;
     default:
       lists.WorkloadController.push(object);

@@ -8,3 +8,7 @@ export interface Problem extends Mismatch {
 export function error(path: string, reason: string): Problem {
   return { severity: "error", path, reason };
 }
+
+export function warning(path: string, reason: string): Problem {
+  return { severity: "warning", path, reason };
+}

@@ -3,7 +3,11 @@ import { AuthorizationPolicySpec } from "./istio/authorization-policy.ts";
 import { DestinationRuleSpec } from "./istio/destination-rule.ts";
 import { PeerAuthenticationSpec } from "./istio/peer-authentication.ts";
 import { ProxyConfigSpec } from "./istio/proxy-config.ts";
+import { ServiceEntrySpec } from "./istio/service-entry.ts";
+import { SidecarSpec } from "./istio/sidecar.ts";
 import { VirtualServiceSpec } from "./istio/virtual-service.ts";
+import { WorkloadEntrySpec } from "./istio/workload-entry.ts";
+import { WorkloadGroupSpec } from "./istio/workload-group.ts";
 import type { KnownObject } from "./kinds.ts";
 import { EndpointSliceBody, PodSpec, ServiceSpec } from "./kubernetes/core.ts";
 
@@ -71,6 +75,7 @@ const PodStatus = Type.Object({
   phase: Type.Optional(Type.String()),
   podIP: Type.Optional(Type.String()),
   podIPs: Type.Optional(Type.Array(Type.Object({ ip: Type.String() }))),
+  conditions: Type.Optional(Type.Array(Type.Object({ type: Type.String(), status: Type.String() }))),
 });
 
 const PodTemplate = Type.Object({
@@ -97,7 +102,7 @@ export const kindSchemas: readonly KindSchema[] = [
     istio: true,
     schema: istioDocument(VirtualServiceSpec),
     // A condition that is ignored would make its route match more requests.
-    failClosedAt: /^spec\.http\.match\b(?!\.statPrefix$)/,
+    failClosedAt: /^spec\.(http|tls|tcp)\.match\b/,
   },
   {
     kind: "DestinationRule",
@@ -105,7 +110,37 @@ export const kindSchemas: readonly KindSchema[] = [
     namespaced: true,
     istio: true,
     schema: istioDocument(DestinationRuleSpec),
-    failClosedAt: /^spec\.workloadSelector$|\.tls\b/,
+    failClosedAt: /^spec\.workloadSelector\b|\.tls\b/,
+  },
+  {
+    kind: "ServiceEntry",
+    apiVersions: networking,
+    namespaced: true,
+    istio: true,
+    schema: istioDocument(ServiceEntrySpec),
+  },
+  {
+    kind: "WorkloadEntry",
+    apiVersions: networking,
+    namespaced: true,
+    istio: true,
+    schema: istioDocument(WorkloadEntrySpec),
+  },
+  {
+    kind: "WorkloadGroup",
+    apiVersions: networking,
+    namespaced: true,
+    istio: true,
+    schema: istioDocument(WorkloadGroupSpec),
+  },
+  {
+    kind: "Sidecar",
+    apiVersions: networking,
+    namespaced: true,
+    istio: true,
+    schema: istioDocument(SidecarSpec),
+    // A port that was to take TLS only would take plaintext.
+    failClosedAt: /\.tls\b/,
   },
   {
     kind: "AuthorizationPolicy",
@@ -134,6 +169,7 @@ export const kindSchemas: readonly KindSchema[] = [
   kubernetes("discovery.k8s.io/v1", "EndpointSlice", Type.Object({ ...head, ...EndpointSliceBody.properties })),
   kubernetes("v1", "Pod", Type.Object({ ...head, spec: PodSpec, status: Type.Optional(PodStatus) })),
   { ...kubernetes("v1", "Namespace", Type.Object(head)), namespaced: false },
+  { ...kubernetes("v1", "Node", Type.Object(head)), namespaced: false },
   kubernetes("v1", "ConfigMap", Type.Object({ ...head, data: Type.Optional(StringMap) })),
   kubernetes(
     "v1",

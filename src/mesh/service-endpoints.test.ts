@@ -14,9 +14,10 @@ function slice(name: string, body: object): string {
 }
 
 function endpointsOf(...manifests: string[]): ServiceEndpoints {
-  const found = meshOf(manifests.join("")).endpoints.get(HOST);
+  const mesh = meshOf(manifests.join(""));
+  const found = mesh.services.find(({ hostname }) => hostname === HOST);
   assert.ok(found !== undefined);
-  return found;
+  return mesh.endpointsOf(found);
 }
 
 const ports = [{ name: "http", port: 8080 }];
@@ -29,12 +30,18 @@ test("an endpoint has what its pod says", () => {
       {
         address: "10.1.0.1",
         ports: { http: 8080 },
+        hasEveryPort: false,
         health: "healthy",
         labels: { app: "web", "security.istio.io/tlsMode": "istio" },
         identity: "ns/shop/sa/web",
         tlsCapable: true,
         namespace: "shop",
-        zone: "",
+        locality: { region: "", zone: "", subZone: "" },
+        network: "",
+        nodeName: "",
+        hostname: "",
+        forZones: [],
+        weight: 0,
       },
     ],
     identities: ["ns/shop/sa/web"],

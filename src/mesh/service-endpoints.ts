@@ -1,12 +1,18 @@
 import { ipVersion } from "../platform/ip-version.ts";
+import type { WorkloadEntry, WorkloadEntrySpec } from "./istio/workload-entry.ts";
 import type { EndpointSlice, Pod } from "./kubernetes/core.ts";
+import { type Locality, NOWHERE, parseLocality, podLocality, type Topology } from "./locality.ts";
 import type { MeshService } from "./mesh-service.ts";
+import { compareText } from "./object.ts";
 
 /** One IP address of a service, whatever port is asked for. */
 export interface MeshEndpoint {
+  /** An IP address, a host name, or a socket as `unix:///path`. */
   readonly address: string;
-  /** By the service's port name. */
+  /** By the service's port name; those that are not listed have the service's target port. */
   readonly ports: Readonly<Record<string, number>>;
+  /** Whether a port that is not in `ports` is the service's own. */
+  readonly hasEveryPort: boolean;
   /** Unready ones are left out, except where the service publishes them; terminating ones still serve. */
   readonly health: "healthy" | "draining";
   readonly labels: Readonly<Record<string, string>>;
@@ -15,54 +21,156 @@ export interface MeshEndpoint {
   /** Whether a sidecar behind the address takes mutual TLS (`security.istio.io/tlsMode: istio`). */
   readonly tlsCapable: boolean;
   readonly namespace: string;
-  readonly zone: string;
+  readonly locality: Locality;
+  readonly network: string;
+  readonly nodeName: string;
+  /** Of a StatefulSet's pod, below the service's own. */
+  readonly hostname: string;
+  /** Zones whose callers it is meant for; empty for all. */
+  readonly forZones: readonly string[];
+  /** Its share beside others; 0 where none is said. */
+  readonly weight: number;
 }
 
 export interface ServiceEndpoints {
+  /** In order of address. */
   readonly endpoints: readonly MeshEndpoint[];
   /** Every identity that may answer for the service, ready or not; sorted. */
   readonly identities: readonly string[];
 }
 
-/** The input of `buildServiceEndpoints`: each slice, followed by the pods of its endpoints in order. */
-export type SliceAndPods = EndpointSlice | Pod | undefined;
+/**
+ * The input of `buildServiceEndpoints`: each slice, followed by the pods of its endpoints in order; then the pods and
+ * WorkloadEntries that the service selects by itself.
+ */
+export type EndpointSource = EndpointSlice | Pod | WorkloadEntry | undefined;
 
-export function buildServiceEndpoints(slicesAndPods: readonly SliceAndPods[], service: MeshService): ServiceEndpoints {
-  const endpoints = new Map<string, MeshEndpoint>();
+export function buildServiceEndpoints(
+  sources: readonly EndpointSource[],
+  service: MeshService,
+  topology: Topology,
+): ServiceEndpoints {
+  const found: MeshEndpoint[] = service.inlineEndpoints.map((entry) => workloadEndpoint(entry, service.namespace));
   const identities = new Set<string>();
   let at = 0;
-  while (at < slicesAndPods.length) {
-    const slice = slicesAndPods[at++];
-    if (slice?.kind !== "EndpointSlice") throw new Error("a slice must come before the pods of its endpoints");
-    const ports = Object.fromEntries(
-      (slice.ports ?? []).flatMap(({ name = "", port }) => (port ? [[name, port]] : [])),
-    );
-    for (const endpoint of slice.endpoints ?? []) {
-      const pod = slicesAndPods[at++];
-      if (pod?.kind === "EndpointSlice") throw new Error("an endpoint without its pod");
-      const identity = pod && `ns/${pod.metadata.namespace}/sa/${pod.spec.serviceAccountName || "default"}`;
-      if (identity !== undefined) identities.add(identity);
-      const health = healthOf(endpoint.conditions ?? {}, service.publishNotReadyAddresses);
-      if (health === null) continue;
-      for (const address of endpoint.addresses.slice(0, 1).filter((text) => ipVersion(text) !== null)) {
-        const known = endpoints.get(address);
-        endpoints.set(address, {
-          address,
-          ports: { ...known?.ports, ...ports },
-          health,
-          labels: pod?.metadata.labels ?? {},
-          identity,
-          tlsCapable: pod?.metadata.labels["security.istio.io/tlsMode"] === "istio",
-          namespace: slice.metadata.namespace,
-          zone: endpoint.zone ?? "",
-        });
-      }
+  while (at < sources.length) {
+    const source = sources[at++];
+    if (source === undefined) throw new Error("a slice must come before the pods of its endpoints");
+    if (source.kind === "WorkloadEntry") found.push(workloadEndpoint(source.spec, source.metadata.namespace));
+    else if (source.kind === "Pod") found.push(...podEndpoint(source, topology));
+    else {
+      const pods = sources.slice(at, at + (source.endpoints ?? []).length);
+      at += pods.length;
+      found.push(...sliceEndpoints(source, pods, service, topology, identities));
     }
   }
+  for (const { identity } of found) if (identity !== undefined) identities.add(identity);
+  return { endpoints: joined(found), identities: [...identities].sort() };
+}
+
+/** Adds every pod's identity to `identities`, also of those that are not ready. */
+function sliceEndpoints(
+  slice: EndpointSlice,
+  pods: readonly EndpointSource[],
+  service: MeshService,
+  topology: Topology,
+  identities: Set<string>,
+): MeshEndpoint[] {
+  const ports = Object.fromEntries((slice.ports ?? []).flatMap(({ name = "", port }) => (port ? [[name, port]] : [])));
+  return (slice.endpoints ?? []).flatMap((endpoint, index): MeshEndpoint[] => {
+    const pod = pods[index];
+    if (pod !== undefined && pod.kind !== "Pod") throw new Error("an endpoint without its pod");
+    const identity = pod && identityOf(pod);
+    if (identity !== undefined) identities.add(identity);
+    const health = healthOf(endpoint.conditions ?? {}, service.publishNotReadyAddresses);
+    const [address] = endpoint.addresses;
+    if (health === null || address === undefined || ipVersion(address) === null) return [];
+    const labels = pod?.metadata.labels ?? {};
+    return [
+      {
+        address,
+        ports,
+        hasEveryPort: false,
+        health,
+        labels,
+        identity,
+        tlsCapable: labels["security.istio.io/tlsMode"] === "istio",
+        namespace: slice.metadata.namespace,
+        locality: podLocality(labels, endpoint.nodeName, endpoint.zone, topology),
+        network: labels["topology.istio.io/network"] ?? "",
+        nodeName: endpoint.nodeName ?? "",
+        hostname: endpoint.hostname ?? "",
+        forZones: (endpoint.hints?.forZones ?? []).map(({ name }) => name),
+        weight: 0,
+      },
+    ];
+  });
+}
+
+/** A pod that a ServiceEntry selects; none where it is not ready. */
+function podEndpoint(pod: Pod, topology: Topology): MeshEndpoint[] {
+  const { labels, namespace, deletionTimestamp } = pod.metadata;
+  const { podIP, phase, conditions = [] } = pod.status ?? {};
+  const isReady = conditions.every(({ type, status }) => type !== "Ready" || status === "True");
+  if (podIP === undefined || ipVersion(podIP) === null || phase === "Succeeded" || phase === "Failed" || !isReady)
+    return [];
+  return [
+    {
+      address: podIP,
+      ports: {},
+      hasEveryPort: true,
+      health: deletionTimestamp === undefined ? "healthy" : "draining",
+      labels,
+      identity: identityOf(pod),
+      tlsCapable: labels["security.istio.io/tlsMode"] === "istio",
+      namespace,
+      locality: podLocality(labels, pod.spec.nodeName, undefined, topology),
+      network: labels["topology.istio.io/network"] ?? "",
+      nodeName: pod.spec.nodeName ?? "",
+      hostname: "",
+      forZones: [],
+      weight: 0,
+    },
+  ];
+}
+
+/** With an account it has a certificate of the mesh, and so takes mutual TLS unless its label says otherwise. */
+function workloadEndpoint(entry: WorkloadEntrySpec, namespace: string): MeshEndpoint {
+  const { address = "", labels = {}, serviceAccount = "", weight = 0 } = entry;
+  const tlsMode = labels["security.istio.io/tlsMode"] ?? (serviceAccount === "" ? "disabled" : "istio");
   return {
-    endpoints: [...endpoints.values()].sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0)),
-    identities: [...identities].sort(),
+    address,
+    ports: entry.ports ?? {},
+    hasEveryPort: true,
+    health: "healthy",
+    labels,
+    identity: serviceAccount === "" ? undefined : `ns/${namespace}/sa/${serviceAccount}`,
+    tlsCapable: tlsMode === "istio",
+    namespace,
+    locality: entry.locality === undefined ? NOWHERE : parseLocality(entry.locality),
+    network: entry.network ?? labels["topology.istio.io/network"] ?? "",
+    nodeName: "",
+    hostname: "",
+    forZones: [],
+    weight,
   };
+}
+
+function identityOf({ metadata, spec }: Pod): string {
+  return `ns/${metadata.namespace}/sa/${spec.serviceAccountName || "default"}`;
+}
+
+/** Slices may each have some of an address's ports. */
+function joined(found: readonly MeshEndpoint[]): MeshEndpoint[] {
+  const byAddress = new Map<string, MeshEndpoint>();
+  for (const endpoint of found) {
+    const known = byAddress.get(endpoint.address);
+    byAddress.set(
+      endpoint.address,
+      known === undefined ? endpoint : { ...endpoint, ports: { ...known.ports, ...endpoint.ports } },
+    );
+  }
+  return [...byAddress.values()].sort((a, b) => compareText(a.address, b.address));
 }
 
 /** https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditions: an unknown `ready` is ready. */

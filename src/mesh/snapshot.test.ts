@@ -20,11 +20,17 @@ const objects = objectsOf(
   ].join(""),
 );
 
+function webOf({ services }: MeshSnapshot) {
+  const found = services.find(({ hostname }) => hostname === "web.shop.svc.cluster.local");
+  assert.ok(found !== undefined);
+  return found;
+}
+
 /** The parts of a snapshot that others are built from. */
 const parts = (mesh: MeshSnapshot) => ({
   config: mesh.config,
-  web: mesh.services.get("web.shop.svc.cluster.local"),
-  endpoints: mesh.endpoints.get("web.shop.svc.cluster.local"),
+  web: webOf(mesh),
+  endpoints: mesh.endpointsOf(webOf(mesh)),
   virtualServices: mesh.virtualServices,
   destinationRules: mesh.destinationRules,
   peerAuthentications: mesh.peerAuthenticationsFor("shop"),
@@ -44,7 +50,11 @@ const changes: [what: string, yaml: string, differing: string[]][] = [
   ["another namespace's policies", policy("theirs", "data"), []],
   ["another mesh config", meshConfig("enableAutoMtls: false"), ["config"]],
   ["another endpoint", endpoint("web", { ...web, name: "web-1" }, { http: 1 }), ["endpoints"]],
-  ["another VirtualService", istio("VirtualService", "z", { hosts: ["z"] }), ["virtualServices"]],
+  [
+    "another VirtualService",
+    istio("VirtualService", "z", { hosts: ["z"], http: [{ redirect: { uri: "/" } }] }),
+    ["virtualServices"],
+  ],
   ["another DestinationRule", istio("DestinationRule", "z", { host: "z" }), ["destinationRules"]],
   ["another policy", policy("more", "shop"), ["policies"]],
   ["another policy of the mesh", policy("more", "trysail-system"), ["policies", "rootPolicies"]],
@@ -65,7 +75,7 @@ test("a pod's labels are among what its endpoints are made of", () => {
   const relabelled = objectsOf(pod({ ...web, tls: true }));
   const after = builder.build(setOf([...objects.filter(({ kind }) => kind !== "Pod"), ...relabelled]));
   assert.deepEqual(partsThatDiffer(before, after), ["endpoints"]);
-  assert.equal(after.endpoints.get("web.shop.svc.cluster.local")?.endpoints[0]?.tlsCapable, true);
+  assert.equal(after.endpointsOf(webOf(after)).endpoints[0]?.tlsCapable, true);
 });
 
 test("the order of the objects does not matter", () => {
@@ -74,12 +84,12 @@ test("the order of the objects does not matter", () => {
   );
   assert.ok(mesh !== undefined && reversed !== undefined);
   assert.deepEqual(parts(reversed), parts(mesh));
-  assert.deepEqual([...reversed.services.keys()], [...mesh.services.keys()]);
+  assert.deepEqual(reversed.services, mesh.services);
 });
 
 test("where two claim the same, the older comes first, then the first by namespace and name", () => {
   const at = (time: string, name: string, namespace: string) =>
-    istio("VirtualService", name, { hosts: ["a.b"] }, namespace).replace(
+    istio("VirtualService", name, { hosts: ["a.b"], http: [{ redirect: { uri: "/" } }] }, namespace).replace(
       '"metadata":{',
       `"metadata":{"creationTimestamp":"${time}",`,
     );

@@ -1,18 +1,24 @@
 import { BuildCache } from "../platform/build-cache.ts";
+import { allocateAutoAddresses } from "./auto-addresses.ts";
+import { createEndpointIndex, type EndpointIndex } from "./endpoint-sources.ts";
 import type { Finding } from "./finding.ts";
 import type { AuthorizationPolicy } from "./istio/authorization-policy.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
 import type { PeerAuthentication } from "./istio/peer-authentication.ts";
 import type { ProxyConfigResource } from "./istio/proxy-config.ts";
+import type { Sidecar } from "./istio/sidecar.ts";
 import type { VirtualService } from "./istio/virtual-service.ts";
-import type { ConfigMap, EndpointSlice, Namespace, Pod, WorkloadController } from "./kubernetes/core.ts";
+import type { ConfigMap, Namespace, Pod, Secret, WorkloadController } from "./kubernetes/core.ts";
+import { buildTopology, nodePlace, type Topology } from "./locality.ts";
 import { mergeDestinationRules } from "./merge-destination-rules.ts";
 import { buildDefaultMeshConfig, type MeshConfig, meshConfigHolder, parseMeshConfig } from "./mesh-config.ts";
 import { buildMeshService, type MeshService } from "./mesh-service.ts";
 import { type MeshObject, olderFirst } from "./object.ts";
 import type { ObjectSet } from "./object-set.ts";
 import { type ObjectsByKind, objectsByKind } from "./objects-by-kind.ts";
-import { buildServiceEndpoints, type ServiceEndpoints, type SliceAndPods } from "./service-endpoints.ts";
+import { resolveDelegates } from "./resolve-delegates.ts";
+import type { ServiceEndpoints } from "./service-endpoints.ts";
+import { buildServiceEntryService, takesAutoAddresses } from "./service-entry-services.ts";
 
 /**
  * The whole mesh at one moment, immutable and indexed. Everything in it keeps its identity from one snapshot to the
@@ -21,17 +27,23 @@ import { buildServiceEndpoints, type ServiceEndpoints, type SliceAndPods } from 
 export interface MeshSnapshot {
   readonly config: MeshConfig;
   readonly namespaces: ReadonlyMap<string, Namespace>;
-  /** By host name; in order of namespace and name. */
-  readonly services: ReadonlyMap<string, MeshService>;
+  /**
+   * Services in order of namespace and name, then the hosts of ServiceEntries, oldest first. Of several with one host
+   * name a caller sees the one in its own namespace, else the first.
+   */
+  readonly services: readonly MeshService[];
   servicesIn(namespace: string): readonly MeshService[];
-  /** By host name; every service has an entry. */
-  readonly endpoints: ReadonlyMap<string, ServiceEndpoints>;
+  endpointsOf(service: MeshService): ServiceEndpoints;
+  readonly topology: Topology;
   /** By `NAMESPACE/NAME`. */
   readonly pods: ReadonlyMap<string, Pod>;
+  secret(namespace: string, name: string): Secret | undefined;
   readonly workloads: readonly WorkloadController[];
-  /** Oldest first: where two claim a host, the first one has it. */
+  /** Those with hosts, oldest first: where two claim a host, the first one has it. */
   readonly virtualServices: readonly VirtualService[];
   readonly destinationRules: readonly DestinationRule[];
+  /** Oldest first, those that select workloads before the others. */
+  sidecarsIn(namespace: string): readonly Sidecar[];
   /** Of the root namespaces and the named one. */
   peerAuthenticationsFor(namespace: string): readonly PeerAuthentication[];
   /** Of the root namespaces and the named one. */
@@ -48,6 +60,7 @@ export interface SnapshotBuilder {
 /** A builder that remembers its last snapshot, to keep identities. */
 export function createSnapshotBuilder(trustDomain: string, cache: BuildCache = new BuildCache()): SnapshotBuilder {
   const defaults: ReadConfig = { holder: undefined, config: buildDefaultMeshConfig(trustDomain), findings: [] };
+  const endpoints = createEndpointIndex(cache);
   let read = defaults;
   return {
     build(set) {
@@ -55,7 +68,7 @@ export function createSnapshotBuilder(trustDomain: string, cache: BuildCache = n
       const holder = meshConfigHolder(of.ConfigMap);
       if (holder === undefined) read = defaults;
       else if (holder !== read.holder) read = { holder, ...parseMeshConfig(holder, read.config) };
-      const snapshot = buildSnapshot(of, read.config, [...set.findings, ...read.findings], cache);
+      const snapshot = buildSnapshot(of, read.config, [...set.findings, ...read.findings], { cache, endpoints });
       cache.endRound();
       return snapshot;
     },
@@ -73,28 +86,38 @@ function buildSnapshot(
   of: ObjectsByKind,
   config: MeshConfig,
   findings: readonly Finding[],
-  cache: BuildCache,
+  { cache, endpoints: index }: { readonly cache: BuildCache; readonly endpoints: EndpointIndex },
 ): MeshSnapshot {
-  const services = new Map<string, MeshService>();
-  for (const object of of.Service) {
-    const service = cache.get(buildMeshService, object, config.domain);
-    if (service !== null) services.set(service.hostname, service);
-  }
-  const byNamespace = Map.groupBy(services.values(), ({ namespace }) => namespace);
+  const found = [...kubernetesServices(of, config, cache), ...entryServices(of, cache)];
+  const services = cache.list("services", found);
+  const byNamespace = Map.groupBy(services, ({ namespace }) => namespace);
   const pods = new Map(of.Pod.map((pod) => [`${pod.metadata.namespace}/${pod.metadata.name}`, pod]));
+  const secrets = new Map(of.Secret.map((secret) => [`${secret.metadata.namespace}/${secret.metadata.name}`, secret]));
+  const places = [...new Set(of.Node.map(nodePlace))].sort();
+  // Equal places are the same text, so that a node's heartbeat changes nothing.
+  const topology = cache.get(buildTopology, cache.list("places of nodes", places));
+  const workloads = { slices: of.EndpointSlice, pods, workloadEntries: of.WorkloadEntry, topology };
+  const endpoints = index.endpointsOf(services, workloads);
+  const sidecars = Map.groupBy(of.Sidecar.sort(narrowerFirst), ({ metadata }) => metadata.namespace);
   return {
     config,
     namespaces: new Map(of.Namespace.map((namespace) => [namespace.metadata.name, namespace])),
     services,
     servicesIn: (namespace) => byNamespace.get(namespace) ?? NONE,
-    endpoints: endpointsOf(services, of.EndpointSlice, pods, cache),
+    endpointsOf: (service) => endpoints.get(service) ?? NO_ENDPOINTS,
+    topology,
     pods,
+    secret: (namespace, name) => secrets.get(`${namespace}/${name}`),
     workloads: of.WorkloadController,
-    virtualServices: cache.list("VirtualService", of.VirtualService.sort(olderFirst)),
+    virtualServices: cache.list(
+      "VirtualService",
+      resolveDelegates(of.VirtualService.sort(olderFirst), config.domain, cache),
+    ),
     destinationRules: cache.list(
       "DestinationRule",
       mergeDestinationRules(of.DestinationRule.sort(olderFirst), config.domain, cache),
     ),
+    sidecarsIn: (namespace) => sidecars.get(namespace) ?? NONE,
     peerAuthenticationsFor: policiesByNamespace(of.PeerAuthentication, config.rootNamespaces, cache),
     authorizationPoliciesFor: policiesByNamespace(of.AuthorizationPolicy, config.rootNamespaces, cache),
     proxyConfigsFor: policiesByNamespace(of.ProxyConfig, config.rootNamespaces, cache),
@@ -102,36 +125,32 @@ function buildSnapshot(
   };
 }
 
-/** Joins each service with its slices, and their addresses with the pods that own them. */
-function endpointsOf(
-  services: ReadonlyMap<string, MeshService>,
-  slices: readonly EndpointSlice[],
-  pods: ReadonlyMap<string, Pod>,
-  cache: BuildCache,
-): ReadonlyMap<string, ServiceEndpoints> {
-  const slicesOf = Map.groupBy(
-    slices,
-    ({ metadata }) => `${metadata.namespace}/${metadata.labels["kubernetes.io/service-name"]}`,
+function kubernetesServices(of: ObjectsByKind, config: MeshConfig, cache: BuildCache): MeshService[] {
+  const services: MeshService[] = [];
+  for (const object of of.Service) {
+    const service = cache.get(buildMeshService, object, config.domain);
+    if (service !== null) services.push(service);
+  }
+  return services;
+}
+
+function entryServices(of: ObjectsByKind, cache: BuildCache): MeshService[] {
+  const hosts = of.ServiceEntry.sort(olderFirst).flatMap((entry) =>
+    entry.spec.hosts.map((host) => ({ entry, host, key: `${entry.metadata.namespace}/${host.toLowerCase()}` })),
   );
-  const podByAddress = new Map<string, Pod>();
-  for (const pod of pods.values()) {
-    if (pod.status?.podIP !== undefined && pod.spec.hostNetwork !== true) podByAddress.set(pod.status.podIP, pod);
-  }
-  const podOf = (endpoint: NonNullable<EndpointSlice["endpoints"]>[number], namespace: string): Pod | undefined =>
-    endpoint.targetRef?.kind === "Pod"
-      ? pods.get(`${endpoint.targetRef.namespace ?? namespace}/${endpoint.targetRef.name}`)
-      : podByAddress.get(endpoint.addresses[0] ?? "");
-  const endpoints = new Map<string, ServiceEndpoints>();
-  for (const service of services.values()) {
-    const input: SliceAndPods[] = [];
-    for (const slice of slicesOf.get(`${service.namespace}/${service.name}`) ?? []) {
-      input.push(slice);
-      for (const endpoint of slice.endpoints ?? []) input.push(podOf(endpoint, service.namespace));
-    }
-    const stable = cache.list(`endpoints of ${service.hostname}`, input);
-    endpoints.set(service.hostname, cache.get(buildServiceEndpoints, stable, service));
-  }
-  return endpoints;
+  const addresses = allocateAutoAddresses(
+    hosts.filter(({ entry, host }) => takesAutoAddresses(entry, host)).map(({ key }) => key),
+  );
+  return hosts.map(({ entry, host, key }) => {
+    const own = takesAutoAddresses(entry, host) ? (addresses.get(key) ?? "") : "";
+    return cache.get(buildServiceEntryService, entry, host, own);
+  });
+}
+
+function narrowerFirst(a: Sidecar, b: Sidecar): number {
+  return (
+    Number(a.spec.workloadSelector === undefined) - Number(b.spec.workloadSelector === undefined) || olderFirst(a, b)
+  );
 }
 
 /** Looks up a namespace's policies together with the whole mesh's, as lists that keep their identity. */
@@ -154,3 +173,4 @@ function policiesByNamespace<P extends MeshObject>(
 }
 
 const NONE: readonly never[] = Object.freeze([]);
+export const NO_ENDPOINTS: ServiceEndpoints = Object.freeze({ endpoints: NONE, identities: NONE });

@@ -10,3 +10,11 @@ export function address(ip: string, port: number): Address {
     },
   });
 }
+
+/** Where an endpoint is: at an IP address or a host name, or at a socket, `unix:///path`, which has no port. */
+export function endpointAddress(text: string, port: number): Address {
+  if (!text.startsWith(SOCKET)) return address(text, port);
+  return create(AddressSchema, { address: { case: "pipe", value: { path: text.slice(SOCKET.length) } } });
+}
+
+const SOCKET = "unix://";

@@ -1,92 +1,164 @@
+import type { IngressListener, Sidecar } from "../mesh/istio/sidecar.ts";
 import { labelsMatch } from "../mesh/labels.ts";
 import type { MeshConfig } from "../mesh/mesh-config.ts";
-import type { MeshPort, MeshService, Protocol } from "../mesh/mesh-service.ts";
+import type { MeshPort, MeshService } from "../mesh/mesh-service.ts";
 import { ownValue } from "../mesh/own-value.ts";
+import { type Protocol, portProtocol } from "../mesh/port-protocol.ts";
+import { parseDefaultEndpoint } from "../mesh/sidecar-text.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
 import type { BuildCache } from "../platform/build-cache.ts";
-import { buildInboundCluster } from "./cluster/fixed.ts";
+import { buildInboundCluster } from "./cluster/inbound.ts";
+import type { InboundPort } from "./inbound-port.ts";
 import type { Interception } from "./interception.ts";
-import { buildVirtualInbound, type InboundPort } from "./listener/inbound.ts";
-import { buildVirtualOutboundIpv6 } from "./listener/outbound.ts";
-import { inboundClusterName } from "./names.ts";
+import { buildBoundInbound, buildVirtualInbound } from "./listener/inbound.ts";
 import type { SidecarResources } from "./outbound.ts";
 import type { Workload } from "./workload.ts";
 
-/** How a proxy lets callers in to the workload beside it, which has the given address. */
+/** The proxy whose callers are let in. */
+export interface InboundProxy {
+  readonly workload: Workload;
+  readonly address: string;
+  readonly interception: Interception;
+  readonly sidecar: Sidecar | null;
+}
+
+/** How a proxy lets callers in to the workload beside it. */
 export function translateInbound(
   mesh: MeshSnapshot,
-  workload: Workload,
-  address: string,
-  interception: Interception,
+  proxy: InboundProxy,
   cache: BuildCache,
 ): Pick<SidecarResources, "clusters" | "listeners"> {
   const { config } = mesh;
-  const found = inboundPorts(mesh, workload, address);
-  const view = `${workload.id} ${JSON.stringify(found)}`;
-  const ports = cache.list(
-    `inbound ports ${view}`,
-    found.map(([port, protocol]) => cache.get(buildInboundPort, config, port, protocol)),
-  );
-  const listener = cache.get(
-    buildVirtualInbound,
-    workload,
-    ports,
+  const { workload, interception, sidecar } = proxy;
+  const found =
+    (sidecar?.spec.ingress ?? []).length > 0 ? sidecarPorts(proxy, config, cache) : servicePorts(mesh, proxy, cache);
+  const view = `${workload.id} ${sidecar?.metadata.namespace}/${sidecar?.metadata.name} ${JSON.stringify(found)}`;
+  const ports = cache.list(`inbound ports ${view}`, found);
+  const shared = [
     mesh.peerAuthenticationsFor(workload.namespace),
     mesh.authorizationPoliciesFor(workload.namespace),
     config,
-    interception,
-  );
-  // Beside it stands the one outbound listener that not every proxy of the same scope can have.
-  const listeners = interception.hasIpv6 ? [listener, cache.get(buildVirtualOutboundIpv6, config)] : [listener];
-  const clusters = ports.map((port) => cache.get(buildPortCluster, port));
+  ] as const;
+  const listeners = [cache.get(buildVirtualInbound, workload, ports, ...shared, interception)];
+  for (const port of ports) {
+    if (port.bind !== null) listeners.push(cache.get(buildBoundInbound, workload, port, ...shared));
+  }
   return {
-    clusters: cache.list(`inbound clusters ${view}`, clusters),
+    clusters: cache.list(
+      `inbound clusters ${view}`,
+      ports.map((port) => cache.get(buildInboundCluster, port, config)),
+    ),
     listeners: cache.list(`inbound listeners ${JSON.stringify(interception)} ${view}`, listeners),
   };
 }
 
-function buildInboundPort(_config: MeshConfig, port: number, protocol: Protocol): InboundPort {
-  return { port, protocol };
+/** What the Sidecar opens takes the place of what Services lead to. */
+function sidecarPorts({ sidecar, address }: InboundProxy, config: MeshConfig, cache: BuildCache): InboundPort[] {
+  const pool = sidecar?.spec.inboundConnectionPool ?? null;
+  return (sidecar?.spec.ingress ?? []).map((listener) => cache.get(buildIngressPort, listener, pool, address, config));
 }
 
-function buildPortCluster({ port }: InboundPort) {
-  return buildInboundCluster(inboundClusterName(port));
+function buildIngressPort(
+  listener: IngressListener,
+  pool: Sidecar["spec"]["inboundConnectionPool"] | null,
+  address: string,
+  config: MeshConfig,
+): InboundPort {
+  const { port, bind = "", captureMode, defaultEndpoint = "", connectionPool } = listener;
+  return {
+    port: port.number,
+    protocol: portProtocol({ number: port.number, name: port.name, appProtocol: port.protocol || undefined }),
+    endpoint: ingressEndpoint(defaultEndpoint, address) ?? localEndpoint(port.number, address, config),
+    bind: captureMode === "NONE" ? (isAny(bind) ? address : bind) : null,
+    connectionPool: connectionPool ?? pool ?? null,
+  };
+}
+
+/** The pod's own address stands for all of its addresses: on those, listeners for what it dials may be already. */
+function isAny(bind: string): boolean {
+  return bind === "" || bind === "0.0.0.0" || bind === "::";
+}
+
+function ingressEndpoint(text: string, address: string): InboundPort["endpoint"] {
+  const endpoint = parseDefaultEndpoint(text);
+  switch (endpoint?.kind) {
+    case "loopback":
+      return { ip: loopbackOf(address), port: endpoint.port };
+    case "instance":
+      return { ip: address, port: endpoint.port };
+    case "socket":
+      return { ip: `unix://${endpoint.path}`, port: 0 };
+    default:
+      return null;
+  }
+}
+
+/** The mesh may say that applications listen on loopback only. */
+function localEndpoint(port: number, address: string, { inboundTrafficPolicy }: MeshConfig): InboundPort["endpoint"] {
+  return inboundTrafficPolicy === "LOCALHOST" ? { ip: loopbackOf(address), port } : null;
+}
+
+function loopbackOf(address: string): string {
+  return address.includes(":") ? "::1" : "127.0.0.1";
 }
 
 /**
- * By port. Where Services disagree about one, HTTP that is declared comes before TCP, which may only mean that a port
- * has no name to tell; among equals the first by name counts.
+ * By port. Where Services disagree about one, what is declared outright comes before TCP and what is to be told from the
+ * first bytes; among equals the first by name counts.
  */
-function inboundPorts(mesh: MeshSnapshot, workload: Workload, address: string): [number, Protocol][] {
+function servicePorts(mesh: MeshSnapshot, proxy: InboundProxy, cache: BuildCache): InboundPort[] {
+  const { config } = mesh;
+  const { workload, address, sidecar } = proxy;
   const ports = new Map<number, Protocol>();
   for (const service of mesh.servicesIn(workload.namespace)) {
-    if (!leadsTo(service, workload, address, mesh)) continue;
+    if (!leadsTo(service, proxy, mesh)) continue;
     for (const port of service.ports) {
-      const number = workloadPort(port, service, workload, address, mesh);
-      if (number !== undefined && (ports.get(number) ?? "tcp") === "tcp") ports.set(number, port.protocol);
+      const number = workloadPort(port, service, proxy, mesh);
+      if (number === undefined) continue;
+      const known = ports.get(number);
+      if (known === undefined || WEIGHT[port.protocol] > WEIGHT[known]) ports.set(number, port.protocol);
     }
   }
-  return [...ports].sort(([a], [b]) => a - b);
+  const pool = sidecar?.spec.inboundConnectionPool ?? null;
+  const end = loopbackOf(address);
+  return [...ports]
+    .sort(([a], [b]) => a - b)
+    .map(([port, protocol]) => cache.get(buildServicePort, config, port, protocol, pool, end));
 }
 
-function leadsTo(service: MeshService, { labels }: Workload, address: string, mesh: MeshSnapshot): boolean {
+const WEIGHT: Readonly<Record<Protocol, number>> = { http: 3, http2: 3, "grpc-web": 3, auto: 2, tls: 1, tcp: 1 };
+
+function buildServicePort(
+  config: MeshConfig,
+  port: number,
+  protocol: Protocol,
+  connectionPool: InboundPort["connectionPool"],
+  loopback: string,
+): InboundPort {
+  const endpoint = localEndpoint(port, loopback, config);
+  return { port, protocol, endpoint, bind: null, connectionPool };
+}
+
+function leadsTo(service: MeshService, { workload, address }: InboundProxy, mesh: MeshSnapshot): boolean {
   if (service.selector !== undefined && Object.keys(service.selector).length > 0) {
-    return labelsMatch(service.selector, labels);
+    return labelsMatch(service.selector, workload.labels);
   }
-  return endpointAt(service, address, mesh) !== undefined;
+  return service.kind === "Service" && endpointAt(service, address, mesh) !== undefined;
 }
 
 function workloadPort(
   port: MeshPort,
   service: MeshService,
-  { namedPorts }: Workload,
-  address: string,
+  { workload, address }: InboundProxy,
   mesh: MeshSnapshot,
 ): number | undefined {
   if (typeof port.targetPort === "number") return port.targetPort;
-  return ownValue(namedPorts, port.targetPort) ?? ownValue(endpointAt(service, address, mesh)?.ports ?? {}, port.name);
+  return (
+    ownValue(workload.namedPorts, port.targetPort) ??
+    ownValue(endpointAt(service, address, mesh)?.ports ?? {}, port.name)
+  );
 }
 
 function endpointAt(service: MeshService, address: string, mesh: MeshSnapshot) {
-  return mesh.endpoints.get(service.hostname)?.endpoints.find((endpoint) => endpoint.address === address);
+  return mesh.endpointsOf(service).endpoints.find((endpoint) => endpoint.address === address);
 }

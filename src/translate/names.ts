@@ -1,4 +1,5 @@
 import type { MeshPort } from "../mesh/mesh-service.ts";
+import { speaksHttp } from "../mesh/port-protocol.ts";
 
 /** Istio's names of Envoy resources, which its users and their dashboards know. */
 
@@ -16,18 +17,32 @@ export function outboundSni(hostname: string, port: number, subset = ""): string
   return `outbound_.${port}_.${subset}_.${hostname}`;
 }
 
+/** All HTTP services on one port share a route table: the Host header tells them apart. */
+export function routeConfigurationName(port: number): string {
+  return String(port);
+}
+
 export const PASSTHROUGH_CLUSTER = "PassthroughCluster";
 export const BLACKHOLE_CLUSTER = "BlackHoleCluster";
 export const INBOUND_PASSTHROUGH_CLUSTER = "InboundPassthroughCluster";
 
 export const OUTBOUND_CAPTURE_PORT = 15001;
 export const INBOUND_CAPTURE_PORT = 15006;
+/** Where `trysail init` redirects DNS queries to. */
+export const DNS_CAPTURE_PORT = 15053;
 /** Where a sidecar itself listens on every address: the two above, its health and its metrics. */
 export const OWN_PORTS: ReadonlySet<number> = new Set([OUTBOUND_CAPTURE_PORT, INBOUND_CAPTURE_PORT, 15021, 15090]);
 
+/** HTTP filters that do something only where a route says what. */
+export const FAULT_FILTER = "envoy.filters.http.fault";
+export const CORS_FILTER = "envoy.filters.http.cors";
+
 /** What a sidecar offers in TLS to say that it speaks the mesh's mutual TLS, not the application's own. */
 export const MESH_ALPN = "istio";
+/** What it offers before that where the bytes inside are HTTP, to a port that could carry anything. Istio's own names. */
+export const MESH_HTTP_ALPN = "istio-http/1.1";
+export const MESH_HTTP_ALPNS: readonly string[] = ["istio-http/1.0", MESH_HTTP_ALPN, "istio-h2"];
 
 export function isHttp(port: Pick<MeshPort, "protocol">): boolean {
-  return port.protocol !== "tcp";
+  return speaksHttp(port.protocol);
 }

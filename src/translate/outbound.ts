@@ -1,28 +1,27 @@
-import { resolveHost } from "../mesh/hostname.ts";
+import type { DestinationRule } from "../mesh/istio/destination-rule.ts";
 import type { VirtualService } from "../mesh/istio/virtual-service.ts";
-import type { MeshService } from "../mesh/mesh-service.ts";
-import type { ServiceEndpoints } from "../mesh/service-endpoints.ts";
-import type { MeshSnapshot } from "../mesh/snapshot.ts";
+import type { MeshPort, MeshService } from "../mesh/mesh-service.ts";
+import { isDeclaredHttp } from "../mesh/port-protocol.ts";
+import { type MeshSnapshot, NO_ENDPOINTS } from "../mesh/snapshot.ts";
 import type { BuildCache } from "../platform/build-cache.ts";
 import type { EncodedResource } from "../xds/resource-set.ts";
+import { type BoundVirtualService, bindVirtualService } from "./bound-virtual-service.ts";
 import { fixedClusters } from "./cluster/fixed.ts";
 import { buildOutboundClusters } from "./cluster/outbound.ts";
-import { buildAssignments } from "./endpoint/assignment.ts";
-import {
-  buildHttpOutbound,
-  buildTcpOutbound,
-  buildVirtualOutbound,
-  routeConfigurationName,
-} from "./listener/outbound.ts";
-import { isHttp, OWN_PORTS } from "./names.ts";
+import { buildDnsRecord } from "./dns-record.ts";
+import { type AssignmentInput, buildAssignmentInputs } from "./endpoint/assignment.ts";
+import { buildDnsUdp, dnsTcp, dnsTcpIpv6 } from "./listener/dns.ts";
+import { buildVirtualOutbound, buildVirtualOutboundIpv6, type ListenerPlace } from "./listener/outbound.ts";
+import { buildRoutedChains } from "./listener/routed-chains.ts";
+import { buildServiceChain } from "./listener/tcp-chain.ts";
+import { outboundClusterName, routeConfigurationName } from "./names.ts";
+import { createOutboundListeners, type OutboundListeners } from "./outbound-listeners.ts";
+import { buildOutboundPolicy } from "./outbound-policy.ts";
+import { buildPodVirtualHost } from "./route/pod-virtual-host.ts";
 import { buildRouteConfiguration } from "./route/route-configuration.ts";
-import {
-  type BoundVirtualService,
-  buildHostVirtualHost,
-  buildServiceVirtualHost,
-  type EncodedVirtualHost,
-} from "./route/virtual-host.ts";
-import type { OutboundScope } from "./scope.ts";
+import { createRouteTables, type RouteTables } from "./route/route-tables.ts";
+import { buildHostVirtualHost, buildServiceVirtualHost } from "./route/virtual-host.ts";
+import type { EgressScope, OutboundScope, PortScope } from "./scope.ts";
 import type { Workload } from "./workload.ts";
 
 /** Lists that keep their identity while their members are the same. */
@@ -33,121 +32,203 @@ export interface SidecarResources {
   readonly routes: readonly EncodedResource[];
 }
 
-/** How a proxy reaches the services it sees. `caller` is null where no VirtualService in sight asks who calls. */
+/** What all proxies of one scope and variant share; endpoints differ further, by where their proxy stands. */
+export interface Outbound extends Omit<SidecarResources, "endpoints"> {
+  /** Of every cluster that has its endpoints by EDS. */
+  readonly assignments: readonly AssignmentInput[];
+  /** Names what it was made for. */
+  readonly view: string;
+}
+
+/** In what proxies of one scope differ. */
+export interface OutboundVariant {
+  /** Null where no VirtualService in sight asks who calls. */
+  readonly caller: Workload | null;
+  readonly hasIpv6: boolean;
+  /** The proxy answers the application's DNS queries, so that made-up addresses mean something. */
+  readonly answersDns: boolean;
+}
+
+/** How a proxy reaches the services it sees. */
 export function translateOutbound(
   mesh: MeshSnapshot,
   scope: OutboundScope,
-  caller: Workload | null,
+  variant: OutboundVariant,
   cache: BuildCache,
-): SidecarResources {
+): Outbound {
   const { config } = mesh;
+  const policy = cache.get(buildOutboundPolicy, config, scope.sidecar);
+  const view = viewOf(scope, variant);
   const clusters: EncodedResource[] = [...fixedClusters];
-  const endpoints: EncodedResource[] = [];
-  const listeners: EncodedResource[] = [cache.get(buildVirtualOutbound, config)];
-  const virtualHosts = new Map<number, PortHosts>();
-  const view = `${scope.namespace} ${caller?.id ?? ""}`;
-  const bind = (virtualService: VirtualService) => bindVirtualService(virtualService, mesh, caller, cache);
-
-  for (const { service, virtualService, rule } of scope.services) {
-    const known = mesh.endpoints.get(service.hostname) ?? noEndpoints;
-    const identities = known.identities.join(",");
+  const assignments: AssignmentInput[] = [];
+  for (const { service, rule } of scope.reachable.values()) {
+    const endpoints = mesh.endpointsOf(service);
+    const identities = endpoints.identities.join(",");
     const policies = mesh.peerAuthenticationsFor(service.namespace);
-    const bound = virtualService === null ? null : bind(virtualService);
-    const near = scope.namespace === service.namespace;
-    for (const port of service.ports) {
-      clusters.push(...cache.get(buildOutboundClusters, service, port, rule, identities, config));
-      endpoints.push(...cache.get(buildAssignments, service, port, known, rule, policies));
-      if (isHttp(port)) {
-        const build = (taken: string) =>
-          cache.get(buildServiceVirtualHost, service, port.number, bound, near, config.domain, taken);
-        addService(virtualHosts, port.number, build);
-      } else {
-        for (const ip of service.addresses) listeners.push(cache.get(buildTcpOutbound, service, port, ip));
-      }
-    }
+    const inputs = cache.get(buildAssignmentInputs, service, endpoints, rule, policies, config);
+    // A cluster that has its endpoints by EDS is the same whatever they are.
+    const known = service.resolution === "endpoints" ? null : inputs;
+    clusters.push(...cache.get(buildOutboundClusters, service, rule, identities, config, known));
+    if (known === null) assignments.push(...inputs);
   }
-  const routes: EncodedResource[] = [];
-  for (const [port, { hosts, taken }] of [...virtualHosts].sort(([a], [b]) => a - b)) {
-    for (const { host, virtualService } of scope.extraHosts) {
-      if (taken.has(host)) continue;
-      const virtualHost = cache.get(buildHostVirtualHost, bind(virtualService), host, port, config.domain);
-      if (virtualHost !== null) hosts.push(virtualHost);
-    }
-    const list = cache.list(`hosts ${view} ${port}`, hosts);
-    routes.push(cache.get(buildRouteConfiguration, list, routeConfigurationName(port), config));
-    // A sidecar's own ports are captured already: a second listener there would be refused.
-    if (!OWN_PORTS.has(port)) listeners.push(cache.get(buildHttpOutbound, config, port));
-  }
+  const tables = createRouteTables();
+  const listeners = createOutboundListeners({ hasIpv6: variant.hasIpv6, config, policy, cache });
+  const deps = { mesh, scope, variant, cache, tables, listeners };
+  addEgress(deps, scope, null);
+  for (const port of scope.ports) addEgress(deps, port, port.listener);
+  const routes = tables.build((name, hosts) =>
+    cache.get(buildRouteConfiguration, cache.list(`hosts ${view} ${name}`, hosts), name, policy),
+  );
+  const all = [cache.get(buildVirtualOutbound, policy), ...listeners.build()];
+  if (variant.hasIpv6) all.push(cache.get(buildVirtualOutboundIpv6, policy));
+  if (variant.answersDns) all.push(...dnsListeners(mesh, scope, variant.hasIpv6, cache));
   return {
+    view,
     clusters: cache.list(`clusters ${view}`, clusters),
-    endpoints: cache.list(`endpoints ${view}`, endpoints),
-    listeners: cache.list(`listeners ${view}`, listeners),
+    assignments: cache.list(`assignments ${view}`, assignments),
+    listeners: cache.list(`listeners ${view}`, all),
     routes: cache.list(`routes ${view}`, routes),
   };
 }
 
-const noEndpoints: ServiceEndpoints = { endpoints: [], identities: [] };
-
-/** The virtual hosts of one port, and the domains that they claim. */
-interface PortHosts {
-  readonly hosts: EncodedVirtualHost[];
-  readonly taken: Set<string>;
-}
-
-/** Domains that an earlier service has are left to it. */
-function addService(
-  ports: Map<number, PortHosts>,
-  port: number,
-  build: (taken: string) => EncodedVirtualHost | null,
-): void {
-  let known = ports.get(port);
-  if (known === undefined) {
-    known = { hosts: [], taken: new Set() };
-    ports.set(port, known);
-  }
-  const { hosts, taken } = known;
-  let virtualHost = build("");
-  const lost = virtualHost?.domains.filter((domain) => taken.has(domain)) ?? [];
-  if (lost.length > 0) virtualHost = build(lost.join(","));
-  if (virtualHost === null) return;
-  hosts.push(virtualHost);
-  for (const domain of virtualHost.domains) taken.add(domain);
-}
-
-/** A VirtualService together with everything else that its routes depend on, keeping its identity. */
-function bindVirtualService(
-  virtualService: VirtualService,
+function dnsListeners(
   mesh: MeshSnapshot,
-  caller: Workload | null,
+  scope: OutboundScope,
+  hasIpv6: boolean,
   cache: BuildCache,
-): BoundVirtualService {
-  const { namespace, name } = virtualService.metadata;
-  const hosts = new Set(
-    (virtualService.spec.http ?? []).flatMap(({ route = [] }) =>
-      route.map(({ destination }) => resolveHost(destination.host, namespace, mesh.config.domain)),
-    ),
-  );
-  const found = [...hosts].sort().flatMap((host) => mesh.services.get(host) ?? []);
-  const destinations = cache.list(`destinations of ${namespace}/${name}`, found);
-  return cache.get(
-    buildBoundVirtualService,
-    virtualService,
-    destinations,
-    asksWhoCalls(virtualService) ? caller : null,
-  );
+): EncodedResource[] {
+  const found = [...scope.reachable.values()].flatMap(({ service }) => {
+    // Only headless services are known by their endpoints' addresses.
+    const endpoints = service.isHeadless ? mesh.endpointsOf(service) : NO_ENDPOINTS;
+    return cache.get(buildDnsRecord, service, endpoints, hasIpv6) ?? [];
+  });
+  const records = cache.list(`dns ${scope.namespace} ${scope.sidecar?.metadata.name} ${hasIpv6}`, found);
+  const overIpv6 = hasIpv6 ? [cache.get(buildDnsUdp, records, "::1"), dnsTcpIpv6] : [];
+  return [cache.get(buildDnsUdp, records, "127.0.0.1"), dnsTcp, ...overIpv6];
 }
 
-function buildBoundVirtualService(
-  virtualService: VirtualService,
-  destinations: readonly MeshService[],
-  caller: Workload | null,
-): BoundVirtualService {
-  return { virtualService, destinations, caller };
+/** Names what a scope and a variant make, for lists that are kept. */
+export function viewOf(
+  { namespace, sidecar, ownRules }: OutboundScope,
+  { caller, hasIpv6, answersDns }: OutboundVariant,
+): string {
+  const of = sidecar === null ? "" : `${sidecar.metadata.namespace}/${sidecar.metadata.name}`;
+  const rules = ownRules.map(({ metadata }) => metadata.name);
+  return `${namespace} ${of} ${rules} ${hasIpv6} ${answersDns} ${caller?.id ?? ""}`;
 }
 
-/** Whether callers in one namespace may be routed differently. */
-export function asksWhoCalls({ spec }: VirtualService): boolean {
-  return (spec.http ?? []).some(({ match = [] }) =>
-    match.some(({ sourceLabels, sourceNamespace }) => sourceLabels !== undefined || sourceNamespace !== undefined),
-  );
+interface EgressDeps {
+  readonly mesh: MeshSnapshot;
+  readonly scope: OutboundScope;
+  readonly variant: OutboundVariant;
+  readonly cache: BuildCache;
+  readonly tables: RouteTables;
+  readonly listeners: OutboundListeners;
+}
+
+/** Adds what is reached in general (`listener` is null), or by one port of a Sidecar. */
+function addEgress(deps: EgressDeps, egress: EgressScope, listener: PortScope["listener"] | null): void {
+  const { mesh, scope, variant, cache, tables } = deps;
+  const bind = (virtualService: VirtualService) =>
+    bindVirtualService(virtualService, scope, variant.caller, mesh.config.domain, cache);
+  const used = new Map<string, number>();
+  for (const scoped of egress.services) {
+    const { service, virtualService, rule } = scoped;
+    const bound = virtualService === null ? null : bind(virtualService);
+    for (const port of service.ports) {
+      if (listener !== null && listener.port.number !== port.number) continue;
+      addPort(deps, service, port, rule, bound, listener, used);
+    }
+  }
+  for (const [table, port] of [...used].sort(([, a], [, b]) => a - b)) {
+    for (const { host, virtualService } of egress.extraHosts) {
+      tables.add(table, (taken) =>
+        taken === "" ? cache.get(buildHostVirtualHost, bind(virtualService), host, port, mesh.config) : null,
+      );
+    }
+  }
+}
+
+/** `used` gathers the shared route tables and their ports. */
+function addPort(
+  { mesh, scope, variant, cache, tables, listeners }: EgressDeps,
+  service: MeshService,
+  port: MeshPort,
+  rule: DestinationRule | null,
+  bound: BoundVirtualService | null,
+  listener: PortScope["listener"] | null,
+  used: Map<string, number>,
+): void {
+  const { protocol, number } = port;
+  const near = scope.namespace === service.namespace;
+  const wide = listener === null ? listeners.everywhere(number) : listeners.bound(listener);
+  const pass = (place: ListenerPlace, serverName: string, range: string, endpointAddress: string) => {
+    if (bound !== null && routesConnections(bound.virtualService)) {
+      const rules = bound.destinations.map(({ hostname }) => scope.reachable.get(hostname)?.rule ?? null);
+      const { namespace, name } = bound.virtualService.metadata;
+      const known = cache.list(`rules ${viewOf(scope, variant)} ${namespace}/${name}`, rules);
+      const routed = cache.get(buildRoutedChains, bound, service, port, range, known, mesh.config.domain);
+      for (const chain of routed) listeners.pass(place, chain);
+    }
+    listeners.pass(place, cache.get(buildServiceChain, service, port, serverName, range, endpointAddress, rule));
+  };
+  const forwardsByHost = service.resolution === "dynamic-dns";
+  const addHost = (table: string) =>
+    tables.add(table, (taken) => cache.get(buildServiceVirtualHost, service, number, bound, near, mesh.config, taken));
+
+  if (isDeclaredHttp(protocol)) {
+    const table = listener === null || !wide.bindToPort ? routeConfigurationName(number) : wide.name;
+    addHost(table);
+    used.set(table, number);
+    listeners.route(wide, { kind: "table", name: table, forwardsByHost, takesGrpcWeb: protocol === "grpc-web" });
+    if (!service.isHeadless) return;
+    for (const { hostname, address } of mesh.endpointsOf(service).endpoints) {
+      if (hostname === "") continue;
+      tables.add(table, (taken) =>
+        taken === "" ? cache.get(buildPodVirtualHost, service, number, hostname, address, near) : null,
+      );
+    }
+    return;
+  }
+  if (service.isHeadless && !wide.bindToPort) {
+    for (const { address } of mesh.endpointsOf(service).endpoints) {
+      const place = listeners.at(service, address, number);
+      pass(place, "", "", address);
+      if (protocol === "auto")
+        listeners.route(place, { kind: "endpoint", cluster: outboundClusterName(service.hostname, number), address });
+    }
+    return;
+  }
+  const made = variant.answersDns ? service.autoAddresses.filter((ip) => variant.hasIpv6 || !ip.includes(":")) : [];
+  const addresses = wide.bindToPort ? [] : [...service.addresses, ...made];
+  const own = addresses.filter((text) => !text.includes("/"));
+  for (const ip of own) {
+    const place = listeners.at(service, ip, number);
+    pass(place, "", "", "");
+    if (protocol !== "auto") continue;
+    const table = `${service.hostname}:${number}`;
+    addHost(table);
+    listeners.route(place, { kind: "table", name: table, forwardsByHost, takesGrpcWeb: false });
+  }
+  for (const range of addresses.filter((text) => text.includes("/"))) {
+    pass(wide, protocol === "tls" ? sniOf(service) : "", range, "");
+  }
+  if (addresses.length > 0) return;
+  if (protocol === "tls") pass(wide, sniOf(service), "", "");
+  // An alias has no address of its own: whoever dials its target's is passed on.
+  else if (service.kind === "ServiceEntry" || wide.bindToPort) pass(wide, "", "", "");
+  if (protocol === "auto") {
+    const table = wide.bindToPort ? wide.name : routeConfigurationName(number);
+    addHost(table);
+    used.set(table, number);
+    listeners.route(wide, { kind: "table", name: table, forwardsByHost, takesGrpcWeb: false });
+  }
+}
+
+function sniOf({ hostname }: MeshService): string {
+  return hostname === "*" ? "" : hostname;
+}
+
+function routesConnections({ spec }: VirtualService): boolean {
+  return (spec.tls ?? []).length + (spec.tcp ?? []).length > 0;
 }

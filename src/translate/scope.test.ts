@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { istio, service } from "../../test/support/manifests.ts";
-import { meshOf } from "../../test/support/mesh.ts";
+import { fromBinary } from "@bufbuild/protobuf";
+import { istio, pod, service } from "../../test/support/manifests.ts";
+import { meshOf, proxyOf } from "../../test/support/mesh.ts";
+import { ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import { TYPE_URL } from "../xds/resource-set.ts";
 import { selectOutboundScope } from "./scope.ts";
+import { createTranslator } from "./translator.ts";
 
 const http = [{ redirect: { uri: "/" } }];
 const routing = (name: string, hosts: string[], more: object = {}, namespace = "shop") =>
@@ -61,7 +65,7 @@ const rows: [name: string, manifests: string[], expected: object][] = [
     [routing("a", ["web"], { gateways: ["edge", "mesh"] }), routing("b", [DB], { gateways: [] })],
     { web: { ...none, routes: "a" }, db: { ...none, routes: "b" }, hosts: [] },
   ],
-  ["a VirtualService without routes", [routing("a", ["web"], { http: [] })], { web: none, db: none, hosts: [] }],
+  ["a VirtualService without hosts", [routing("a", [])], { web: none, db: none, hosts: [] }],
   [
     "a VirtualService that is kept to its own namespace",
     [routing("a", [DB], { exportTo: ["."] }, "data"), routing("b", ["web"], { exportTo: ["."] })],
@@ -117,4 +121,29 @@ test("a service that is exported elsewhere is not in sight", () => {
     selectOutboundScope(mesh, namespace).services.map(({ service }) => service.name);
   assert.deepEqual(namesFrom("shop"), ["db", "web"]);
   assert.deepEqual(namesFrom("data"), ["db", "hidden", "web"]);
+});
+
+test("a rule that selects callers is for them alone, and goes before their namespace's others", () => {
+  const rule = (name: string, spec: object, namespace = "shop") =>
+    istio("DestinationRule", name, { host: "cart.shop.svc.cluster.local", ...spec }, namespace);
+  const timeout = (connectTimeout: string) => ({ trafficPolicy: { connectionPool: { tcp: { connectTimeout } } } });
+  const mesh = meshOf(
+    [
+      service({ name: "cart", ports: { http: 80 } }),
+      pod({ name: "gold", ip: "10.1.0.1", labels: { tier: "gold", app: "a" } }),
+      pod({ name: "tin", ip: "10.1.0.2", labels: { tier: "tin" } }),
+      rule("general", timeout("1s")),
+      rule("gold", { ...timeout("2s"), workloadSelector: { matchLabels: { tier: "gold" } } }),
+      rule("theirs", { ...timeout("3s"), workloadSelector: { matchLabels: { tier: "tin" } } }, "edge"),
+    ].join(""),
+  );
+  const translator = createTranslator(mesh);
+  const secondsFor = (proxy: string) => {
+    const found = translator.translate(proxyOf(mesh, proxy)).get(TYPE_URL.cluster)?.byName;
+    const bytes = found?.get("outbound|80||cart.shop.svc.cluster.local")?.bytes;
+    assert.ok(bytes !== undefined);
+    return Number(fromBinary(ClusterSchema, bytes).connectTimeout?.seconds);
+  };
+  assert.equal(secondsFor("gold.shop"), 2);
+  assert.equal(secondsFor("tin.shop"), 1);
 });

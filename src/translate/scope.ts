@@ -1,20 +1,39 @@
 import { compareSpecificity, hostMatches, resolveHost } from "../mesh/hostname.ts";
 import type { DestinationRule } from "../mesh/istio/destination-rule.ts";
+import type { EgressListener, Sidecar } from "../mesh/istio/sidecar.ts";
 import type { VirtualService } from "../mesh/istio/virtual-service.ts";
+import { labelsMatch } from "../mesh/labels.ts";
 import type { MeshService } from "../mesh/mesh-service.ts";
 import { compareText } from "../mesh/object.ts";
+import { destinationHosts } from "../mesh/route-destinations.ts";
+import { type EgressHost, parseEgressHost } from "../mesh/sidecar-text.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
 import { visibleFrom } from "../mesh/visibility.ts";
 
-/** The part of the mesh that callers in one namespace see. */
-export interface OutboundScope {
+/** The part of the mesh that callers see: all of what their namespace is shown, or what their Sidecar asks for. */
+export interface OutboundScope extends EgressScope {
   readonly namespace: string;
-  /** In host name order. */
+  readonly sidecar: Sidecar | null;
+  /** Those that select the caller among others of its namespace. */
+  readonly ownRules: readonly DestinationRule[];
+  /** Ports that the Sidecar listens on apart from the others, each with what is reached there. */
+  readonly ports: readonly PortScope[];
+  /** Of every service that can be reached in some way, as destination of a VirtualService too. By host name. */
+  readonly reachable: ReadonlyMap<string, ScopedService>;
+  /** All that route for some host in sight. */
+  readonly virtualServices: readonly VirtualService[];
+}
+
+/** What is reached through one listener, or the listeners of every port. */
+export interface EgressScope {
+  /** In the order of precedence that the snapshot has. */
   readonly services: readonly ScopedService[];
   /** Hosts that VirtualServices route though no service has them; wildcards too. In order of specificity. */
   readonly extraHosts: readonly { readonly host: string; readonly virtualService: VirtualService }[];
-  /** All that route for some host in sight. */
-  readonly virtualServices: readonly VirtualService[];
+}
+
+export interface PortScope extends EgressScope {
+  readonly listener: EgressListener & Required<Pick<EgressListener, "port">>;
 }
 
 export interface ScopedService {
@@ -23,31 +42,113 @@ export interface ScopedService {
   readonly rule: DestinationRule | null;
 }
 
-export function selectOutboundScope(mesh: MeshSnapshot, namespace: string): OutboundScope {
-  const routing = claimedHosts(mesh, namespace);
-  const rules = visibleRules(mesh, namespace);
-  const services: ScopedService[] = [];
-  for (const service of mesh.services.values()) {
-    if (!visibleFrom(namespace, service.namespace, service.exportTo)) continue;
-    const virtualService = routing.find(service.hostname) ?? null;
-    services.push({ service, virtualService, rule: ruleFor(service, namespace, rules, mesh.config.rootNamespaces) });
+export function selectOutboundScope(
+  mesh: MeshSnapshot,
+  namespace: string,
+  sidecar: Sidecar | null = null,
+  ownRules: readonly DestinationRule[] = [],
+): OutboundScope {
+  const visible = visibleServices(mesh, namespace);
+  const rules = visibleRules(mesh, namespace, ownRules);
+  const scoped = new Map<MeshService, DestinationRule | null>();
+  const ruleOf = (service: MeshService) => {
+    let rule = scoped.get(service);
+    if (rule === undefined) {
+      rule = ruleFor(service, namespace, rules, mesh.config.rootNamespaces);
+      scoped.set(service, rule);
+    }
+    return rule;
+  };
+  const select = (hosts: readonly string[] | null) => selectEgress(mesh, namespace, visible, ruleOf, hosts);
+  const egress = sidecar?.spec.egress ?? [];
+  const ports = egress.flatMap((listener) => {
+    const { port } = listener;
+    return port === undefined ? [] : [{ listener: { ...listener, port }, ...select(listener.hosts) }];
+  });
+  const wide = egress.find(({ port }) => port === undefined);
+  const everywhere = egress.length === 0 ? select(null) : wide === undefined ? NOTHING : select(wide.hosts);
+  const scopes = [everywhere, ...ports];
+  const reachable = new Map<string, ScopedService>();
+  for (const { services } of scopes) for (const known of services) reachable.set(known.service.hostname, known);
+  const virtualServices = new Set(scopes.flatMap((scope) => scope.routing.map((route) => route.virtualService)));
+  if (sidecar !== null) {
+    // Who asks for a host asks for wherever it is routed to as well.
+    for (const hostname of askedHosts(virtualServices, sidecar, mesh.config.domain)) {
+      const service = visible.get(hostname);
+      if (service === undefined || reachable.has(hostname)) continue;
+      reachable.set(hostname, { service, virtualService: null, rule: ruleOf(service) });
+    }
   }
-  services.sort((a, b) => compareText(a.service.hostname, b.service.hostname));
-  const extraHosts = routing.hosts.filter(({ host }) => !mesh.services.has(host));
-  const virtualServices = [...new Set(routing.hosts.map(({ virtualService }) => virtualService))];
-  return { namespace, services, extraHosts, virtualServices };
+  return { ...everywhere, namespace, sidecar, ownRules, ports, reachable, virtualServices: [...virtualServices] };
+}
+
+type Routing = readonly { readonly host: string; readonly virtualService: VirtualService }[];
+type Selected = EgressScope & { readonly routing: Routing };
+
+const NOTHING: Selected = { services: [], extraHosts: [], routing: [] };
+
+function selectEgress(
+  mesh: MeshSnapshot,
+  namespace: string,
+  visible: ReadonlyMap<string, MeshService>,
+  ruleOf: (service: MeshService) => DestinationRule | null,
+  hosts: readonly string[] | null,
+): Selected {
+  const imports = hosts?.flatMap((text) => parseEgressHost(text, namespace) ?? []) ?? null;
+  const routing = claimedHosts(mesh, namespace, imports);
+  const services: ScopedService[] = [];
+  for (const service of visible.values()) {
+    if (!isImported(service.namespace, service.hostname, imports)) continue;
+    services.push({ service, virtualService: routing.find(service.hostname) ?? null, rule: ruleOf(service) });
+  }
+  const extraHosts = routing.hosts.filter(({ host }) => !visible.has(host));
+  return { services, extraHosts, routing: routing.hosts };
+}
+
+/** By host name. Of several with one name, the one of the caller's own namespace, else the first. */
+function visibleServices({ services, config }: MeshSnapshot, namespace: string): Map<string, MeshService> {
+  const visible = new Map<string, MeshService>();
+  for (const service of services) {
+    const known = visible.get(service.hostname);
+    if (known !== undefined && (known.namespace === namespace || service.namespace !== namespace)) continue;
+    if (!visibleFrom(namespace, service.namespace, service.exportTo ?? config.defaultServiceExportTo)) continue;
+    visible.set(service.hostname, service);
+  }
+  return visible;
+}
+
+/** Whether one of the hosts that a Sidecar asks for covers this one; without a Sidecar, everything is asked for. */
+function isImported(namespace: string, host: string, imports: readonly EgressHost[] | null): boolean {
+  if (imports === null) return true;
+  return imports.some(
+    (wanted) =>
+      (wanted.namespace === "*" || wanted.namespace === namespace) &&
+      (hostMatches(wanted.host, host) || (host.startsWith("*") && hostMatches(host, wanted.host))),
+  );
+}
+
+function askedHosts(virtualServices: Iterable<VirtualService>, sidecar: Sidecar, domain: string): string[] {
+  const { egressProxy } = sidecar.spec.outboundTrafficPolicy ?? {};
+  const own = egressProxy === undefined ? [] : [resolveHost(egressProxy.host, sidecar.metadata.namespace, domain)];
+  return [...own, ...[...virtualServices].flatMap((virtualService) => destinationHosts(virtualService, domain))];
 }
 
 /** Which VirtualService has which host, for callers inside the mesh: the oldest one that names it. */
-function claimedHosts({ virtualServices, config }: MeshSnapshot, namespace: string) {
+function claimedHosts(
+  { virtualServices, config }: MeshSnapshot,
+  namespace: string,
+  imports: readonly EgressHost[] | null,
+) {
   const claims = new Map<string, VirtualService>();
   for (const virtualService of virtualServices) {
     const { metadata, spec } = virtualService;
     if (!isForMesh(spec.gateways)) continue;
-    if ((spec.http ?? []).length === 0 || !visibleFrom(namespace, metadata.namespace, spec.exportTo)) continue;
-    for (const host of spec.hosts) {
+    const exportTo = spec.exportTo ?? config.defaultVirtualServiceExportTo;
+    if (!routesAnything(virtualService) || !visibleFrom(namespace, metadata.namespace, exportTo)) continue;
+    for (const host of spec.hosts ?? []) {
       const hostname = resolveHost(host, metadata.namespace, config.domain);
-      if (!claims.has(hostname)) claims.set(hostname, virtualService);
+      if (!claims.has(hostname) && isImported(metadata.namespace, hostname, imports))
+        claims.set(hostname, virtualService);
     }
   }
   const hosts = [...claims]
@@ -61,6 +162,10 @@ function claimedHosts({ virtualServices, config }: MeshSnapshot, namespace: stri
   };
 }
 
+function routesAnything({ spec: { http = [], tls = [], tcp = [] } }: VirtualService): boolean {
+  return http.length + tls.length + tcp.length > 0;
+}
+
 /** Whether a list of gateways, which may be left out, has the sidecars among them. */
 export function isForMesh(gateways: readonly string[] = []): boolean {
   return gateways.length === 0 || gateways.includes("mesh");
@@ -71,20 +176,46 @@ interface VisibleRule {
   readonly rule: DestinationRule;
 }
 
-/** Whole names by name, wildcards in order of specificity; each list oldest first. */
+/** Whole names by name, wildcards in order of specificity; each list those of the caller first, then oldest first. */
 interface VisibleRules {
   readonly byHost: ReadonlyMap<string, readonly VisibleRule[]>;
   readonly wildcards: readonly VisibleRule[];
 }
 
-function visibleRules({ destinationRules, config }: MeshSnapshot, namespace: string): VisibleRules {
-  const rules = destinationRules
-    .filter(({ metadata, spec }) => visibleFrom(namespace, metadata.namespace, spec.exportTo))
+function visibleRules(
+  { destinationRules, config }: MeshSnapshot,
+  namespace: string,
+  ownRules: readonly DestinationRule[],
+): VisibleRules {
+  const general = destinationRules.filter(({ spec }) => !selectsCallers(spec));
+  const rules = [...ownRules, ...general]
+    .filter(({ metadata, spec }) =>
+      visibleFrom(namespace, metadata.namespace, spec.exportTo ?? config.defaultDestinationRuleExportTo),
+    )
     .map((rule) => ({ host: resolveHost(rule.spec.host, rule.metadata.namespace, config.domain), rule }));
   return {
     byHost: Map.groupBy(rules, ({ host }) => host),
     wildcards: rules.filter(({ host }) => host.startsWith("*")).sort((a, b) => compareSpecificity(a.host, b.host)),
   };
+}
+
+/** Whether a rule is for some callers of its namespace only. */
+export function selectsCallers({ workloadSelector }: DestinationRule["spec"]): boolean {
+  return Object.keys(workloadSelector?.matchLabels ?? {}).length > 0;
+}
+
+/** The rules of a namespace that are for callers with these labels, and not for all. */
+export function rulesSelecting(
+  { destinationRules }: Pick<MeshSnapshot, "destinationRules">,
+  namespace: string,
+  labels: Readonly<Record<string, string>>,
+): readonly DestinationRule[] {
+  return destinationRules.filter(
+    ({ metadata, spec }) =>
+      metadata.namespace === namespace &&
+      selectsCallers(spec) &&
+      labelsMatch(spec.workloadSelector?.matchLabels, labels),
+  );
 }
 
 /**

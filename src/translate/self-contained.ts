@@ -42,9 +42,20 @@ export function selfContainedConfig(
           },
         },
         { name: "ROOTCA", validationContext: { trustedCa: { inlineString: identity.rootPem } } },
+        ...credentials(clusters, identity),
       ],
     },
   };
+}
+
+/** What stands in for the Secrets that rules name, by Istio's names of them. */
+function credentials(clusters: readonly JsonValue[], { chainPem, keyPem, rootPem }: PlaceholderIdentity): JsonObject[] {
+  const tlsCertificate = { certificateChain: { inlineString: chainPem }, privateKey: { inlineString: keyPem } };
+  const validationContext = { trustedCa: { inlineString: rootPem } };
+  const names = [...JSON.stringify(clusters).matchAll(/"(kubernetes:\/\/[^"]+)"/g)].map(([, name = ""]) => name);
+  return [...new Set(names)]
+    .sort()
+    .map((name): JsonObject => (name.endsWith("-cacert") ? { name, validationContext } : { name, tlsCertificate }));
 }
 
 function jsonByName(resources: ProxyResources, typeUrl: TypeUrl, schema: DescMessage): Map<string, JsonValue> {

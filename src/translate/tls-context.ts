@@ -22,8 +22,8 @@ export const adsSource: ConfigSource = create(ConfigSourceSchema, {
   initialFetchTimeout: durationOfMs(0),
 });
 
-/** Who the peer may be: these SPIFFE ids, or anyone below a prefix. */
-export type ExpectedPeers = { readonly ids: readonly string[] } | { readonly prefix: string };
+/** Who the peer may be: these SPIFFE ids, or anyone below one of the prefixes. */
+export type ExpectedPeers = { readonly ids: readonly string[] } | { readonly prefixes: readonly string[] };
 
 /** The workload's own certificate and the mesh's roots, both by SDS; never without checking the peer. */
 function mutualTls(peers: ExpectedPeers, alpnProtocols: string[]): CommonTlsContext {
@@ -43,8 +43,8 @@ function mutualTls(peers: ExpectedPeers, alpnProtocols: string[]): CommonTlsCont
 
 function sanMatchers(peers: ExpectedPeers): SubjectAltNameMatcher[] {
   const patterns =
-    "prefix" in peers
-      ? [{ case: "prefix" as const, value: peers.prefix }]
+    "prefixes" in peers
+      ? peers.prefixes.map((value) => ({ case: "prefix" as const, value }))
       : peers.ids.map((id) => ({ case: "exact" as const, value: id }));
   return patterns.map((matchPattern) =>
     create(SubjectAltNameMatcherSchema, { sanType: SubjectAltNameMatcher_SanType.URI, matcher: { matchPattern } }),
@@ -55,9 +55,9 @@ export function upstreamMutualTls(sni: string, peers: ExpectedPeers, alpnProtoco
   return typedConfig(UpstreamTlsContextSchema, { commonTlsContext: mutualTls(peers, alpnProtocols), sni });
 }
 
-export function downstreamMutualTls(trustDomain: string, alpnProtocols: string[]): Any {
+export function downstreamMutualTls(trustDomains: readonly string[], alpnProtocols: string[]): Any {
   return typedConfig(DownstreamTlsContextSchema, {
-    commonTlsContext: mutualTls({ prefix: `spiffe://${trustDomain}/` }, alpnProtocols),
+    commonTlsContext: mutualTls({ prefixes: trustDomains.map((domain) => `spiffe://${domain}/`) }, alpnProtocols),
     requireClientCertificate: true,
   });
 }

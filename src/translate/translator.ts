@@ -1,16 +1,27 @@
+import type { DestinationRule } from "../mesh/istio/destination-rule.ts";
+import type { Sidecar } from "../mesh/istio/sidecar.ts";
+import { labelsMatch } from "../mesh/labels.ts";
+import { selectSidecar } from "../mesh/select-sidecar.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
 import { BuildCache } from "../platform/build-cache.ts";
 import type { ProxyNode } from "../xds/node.ts";
 import { type EncodedResource, type ProxyResources, ResourceSet, TYPE_URL, type TypeUrl } from "../xds/resource-set.ts";
+import { asksWhoCalls } from "./bound-virtual-service.ts";
+import { answersDns } from "./dns-capture.ts";
+import { createEndpointSets, type EndpointSets } from "./endpoint/endpoint-sets.ts";
+import { viewpointOf } from "./endpoint/viewpoint.ts";
 import { translateInbound } from "./inbound.ts";
-import { readInterception } from "./interception.ts";
-import { asksWhoCalls, type SidecarResources, translateOutbound } from "./outbound.ts";
-import { type OutboundScope, selectOutboundScope } from "./scope.ts";
+import { type Interception, readInterception } from "./interception.ts";
+import { type Outbound, translateOutbound, viewOf } from "./outbound.ts";
+import { readProxyHttp } from "./proxy-http.ts";
+import { type OutboundScope, selectOutboundScope, selectsCallers } from "./scope.ts";
+import { tuneClusters } from "./tune-clusters.ts";
+import { tuneListeners, tuneRoutes } from "./tune-http.ts";
 import { buildWorkload, type Workload } from "./workload.ts";
 
 /** What of a node message its configuration depends on. */
 export type ProxyDescription = Pick<ProxyNode, "name" | "namespace" | "ipAddress" | "labels"> &
-  Partial<Pick<ProxyNode, "metadata">>;
+  Partial<Pick<ProxyNode, "metadata" | "locality">>;
 
 /**
  * Translates one mesh snapshot after the other. Proxies that see the same get the same sets (===), and what a change
@@ -32,14 +43,19 @@ export function createTranslator(mesh: MeshSnapshot, cache: BuildCache = new Bui
       round = new Round(next, cache, round);
     },
     translate(proxy) {
-      const workload = round.workload(proxy);
-      const outbound = round.outbound(workload);
-      const inbound = translateInbound(round.mesh, workload, proxy.ipAddress, readInterception(proxy), cache);
+      const interception = readInterception(proxy);
+      const { workload, sidecar, outbound } = round.outbound(proxy, interception);
+      const endpoints = round.endpoints(outbound, proxy);
+      const address = proxy.ipAddress;
+      const inbound = translateInbound(round.mesh, { workload, address, interception, sidecar }, cache);
+      const http = readProxyHttp(proxy.metadata ?? {});
+      const tuned = (listeners: readonly EncodedResource[]) => tuneListeners(listeners, http, cache);
+      const clusters = (shared: readonly EncodedResource[]) => tuneClusters(shared, http, cache);
       return new Map<TypeUrl, ResourceSet>([
-        [TYPE_URL.cluster, sets.join(TYPE_URL.cluster, outbound.clusters, inbound.clusters)],
-        [TYPE_URL.endpoint, sets.join(TYPE_URL.endpoint, outbound.endpoints, [])],
-        [TYPE_URL.listener, sets.join(TYPE_URL.listener, outbound.listeners, inbound.listeners)],
-        [TYPE_URL.route, sets.join(TYPE_URL.route, outbound.routes, [])],
+        [TYPE_URL.cluster, sets.join(TYPE_URL.cluster, clusters(outbound.clusters), clusters(inbound.clusters))],
+        [TYPE_URL.endpoint, sets.join(TYPE_URL.endpoint, endpoints, [])],
+        [TYPE_URL.listener, sets.join(TYPE_URL.listener, tuned(outbound.listeners), tuned(inbound.listeners))],
+        [TYPE_URL.route, sets.join(TYPE_URL.route, tuneRoutes(outbound.routes, http, cache), [])],
       ]);
     },
   };
@@ -51,17 +67,24 @@ class Round {
   readonly #cache: BuildCache;
   readonly #last: ReadonlyMap<string, Workload>;
   readonly #workloads = new Map<string, Workload>();
+  /** By namespace: rules that some of its callers go by, and others not. */
+  readonly #selectingRules: ReadonlyMap<string, readonly DestinationRule[]>;
   readonly #scopes = new Map<string, { scope: OutboundScope; asksWhoCalls: boolean }>();
-  readonly #outbound = new Map<string, SidecarResources>();
+  readonly #outbound = new Map<string, Outbound>();
+  readonly #endpoints = new Map<Outbound, EndpointSets>();
 
   constructor(mesh: MeshSnapshot, cache: BuildCache, last?: Round) {
     this.mesh = mesh;
     this.#cache = cache;
+    this.#selectingRules = Map.groupBy(
+      mesh.destinationRules.filter(({ spec }) => selectsCallers(spec)),
+      ({ metadata }) => metadata.namespace,
+    );
     this.#last = last === undefined ? new Map() : last.#workloads;
   }
 
   /** The pod's own labels and ports where the mesh knows the pod, else what the proxy says. */
-  workload({ name, namespace, labels }: ProxyDescription): Workload {
+  #workload({ name, namespace, labels }: ProxyDescription): Workload {
     const pod = this.mesh.pods.get(`${namespace}/${name}`);
     const containers = [...(pod?.spec.containers ?? []), ...(pod?.spec.initContainers ?? [])];
     const fresh = buildWorkload(namespace, pod?.metadata.labels ?? labels, containers);
@@ -70,24 +93,40 @@ class Round {
     return workload;
   }
 
-  outbound(workload: Workload): SidecarResources {
-    const { scope, asksWhoCalls } = this.#scope(workload.namespace);
-    const caller = asksWhoCalls ? workload : null;
-    const key = `${scope.namespace} ${caller?.id}`;
-    let resources = this.#outbound.get(key);
-    if (resources === undefined) {
-      resources = translateOutbound(this.mesh, scope, caller, this.#cache);
-      this.#outbound.set(key, resources);
+  outbound(proxy: ProxyDescription, { hasIpv6 }: Interception) {
+    const workload = this.#workload(proxy);
+    const sidecar = selectSidecar(this.mesh, workload.namespace, workload.labels);
+    const { scope, asksWhoCalls } = this.#scope(workload, sidecar);
+    const variant = { caller: asksWhoCalls ? workload : null, hasIpv6, answersDns: answersDns(proxy.metadata ?? {}) };
+    const key = viewOf(scope, variant);
+    let outbound = this.#outbound.get(key);
+    if (outbound === undefined) {
+      outbound = translateOutbound(this.mesh, scope, variant, this.#cache);
+      this.#outbound.set(key, outbound);
     }
-    return resources;
+    return { workload, sidecar, outbound };
   }
 
-  #scope(namespace: string) {
-    let known = this.#scopes.get(namespace);
+  endpoints(outbound: Outbound, proxy: ProxyDescription): readonly EncodedResource[] {
+    let sets = this.#endpoints.get(outbound);
+    if (sets === undefined) {
+      sets = createEndpointSets(outbound, this.#cache);
+      this.#endpoints.set(outbound, sets);
+    }
+    return sets.seenFrom(() => viewpointOf(proxy, this.mesh));
+  }
+
+  #scope({ namespace, labels }: Workload, sidecar: Sidecar | null) {
+    const ownRules = (this.#selectingRules.get(namespace) ?? []).filter(({ spec }) =>
+      labelsMatch(spec.workloadSelector?.matchLabels, labels),
+    );
+    const of = `${sidecar?.metadata.namespace} ${sidecar?.metadata.name}`;
+    const key = `${namespace} ${of} ${ownRules.map(({ metadata }) => metadata.name)}`;
+    let known = this.#scopes.get(key);
     if (known === undefined) {
-      const scope = selectOutboundScope(this.mesh, namespace);
+      const scope = selectOutboundScope(this.mesh, namespace, sidecar, ownRules);
       known = { scope, asksWhoCalls: scope.virtualServices.some(asksWhoCalls) };
-      this.#scopes.set(namespace, known);
+      this.#scopes.set(key, known);
     }
     return known;
   }

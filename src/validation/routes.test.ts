@@ -52,7 +52,7 @@ test("any other content type is answered 415", async (t) => {
 
 test("keys that name prototypes are fields like any other, and change nothing", async (t) => {
   const { post } = await serve(t);
-  const hostile = `{"__proto__":{"hosts":["cart"],"polluted":1},"constructor":{"prototype":{"polluted":1}},"hosts":["cart"]}`;
+  const hostile = `{"__proto__":{"hosts":["cart"],"polluted":1},"constructor":{"prototype":{"polluted":1}},"hosts":["cart"],"http":[{"redirect":{"uri":"/"}}]}`;
   const answer = await post(reviewText({ object: { ...object, spec: "SPEC" } }).replace('"SPEC"', hostile));
   const { response } = (await answer.json()) as { response: { allowed: boolean; warnings: string[] } };
   assert.equal(response.allowed, true);

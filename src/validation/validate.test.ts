@@ -70,23 +70,24 @@ test("an object that is wrong is denied, each error a sentence and a field", () 
 });
 
 test("what is served but not as written is a warning: unsupported fields, and references to nothing", () => {
-  const spec = { hosts: ["cart"], http: [{ fault: {}, route: [{ destination: { host: "crat", subset: "v1" } }] }] };
+  const fault = { abort: { httpStatus: 503, percentage: { value: 1 }, http2Error: "CANCEL" } };
+  const spec = { hosts: ["cart"], http: [{ fault, route: [{ destination: { host: "crat", subset: "v1" } }] }] };
   const { response, outcome } = review(virtualService(spec));
   assert.equal(outcome, "warned");
   assert.deepEqual(response, {
     uid: "u-1",
     allowed: true,
     warnings: [
-      "VirtualService shop/cart: spec.http[0].fault is a field of Istio's that this version does not support yet; it has no effect, the rest is used",
+      "VirtualService shop/cart: spec.http[0].fault.abort.http2Error is a field of Istio's that this version does not support yet; it has no effect, the rest is used",
       "VirtualService shop/cart: spec.http[0].route[0].destination.host names crat (crat.shop.svc.cluster.local), but there is no such Service: correct the name, or add the Service",
     ],
   });
 });
 
 test("a denied object's warnings come along", () => {
-  const { response } = review(virtualService({ ...bad, http: [{ ...bad.http[0], fault: {} }] }));
+  const { response } = review(virtualService({ ...bad, http: [{ ...bad.http[0], retires: {} }] }));
   assert.equal(response.allowed, false);
-  assert.match(response.warnings?.[0] ?? "", /spec\.http\[0\]\.fault/);
+  assert.match(response.warnings?.[0] ?? "", /spec\.http\[0\]\.retires/);
 });
 
 test("an ignored field that could open what its author closed is denied", () => {

@@ -10,6 +10,7 @@ import { DeltaStream } from "./delta-stream.ts";
 import { NameTable } from "./name-set.ts";
 import { createPushQueue } from "./push-queue.ts";
 import { type DeltaRequest, parseDeltaRequest, parseSotwRequest, type SotwRequest } from "./request.ts";
+import type { TypeUrl } from "./resource-set.ts";
 import { ResponseEncoder } from "./response-encoder.ts";
 import { createSendBudget } from "./send-budget.ts";
 import { SotwStream } from "./sotw-stream.ts";
@@ -66,6 +67,8 @@ export interface AdsService {
   register(server: Pick<GrpcServer, "addService">): void;
   /** The proxies that are connected, in the order in which they came. */
   status(): ProxyStatus[];
+  /** Which version of a resource each proxy that asked for it has accepted last; null stands for none yet. */
+  acceptedVersions(typeUrl: TypeUrl, name: string): (string | null)[];
   /** Ends every stream, so that its proxy looks for another control plane, and refuses new ones. */
   stop(): void;
 }
@@ -81,7 +84,7 @@ export function createAdsService(deps: AdsDeps): AdsService {
     clock: deps.clock,
   });
   const queue = createPushQueue({ sliceMs: 30 });
-  const streams = new Set<Pick<AdsStream<SotwRequest | DeltaRequest>, "status" | "end">>();
+  const streams = new Set<Pick<AdsStream<SotwRequest | DeltaRequest>, "status" | "acceptedVersion" | "end">>();
   let stopped = false;
 
   const sotw: ProtocolKind<SotwRequest> = {
@@ -126,6 +129,8 @@ export function createAdsService(deps: AdsDeps): AdsService {
       }
     },
     status: () => [...streams].map((stream) => stream.status()).filter((status) => status !== null),
+    acceptedVersions: (typeUrl, name) =>
+      [...streams].map((stream) => stream.acceptedVersion(typeUrl, name)).filter((version) => version !== undefined),
     stop() {
       stopped = true;
       for (const stream of streams) stream.end(stopping());

@@ -9,7 +9,7 @@ import type { AckObserver, ConfigHandle, ConfigSource } from "./config-source.ts
 import type { ProxyNode } from "./node.ts";
 import { parseNodeBytes } from "./parse-node.ts";
 import type { PushQueue } from "./push-queue.ts";
-import type { ProxyResources } from "./resource-set.ts";
+import type { ProxyResources, TypeUrl } from "./resource-set.ts";
 import type { Protocol } from "./response-encoder.ts";
 import type { SendBudget } from "./send-budget.ts";
 import type { StreamState, Verdict } from "./stream-state.ts";
@@ -110,6 +110,12 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
     const { proxy, state, connectedSinceMs } = opened;
     const inSync = this.#changedAt === null && !this.#sending && state.settled;
     return proxyStatus(proxy, { protocol: this.#kind.protocol, connectedSinceMs, inSync, types: state.types });
+  }
+
+  /** The version of a resource that the proxy has accepted; null for none yet, undefined where it never asked for it. */
+  acceptedVersion(typeUrl: TypeUrl, name: string): string | null | undefined {
+    const type = this.#opened?.state.types.find((state) => state.typeUrl === typeUrl);
+    return type?.started === true && type.subscription.wants(name) ? type.acceptedVersion(name) : undefined;
   }
 
   #listen(identity: WorkloadIdentity | null): void {

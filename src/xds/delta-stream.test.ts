@@ -276,3 +276,32 @@ test("names that add up to more than the limit end the stream", () => {
     (error) => error instanceof TrysailError && error.code === "resource-exhausted",
   );
 });
+
+test("what a proxy has accepted of a resource is its version before, until it accepts the next", () => {
+  const it = driver();
+  const accepted = (name: string) =>
+    it.stream.types.find(({ typeUrl }) => typeUrl === TYPE_URL.cluster)?.acceptedVersion(name);
+  it.ask("cluster", ["a"]);
+  it.take();
+  assert.equal(accepted("a"), null);
+  it.ack("cluster");
+  assert.equal(accepted("a"), version("a", "1"));
+  assert.equal(accepted("b"), null, "it did not ask for it");
+  it.change({ cluster: { a: "2", b: "1" } });
+  it.take();
+  assert.equal(accepted("a"), version("a", "1"), "not answered yet");
+  it.ack("cluster", "no");
+  assert.equal(accepted("a"), version("a", "1"), "rejected");
+  it.change({ cluster: { a: "3", b: "1" } });
+  it.take();
+  it.ack("cluster");
+  assert.equal(accepted("a"), version("a", "3"));
+});
+
+test("what a proxy brings from an earlier stream counts as accepted", () => {
+  const it = driver();
+  it.ask("cluster", ["a"], { initialResourceVersions: { a: version("a", "1") } });
+  it.take();
+  const cluster = it.stream.types.find(({ typeUrl }) => typeUrl === TYPE_URL.cluster);
+  assert.equal(cluster?.acceptedVersion("a"), version("a", "1"));
+});

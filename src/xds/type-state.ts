@@ -37,6 +37,8 @@ export class TypeState {
   readonly #protocol: Protocol;
   /** What the proxy was sent and not told to drop. */
   #known: ResourceSet;
+  /** What it had when it last accepted a response. */
+  #accepted: ResourceSet;
   readonly #table: NameTable;
   /** Names that were asked for and not answered yet. */
   #owed: NameSet;
@@ -56,6 +58,12 @@ export class TypeState {
     this.#owed = table.empty;
     this.subscription = new Subscription(typeUrl, table);
     this.#known = emptySet(typeUrl);
+    this.#accepted = this.#known;
+  }
+
+  /** The version of a resource that the proxy has accepted last; null where it has accepted none yet. */
+  acceptedVersion(name: string): string | null {
+    return this.#accepted.byName.get(name)?.version ?? null;
   }
 
   /** These names get an answer even if the proxy was sent them before. */
@@ -147,6 +155,7 @@ export class TypeState {
     this.rejection = this.#lastIsMoot() ? null : error;
     if (error === null) {
       this.ackedVersion = this.sentVersion;
+      this.#accepted = this.#known;
       this.#lastChanged = [];
     }
   }
@@ -213,6 +222,7 @@ export class TypeState {
       kept.push(ours?.version === version ? ours : { name, version, bytes: NO_BYTES });
     }
     this.#known = equal ? target : new ResourceSet(this.typeUrl, kept);
+    this.#accepted = this.#known;
     if (equal) {
       this.sentVersion = target.version;
       this.ackedVersion = target.version;

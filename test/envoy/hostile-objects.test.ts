@@ -23,6 +23,8 @@ const routing = (http: object, hosts: string[] = ["web"]) => istio("VirtualServi
 const matching = (match: object) => routing({ match: [match], ...to });
 const setting = (set: Record<string, string>) => routing({ ...to, headers: { request: { set } } });
 const retrying = (retries: object) => routing({ ...to, retries });
+const ruling = (trafficPolicy: object) => istio("DestinationRule", "d", { host: "web", trafficPolicy });
+const hashing = (consistentHash: object) => ruling({ loadBalancer: { consistentHash } });
 const allowing = (rule: object) => istio("AuthorizationPolicy", "a", { rules: [rule] });
 const fromSource = (source: object) => allowing({ from: [{ source }] });
 const portModes = (portLevelMtls: object) =>
@@ -67,6 +69,11 @@ const refused: Record<string, string> = {
   "a match of a parameter without a name": matching({ queryParams: { "": { exact: "a" } } }),
   "a match of a parameter with a long name": matching({ queryParams: { ["é".repeat(513)]: { exact: "a" } } }),
   "too many attempts": retrying({ attempts: 5_000_000_000 }),
+  "an empty redirect": routing({ redirect: {} }),
+  "empty rewrites": routing({ ...to, rewrite: { uri: "", authority: "" } }),
+  "status codes that are none": retrying({ attempts: 1, retryOn: "99999999999,9999,foo,,503" }),
+  "an endless timeout": routing({ ...to, timeout: `${"9".repeat(400)}h` }),
+  "no routes": istio("VirtualService", "v", { hosts: ["web"], http: [] }),
   "half an address": fromSource({ ipBlocks: ["10"] }),
   "a block without its length": fromSource({ notIpBlocks: ["10.0.0.1/"] }),
   "a block that is too long": fromSource({ remoteIpBlocks: ["10.0.0.1/33"] }),
@@ -99,17 +106,12 @@ const accepted: Record<string, string> = {
   "an empty parameter": matching({ queryParams: { q: { prefix: "" } }, withoutHeaders: { x: { prefix: "" } } }),
   "a path without its slash": matching({ uri: { exact: "a" } }),
   "a group that no regex has": routing({ match: [{ uri: { regex: "/a" } }], rewrite: { uri: "/\\9" }, ...to }),
-  "empty rewrites": routing({ ...to, rewrite: { uri: "", authority: "" } }),
-  "an empty redirect": routing({ redirect: {} }),
   "a long name": routing({ name: "x".repeat(3000), ...to }),
-  "an endless timeout": routing({ ...to, timeout: `${"9".repeat(400)}h` }),
   "a tiny timeout": routing({ ...to, timeout: "1ns" }),
   "a timeout that rounds up to a second": routing({ ...to, timeout: "0.9999999999s" }),
   "no time for a try": retrying({ attempts: 2, perTryTimeout: "0s" }),
-  "status codes that are none": retrying({ attempts: 1, retryOn: "99999999999,9999,foo,,503" }),
   "one host in two cases": routing(to, ["a.example.com", "A.example.com"]),
   "a service by its short name": routing(to, ["web.shop", "*.web.shop", "10.0.0.1"]),
-  "no routes": istio("VirtualService", "v", { hosts: ["web"], http: [] }),
   "odd conditions": allowing({
     when: [
       { key: "request.headers[a]", values: [""] },
@@ -138,6 +140,73 @@ const accepted: Record<string, string> = {
   "a host name for an address": slice("FQDN", ["web.example.com"], { name: "http", port: 80 }),
   "an address with an interface": slice("IPv6", ["fe80::1%eth0"], { name: "http", port: 80 }),
   "an endpoint without a port": slice("IPv4", ["10.1.1.1"], { name: "http" }),
+  "an answer with percent signs and line breaks": routing({
+    directResponse: { status: 599, body: { string: "100% \r\n\0" } },
+  }),
+  "an empty answer": routing({ directResponse: { status: 200, body: { bytes: "" } } }),
+  "a rewrite by a group": routing({ ...to, rewrite: { uriRegexRewrite: { match: "(a)|b", rewrite: "\\1\\\\" } } }),
+  "every fault": routing({
+    ...to,
+    fault: {
+      delay: { fixedDelay: "1ns", percentage: { value: 0.00001 } },
+      abort: { grpcStatus: "OK", percentage: { value: 100 } },
+    },
+  }),
+  "mirrors to nowhere": routing({ ...to, mirrors: [{ destination: { host: "nobody", subset: "x" } }] }),
+  "every origin": routing({
+    ...to,
+    corsPolicy: {
+      allowOrigins: [{ prefix: "" }, { exact: "" }],
+      allowMethods: ["*"],
+      allowHeaders: ["*"],
+      maxAge: "0s",
+    },
+  }),
+  "every kind of retry": retrying({
+    attempts: 2,
+    retryOn: "5xx, 503 ,retriable-headers,cancelled",
+    backoff: "1ns",
+    retryRemoteLocalities: true,
+    retryIgnorePreviousHosts: false,
+  }),
+  "a strange name for statistics": matching({ statPrefix: "a b|c\u00e9" }),
+  "a pool of zeros": ruling({
+    connectionPool: {
+      tcp: { maxConnections: 0, tcpKeepalive: { probes: 0, time: "1ns", interval: "999999s" }, idleTimeout: "0s" },
+      http: { http1MaxPendingRequests: 0, maxRequestsPerConnection: 0, maxConcurrentStreams: 0, idleTimeout: "0s" },
+    },
+  }),
+  "a pool of the most": ruling({
+    connectionPool: {
+      tcp: { maxConnections: 2 ** 31 - 1, connectTimeout: "2000000h", maxConnectionDuration: "2000000h" },
+      http: { h2UpgradePolicy: "UPGRADE", maxConcurrentStreams: 2 ** 31 - 1, maxRetries: 2 ** 31 - 1 },
+    },
+  }),
+  "outliers of zeros": ruling({
+    outlierDetection: {
+      consecutive5xxErrors: 0,
+      consecutiveGatewayErrors: 0,
+      maxEjectionPercent: 0,
+      minHealthPercent: 0,
+    },
+  }),
+  "outliers of the most": ruling({
+    outlierDetection: { consecutive5xxErrors: 2 ** 31 - 1, baseEjectionTime: "2000000h", interval: "1ns" },
+  }),
+  "a warmup without end": ruling({
+    loadBalancer: { simple: "LEAST_REQUEST", warmup: { duration: "2000000h", minimumPercent: 0, aggression: 1e300 } },
+  }),
+  "the caller's address": ruling({ loadBalancer: { simple: "PASSTHROUGH" } }),
+  "the largest ring": hashing({ useSourceIp: true, ringHash: { minimumRingSize: 8 * 1024 * 1024 } }),
+  "the largest table": hashing({ httpHeaderName: ":path", maglev: { tableSize: 5_000_011 } }),
+  "a cookie's strange attributes": hashing({
+    httpCookie: { name: "é", path: "a=b", ttl: "2000000h", attributes: [{ name: "=", value: "é" }] },
+  }),
+  "a parameter's strange name": hashing({ httpQueryParameterName: "a&b=\n" }),
+  "a tunnel": ruling({ tunnel: { protocol: "POST", targetHost: "a%b", targetPort: 1 } }),
+  "PROXY before mutual TLS": ruling({ tls: { mode: "ISTIO_MUTUAL", sni: "é" }, proxyProtocol: {} }),
+  "a budget of nothing": ruling({ retryBudget: { percent: 0, minRetryConcurrency: 0 } }),
+  "a budget of everything": ruling({ retryBudget: {} }),
   "one subset in two cases": istio("DestinationRule", "d", {
     host: "web",
     subsets: [{ name: "a" }, { name: "A", labels: { app: "x" } }],

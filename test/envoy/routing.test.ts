@@ -148,7 +148,7 @@ const routes: Record<string, object[]> = {
   timeout: [{ route: [to("v1")], timeout: "0.2s", retries: { attempts: 0 } }],
   "retries-default": [{ route: [to("v1")] }],
   "retries-none": [{ route: [to("v1")], retries: { attempts: 0 } }],
-  "retries-unsaid": [{ route: [to("v1")], retries: { retryOn: "5xx" } }],
+  "retries-unsaid": [{ route: [to("v1")], retries: { backoff: "1s" } }],
   "retries-3": [{ route: [to("v1")], retries: { attempts: 3, retryOn: "5xx" } }],
   "retries-code": [{ route: [to("v1")], retries: { attempts: 1, retryOn: "418" } }],
   "per-try-timeout": [

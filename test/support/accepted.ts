@@ -25,13 +25,14 @@ export function configWith(resources: ProxyResources, pod: string): JsonObject {
  * the time; where that is refused, each is tried for itself, so that the failure names those that are at fault.
  */
 export async function assertEnvoyAccepts(configs: ReadonlyMap<string, JsonObject>): Promise<void> {
-  if ((await validateConfig(merged([...configs.values()]))) === null) return;
+  const together = await validateConfig(merged([...configs.values()]));
+  if (together === null) return;
   const refusals: string[] = [];
   for (const [name, config] of configs) {
     const refusal = await validateConfig(config);
     if (refusal !== null) refusals.push(`${name}: ${refusal}`);
   }
-  assert.fail(refusals.join("\n") || "each is accepted, but not all of them together");
+  assert.fail(refusals.join("\n") || `each is accepted, but not all of them together: ${together}`);
 }
 
 /** Each configuration's listeners get addresses of their own, so that only those of one configuration can collide. */
@@ -45,25 +46,30 @@ function merged(configs: readonly JsonObject[]): JsonObject {
   };
   const listeners: JsonObject[] = [];
   const clusters: JsonObject[] = [];
-  let secrets: JsonValue = [];
+  const secrets = new Map<string, JsonObject>();
   for (const [index, { staticResources }] of configs.entries()) {
     if (!isObject(staticResources)) continue;
-    secrets = staticResources.secrets ?? [];
+    for (const secret of objects(staticResources.secrets)) secrets.set(String(secret.name), secret);
     for (const listener of objects(staticResources.listeners)) {
-      const { address } = listener;
-      const socketAddress = isObject(address) && isObject(address.socketAddress) ? address.socketAddress : {};
-      const ip = addressFor(`${index} ${String(socketAddress.address)}`);
+      const { additionalAddresses: _, ...rest } = listener;
       listeners.push({
-        ...listener,
+        ...rest,
         name: `${index}/${String(listener.name)}`,
-        address: { socketAddress: { ...socketAddress, address: ip } },
+        address: apart(listener.address, index, addressFor),
       });
     }
     for (const cluster of objects(staticResources.clusters)) {
       clusters.push({ ...cluster, name: `${index}/${String(cluster.name)}` });
     }
   }
-  return { staticResources: { listeners, clusters, secrets } };
+  return { staticResources: { listeners, clusters, secrets: [...secrets.values()] } };
+}
+
+/** The same address for what had the same in one configuration, and another for every other configuration. */
+function apart(address: JsonValue | undefined, index: number, addressFor: (key: string) => string): JsonObject {
+  if (isObject(address) && isObject(address.pipe)) return { pipe: { path: `${String(address.pipe.path)}-${index}` } };
+  const socketAddress = isObject(address) && isObject(address.socketAddress) ? address.socketAddress : {};
+  return { socketAddress: { ...socketAddress, address: addressFor(`${index} ${String(socketAddress.address)}`) } };
 }
 
 export function objects(value: JsonValue | undefined): JsonObject[] {

@@ -7,14 +7,17 @@ export interface ServiceManifest {
   readonly ports: Readonly<Record<string, number | { readonly port: number; readonly targetPort: number | string }>>;
   readonly selector?: Readonly<Record<string, string>>;
   readonly clusterIP?: string;
+  /** Further fields of its spec. */
+  readonly spec?: object;
 }
 
-export function service({ name, namespace = "shop", ports, selector, clusterIP }: ServiceManifest): string {
+export function service({ name, namespace = "shop", ports, selector, clusterIP, spec }: ServiceManifest): string {
   return document({
     apiVersion: "v1",
     kind: "Service",
     metadata: { name, namespace },
     spec: {
+      ...spec,
       selector: selector ?? { app: name },
       clusterIP: clusterIP ?? "None",
       ports: Object.entries(ports).map(([name, port]) => ({ name, ...(typeof port === "number" ? { port } : port) })),
@@ -30,14 +33,20 @@ export interface PodManifest {
   readonly serviceAccount?: string;
   /** Whether a sidecar takes mutual TLS in front of it. */
   readonly tls?: boolean;
+  readonly nodeName?: string;
 }
 
-export function pod({ name, namespace = "shop", ip, labels = {}, serviceAccount, tls = false }: PodManifest): string {
+export function pod(manifest: PodManifest): string {
+  const { name, namespace = "shop", ip, labels = {}, serviceAccount, tls = false, nodeName } = manifest;
   return document({
     apiVersion: "v1",
     kind: "Pod",
     metadata: { name, namespace, labels: { ...labels, ...(tls ? { "security.istio.io/tlsMode": "istio" } : {}) } },
-    spec: { serviceAccountName: serviceAccount ?? "default", containers: [{ name: "app" }] },
+    spec: {
+      serviceAccountName: serviceAccount ?? "default",
+      containers: [{ name: "app" }],
+      ...(nodeName === undefined ? {} : { nodeName }),
+    },
     status: { podIP: ip, phase: "Running" },
   });
 }
@@ -45,7 +54,7 @@ export function pod({ name, namespace = "shop", ip, labels = {}, serviceAccount,
 /** That a pod answers for a service at these ports, by the names that they have in the service. */
 export function endpoint(
   service: string,
-  { name, namespace = "shop", ip }: Pick<PodManifest, "name" | "namespace" | "ip">,
+  { name, namespace = "shop", ip, hostname }: Pick<PodManifest, "name" | "namespace" | "ip"> & { hostname?: string },
   ports: Readonly<Record<string, number>>,
 ): string {
   return document({
@@ -54,18 +63,29 @@ export function endpoint(
     metadata: { name: `${service}-${name}`, namespace, labels: { "kubernetes.io/service-name": service } },
     addressType: "IPv4",
     ports: Object.entries(ports).map(([name, port]) => ({ name, port })),
-    endpoints: [{ addresses: [ip], targetRef: { kind: "Pod", namespace, name } }],
+    endpoints: [
+      { addresses: [ip], ...(hostname === undefined ? {} : { hostname }), targetRef: { kind: "Pod", namespace, name } },
+    ],
   });
 }
 
+const SECURITY_KINDS: ReadonlySet<string> = new Set(["AuthorizationPolicy", "PeerAuthentication"]);
+
 /** An object of Istio's in namespace `shop`, or another. */
 export function istio(
-  kind: "AuthorizationPolicy" | "DestinationRule" | "PeerAuthentication" | "VirtualService",
+  kind:
+    | "AuthorizationPolicy"
+    | "DestinationRule"
+    | "PeerAuthentication"
+    | "ServiceEntry"
+    | "Sidecar"
+    | "VirtualService"
+    | "WorkloadEntry",
   name: string,
   spec: object,
   namespace = "shop",
 ): string {
-  const group = kind === "DestinationRule" || kind === "VirtualService" ? "networking" : "security";
+  const group = SECURITY_KINDS.has(kind) ? "security" : "networking";
   return document({ apiVersion: `${group}.istio.io/v1`, kind, metadata: { name, namespace }, spec });
 }
 
@@ -78,6 +98,7 @@ export function meshConfig(mesh: string): string {
   });
 }
 
-function document(object: object): string {
+/** Any object as a document of its own. */
+export function document(object: object): string {
   return `---\n${JSON.stringify(object)}\n`;
 }

@@ -1,3 +1,4 @@
+import type { JsonObject } from "@bufbuild/protobuf";
 import type { KnownObject } from "../../src/mesh/kinds.ts";
 import type { ObjectSet } from "../../src/mesh/object-set.ts";
 import { parseObjects } from "../../src/mesh/parse-object.ts";
@@ -39,6 +40,6 @@ export function proxyOf(mesh: MeshSnapshot, proxy: string): ProxyDescription {
 }
 
 /** What the proxy beside a pod would be sent. */
-export function resourcesFor(mesh: MeshSnapshot, proxy: string): ProxyResources {
-  return createTranslator(mesh).translate(proxyOf(mesh, proxy));
+export function resourcesFor(mesh: MeshSnapshot, proxy: string, metadata: JsonObject = {}): ProxyResources {
+  return createTranslator(mesh).translate({ ...proxyOf(mesh, proxy), metadata });
 }

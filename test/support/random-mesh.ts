@@ -92,18 +92,53 @@ const endpointSlice = fc.record({
 });
 
 const text = pick("", "a", "/", "/a", "/a/.*", "[a-z]+", "jo", "(");
-const stringMatch = fc.oneof(fc.record({ exact: text }), fc.record({ prefix: text }), fc.record({ regex: text }));
+const something = pick("a", "/", "/a", "jo", "é");
+// What is refused as an object is tried elsewhere (hostile-objects.test.ts): here it would only thin meshes out.
+const pattern = pick("a", "/a/.*", "[a-z]+", "(a)|b");
+const stringMatch = fc.oneof(fc.record({ exact: text }), fc.record({ prefix: text }), fc.record({ regex: pattern }));
 const namedMatches = fc.dictionary(pick("x-a", "X-B", ":path"), fc.oneof(stringMatch, fc.constant({})), { maxKeys: 2 });
 const headerValues = fc.dictionary(pick("x-a", "X-B", "host", ":authority"), pick("", "1", "%REQ(x)%", "%%"), {
   maxKeys: 2,
 });
 const operations = record({ set: headerValues, add: headerValues, remove: some(pick("x-a", "host"), 1) });
 const headers = record({ request: operations, response: operations });
-const duration = pick("0s", "1ns", "1.5s", "250ms", "1h", "99999999h");
+const duration = pick("0s", "1ns", "1.5s", "250ms", "1h", "2000000h");
+const span = pick("1ns", "1.5s", "250ms", "1h", "2000000h");
 const destination = fc.record(
   { host, subset: pick("v1", "v2"), port: fc.record({ number: portNumber }) },
   { requiredKeys: ["host"] },
 );
+
+const percent = fc.record({ value: pick(0, 0.001, 33.3, 100) });
+const l4Match = {
+  port: portNumber,
+  sourceLabels: labels,
+  sourceNamespace: namespace,
+  gateways: some(pick("mesh", "edge"), 1),
+};
+const subnets = some(pick("10.0.0.0/8", "10.96.0.1", "fd00::/8", "0.0.0.0/0"), 2);
+const l4Destinations = fc.array(
+  fc.record({ destination, weight: pick(1, 90) }, { requiredKeys: ["destination", "weight"] }),
+  {
+    minLength: 1,
+    maxLength: 3,
+  },
+);
+const tcpRoute = fc.record(
+  { match: some(record({ ...l4Match, destinationSubnets: subnets }), 2), route: l4Destinations },
+  { requiredKeys: ["route"] },
+);
+const sniHosts = fc.array(pick("x.example.com", "X.Example.com", "a.edge"), {
+  minLength: 1,
+  maxLength: 3,
+});
+const tlsRoute = fc.record({
+  match: fc.array(fc.record({ ...l4Match, sniHosts, destinationSubnets: subnets }, { requiredKeys: ["sniHosts"] }), {
+    minLength: 1,
+    maxLength: 2,
+  }),
+  route: l4Destinations,
+});
 
 const httpRoute = fc
   .tuple(
@@ -118,26 +153,49 @@ const httpRoute = fc
           headers: namedMatches,
           withoutHeaders: namedMatches,
           queryParams: fc.dictionary(pick("q", "r"), stringMatch, { maxKeys: 1 }),
-          port: portNumber,
-          sourceLabels: labels,
-          sourceNamespace: namespace,
-          gateways: some(pick("mesh", "edge"), 1),
+          ...l4Match,
           ignoreUriCase: fc.boolean(),
+          statPrefix: text,
         }),
         2,
       ),
       timeout: duration,
       headers,
+      fault: fc.oneof(
+        fc.record({ delay: fc.record({ fixedDelay: span, percentage: percent }) }),
+        fc.record({ abort: fc.record({ grpcStatus: pick("OK", "INTERNAL"), percentage: percent }) }),
+      ),
+      corsPolicy: record({
+        allowOrigins: some(stringMatch, 2),
+        allowMethods: some(pick("GET", "*"), 2),
+        maxAge: pick("0s", "1h"),
+        unmatchedPreflights: pick("FORWARD", "IGNORE"),
+      }),
     }),
     fc.oneof(
       fc.record(
         {
           route: fc.array(
-            fc.record({ destination, weight: pick(0, 1, 90, 1_000_000), headers }, { requiredKeys: ["destination"] }),
+            fc.record(
+              { destination, weight: pick(1, 90, 1_000_000), headers },
+              { requiredKeys: ["destination", "weight"] },
+            ),
             { minLength: 1, maxLength: 3 },
           ),
-          retries: record({ attempts: pick(0, 1, 5), perTryTimeout: duration, retryOn: pick("", "5xx,503", "x,,777") }),
-          rewrite: record({ uri: text, authority: text }),
+          retries: record({
+            attempts: pick(1, 5),
+            perTryTimeout: duration,
+            retryOn: pick("", "5xx,503"),
+            backoff: span,
+            retryRemoteLocalities: fc.boolean(),
+            retryIgnorePreviousHosts: fc.boolean(),
+          }).map((retries) => ({ attempts: 2, ...retries })),
+          rewrite: fc.oneof(
+            fc.record({ uri: something, authority: text }),
+            fc.record({ uriRegexRewrite: fc.record({ match: pattern, rewrite: pick("", "\\\\", "\\0", "\\1") }) }),
+          ),
+          mirror: destination,
+          mirrorPercentage: percent,
         },
         { requiredKeys: ["route"] },
       ),
@@ -145,11 +203,13 @@ const httpRoute = fc
         redirect: record({
           uri: text,
           authority: text,
-          port: portNumber,
           scheme: pick("http", "https"),
           redirectCode: pick(301, 308),
-        }),
+          derivePort: pick("FROM_REQUEST_PORT", "FROM_PROTOCOL_DEFAULT"),
+        }).map((redirect) => ({ scheme: "https", ...redirect })),
       }),
+      fc.record({ directResponse: fc.record({ status: pick(200, 404, 599), body: fc.record({ string: text }) }) }),
+      fc.record({ delegate: fc.record({ name, namespace }) }),
     ),
   )
   .map(([common, action]) => ({ ...common, ...action }));
@@ -167,16 +227,90 @@ const virtualService = istio(
   "VirtualService",
   fc.record(
     {
-      hosts: fc.array(hostOrWildcard, { minLength: 1, maxLength: 3 }),
-      gateways: some(pick("mesh", "edge"), 2),
+      hosts: fc.oneof(fc.constant(["a", "x.example.com"]), fc.array(hostOrWildcard, { maxLength: 3 })),
+      gateways: some(pick("mesh", "edge"), 1),
       exportTo,
       http: some(httpRoute),
+      tcp: some(tcpRoute, 2),
+      tls: some(tlsRoute, 2),
     },
-    { requiredKeys: ["hosts"] },
+    { requiredKeys: ["http"] },
   ),
 );
 
-const trafficPolicy = record({ tls: fc.record({ mode: pick("DISABLE", "ISTIO_MUTUAL") }) });
+const count = pick(0, 1, 2 ** 31 - 1);
+const policyFields = {
+  tls: fc.oneof(
+    fc.constant({ mode: "SIMPLE", insecureSkipVerify: true }),
+    record({
+      mode: pick("DISABLE", "SIMPLE", "ISTIO_MUTUAL"),
+      sni: pick("", "x.example.com"),
+      subjectAltNames: some(pick("x.example.com", "spiffe://a/b", "10.0.0.1"), 2),
+    }),
+  ),
+  loadBalancer: fc.oneof(
+    record({
+      simple: pick("RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST", "LEAST_CONN", "UNSPECIFIED"),
+      warmup: fc.record({ duration: span, minimumPercent: pick(0, 10, 100), aggression: pick(1, 1.5) }),
+    }),
+    fc.record({
+      consistentHash: fc
+        .tuple(
+          fc.oneof(
+            fc.record({ httpHeaderName: pick("x-a", ":path") }),
+            fc.record({ httpQueryParameterName: something }),
+            fc.constant({ useSourceIp: true }),
+            fc.record({ httpCookie: fc.record({ name: something, path: text, ttl: duration }) }),
+          ),
+          fc.oneof(
+            fc.record({ maglev: record({ tableSize: pick(0, 7, 251) }) }),
+            fc.record({ ringHash: record({ minimumRingSize: pick(0, 1, 5000) }) }),
+            fc.constant({}),
+          ),
+        )
+        .map(([key, algorithm]) => ({ ...key, ...algorithm })),
+    }),
+  ),
+  connectionPool: fc.record({
+    tcp: record({
+      maxConnections: count,
+      connectTimeout: span,
+      idleTimeout: duration,
+      maxConnectionDuration: duration,
+      tcpKeepalive: record({ probes: count, time: span, interval: span }),
+    }),
+    http: record({
+      http1MaxPendingRequests: count,
+      http2MaxRequests: count,
+      maxRequestsPerConnection: count,
+      maxRetries: count,
+      maxConcurrentStreams: count,
+      idleTimeout: duration,
+      h2UpgradePolicy: pick("DEFAULT", "DO_NOT_UPGRADE"),
+      useClientProtocol: fc.boolean(),
+    }),
+  }),
+  outlierDetection: record({
+    consecutive5xxErrors: count,
+    consecutiveGatewayErrors: count,
+    splitExternalLocalOriginErrors: fc.boolean(),
+    consecutiveLocalOriginFailures: count,
+    interval: span,
+    baseEjectionTime: span,
+    maxEjectionPercent: pick(0, 100),
+    minHealthPercent: pick(0, 50),
+  }),
+};
+const trafficPolicy = record({
+  ...policyFields,
+  portLevelSettings: some(
+    fc.tuple(portNumber, record(policyFields)).map(([number, settings]) => ({ port: { number }, ...settings })),
+    2,
+  ),
+  tunnel: record({ protocol: pick("CONNECT", "POST"), targetHost: pick("a.test", "fd00::1"), targetPort: portNumber }),
+  proxyProtocol: record({ version: pick("V1", "V2") }),
+  retryBudget: record({ percent: pick(0, 20.5, 100), minRetryConcurrency: count }),
+});
 const destinationRule = istio(
   "networking",
   "DestinationRule",
@@ -185,6 +319,7 @@ const destinationRule = istio(
       host: hostOrWildcard,
       trafficPolicy,
       exportTo,
+      workloadSelector: record({ matchLabels: record({ app: name }) }),
       subsets: some(fc.record({ name: pick("v1", "v2"), labels, trafficPolicy }, { requiredKeys: ["name"] })),
     },
     { requiredKeys: ["host"] },
@@ -257,12 +392,105 @@ const configMap = fc.record({
   }),
 });
 
+const workload = fc.record(
+  {
+    address: pick("10.1.0.1", "10.3.0.1", "fd00::3", "vm.example.com", "unix:///run/a"),
+    labels,
+    locality: pick("east/one/a", "east", "west/two"),
+    network: pick("n1", "n2"),
+    weight: pick(0, 1, 7),
+    serviceAccount: pick("one", ""),
+  },
+  { requiredKeys: ["address"] },
+);
+const serviceEntry = istio(
+  "networking",
+  "ServiceEntry",
+  fc.record(
+    {
+      hosts: fc.array(pick("x.example.com", "y.example.com", "*.example.com", "a.shop.svc.cluster.local"), {
+        minLength: 1,
+        maxLength: 2,
+      }),
+      addresses: some(pick("10.96.0.1", "10.9.0.0/16", "10.9.1.1/16", "fd00::/64", "fd00::9"), 2),
+      ports: some(
+        fc.record(
+          {
+            number: portNumber,
+            name: pick("http", "tcp", "tls", "odd"),
+            protocol: pick("HTTP", "TCP", "TLS", "GRPC", ""),
+          },
+          { requiredKeys: ["number", "name"] },
+        ),
+      ),
+      location: pick("MESH_INTERNAL", "MESH_EXTERNAL"),
+      resolution: pick("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"),
+      endpoints: some(workload, 2),
+      exportTo,
+      subjectAltNames: some(pick("spiffe://a/b", "x.example.com"), 1),
+    },
+    { requiredKeys: ["hosts"] },
+  ),
+);
+const selectingEntry = istio(
+  "networking",
+  "ServiceEntry",
+  fc.record({
+    hosts: fc.constant(["vms.example.com"]),
+    ports: fc.constant([{ number: 81, name: "odd" }]),
+    resolution: pick("STATIC", "DNS"),
+    workloadSelector: fc.record({ labels: fc.record({ app: name }) }),
+  }),
+);
+const workloadEntry = istio("networking", "WorkloadEntry", workload);
+const egressHosts = fc.array(pick("./*", "*/*", "edge/*", "*/x.example.com", "~/*"), { minLength: 1, maxLength: 2 });
+const sidecar = istio(
+  "networking",
+  "Sidecar",
+  record({
+    workloadSelector: fc.record({ labels: fc.record({ app: name }) }),
+    egress: fc
+      .tuple(
+        some(
+          fc.record(
+            {
+              port: fc.record({ number: portNumber }),
+              bind: pick("127.0.0.1", "0.0.0.0", "unix:///run/out"),
+              captureMode: pick("NONE", "IPTABLES", "DEFAULT"),
+              hosts: egressHosts,
+            },
+            { requiredKeys: ["port", "hosts"] },
+          ),
+          2,
+        ),
+        some(fc.record({ hosts: egressHosts }), 1),
+      )
+      .map(([ports, wide]) => [...ports, ...wide]),
+    ingress: some(
+      fc.record(
+        {
+          port: fc.record({ number: pick(8080, 9090), protocol: pick("HTTP", "TCP", "TLS", "") }),
+          captureMode: pick("NONE", "DEFAULT"),
+          defaultEndpoint: pick("127.0.0.1:8080", "0.0.0.0:8080", "unix:///run/in", "[::1]:8080"),
+        },
+        { requiredKeys: ["port"] },
+      ),
+      2,
+    ),
+    outboundTrafficPolicy: record({ mode: pick("ALLOW_ANY", "REGISTRY_ONLY") }),
+  }),
+);
+
 const anyObject = fc.oneof(
+  { arbitrary: serviceEntry, weight: 5 },
+  { arbitrary: selectingEntry, weight: 1 },
+  { arbitrary: workloadEntry, weight: 1 },
+  { arbitrary: sidecar, weight: 1 },
   { arbitrary: service, weight: 4 },
   { arbitrary: pod, weight: 4 },
   { arbitrary: endpointSlice, weight: 4 },
-  { arbitrary: virtualService, weight: 4 },
-  { arbitrary: destinationRule, weight: 2 },
+  { arbitrary: virtualService, weight: 6 },
+  { arbitrary: destinationRule, weight: 4 },
   { arbitrary: peerAuthentication, weight: 2 },
   { arbitrary: authorizationPolicy, weight: 3 },
   { arbitrary: configMap, weight: 1 },
@@ -298,6 +526,12 @@ function keyOf(object: KnownObject): string {
 
 /** Two proxies to ask for: of pods that a mesh may know or not. */
 export const proxies: readonly ProxyDescription[] = [
-  { name: "a", namespace: "shop", ipAddress: "10.1.0.1", labels: { app: "a" } },
+  {
+    name: "a",
+    namespace: "shop",
+    ipAddress: "10.1.0.1",
+    labels: { app: "a" },
+    metadata: { DNS_CAPTURE: "true", INSTANCE_IPS: "10.1.0.1,fd00::1" },
+  },
   { name: "b", namespace: "edge", ipAddress: "10.1.0.2", labels: { app: "b", version: "v1" } },
 ];

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { mergeBootstrap } from "../../src/init/merge-bootstrap.ts";
 import type { MeshSnapshot } from "../../src/mesh/snapshot.ts";
 import { type PlaceholderIdentity, selfContainedConfig } from "../../src/translate/self-contained.ts";
 import { isObject, objects } from "./accepted.ts";
@@ -11,6 +12,14 @@ import { resourcesFor } from "./mesh.ts";
 export interface Sidecar {
   readonly mesh: MeshSnapshot;
   readonly pod: string;
+  /** Of its node. */
+  readonly metadata?: JsonObject;
+}
+
+/** What all of them present, and trust. */
+export interface SidecarIdentity extends PlaceholderIdentity {
+  /** The secret `ROOTCA` in place of one with `rootPem` alone. */
+  readonly trustBundle?: JsonObject;
 }
 
 export interface RunningSidecars {
@@ -24,21 +33,24 @@ const PROXY_PROTOCOL = "type.googleapis.com/envoy.extensions.filters.listener.pr
 /**
  * Runs what sidecars are sent in one real Envoy, without the interception rules of a pod: every listener is bound to a
  * free port of 127.0.0.1, and inbound ones learn the original destination from a PROXY header in place of iptables.
- * Everything else is as translated. All have the same certificate.
+ * Everything else is as translated. All have the same certificate. `own` is merged over Envoy's bootstrap.
  */
 export async function startSidecars(
   t: TestContext,
-  identity: PlaceholderIdentity,
+  identity: SidecarIdentity,
   sidecars: Readonly<Record<string, Sidecar>>,
+  own: JsonObject = {},
 ): Promise<RunningSidecars> {
   const listeners: JsonObject[] = [];
   const clusters = new Map<string, JsonValue>();
   let secrets: JsonValue = [];
-  for (const [key, { mesh, pod }] of Object.entries(sidecars)) {
-    const config = selfContainedConfig(resourcesFor(mesh, pod), "sidecar~127.0.0.1~test~test", identity);
+  for (const [key, { mesh, pod, metadata }] of Object.entries(sidecars)) {
+    const config = selfContainedConfig(resourcesFor(mesh, pod, metadata), "sidecar~127.0.0.1~test~test", identity);
     const { staticResources } = config;
     assert.ok(isObject(staticResources));
-    secrets = staticResources.secrets ?? [];
+    secrets = objects(staticResources.secrets).map((secret) =>
+      secret.name === "ROOTCA" ? (identity.trustBundle ?? secret) : secret,
+    );
     for (const listener of objects(staticResources.listeners)) listeners.push(unbound(listener, key));
     for (const cluster of objects(staticResources.clusters)) {
       const name = String(cluster.name);
@@ -47,7 +59,7 @@ export async function startSidecars(
     }
   }
   const bootstrap = { staticResources: { listeners, clusters: [...clusters.values()], secrets } };
-  const envoy = await startEnvoy(t, bootstrap, { timeoutMs: 20_000 });
+  const envoy = await startEnvoy(t, mergeBootstrap(bootstrap, own), { timeoutMs: 20_000 });
   const found: { listener_statuses: { name: string; local_address: { socket_address: { port_value: number } } }[] } =
     JSON.parse(await envoy.admin("/listeners?format=json"));
   const ports = new Map(

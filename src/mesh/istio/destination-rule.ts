@@ -1,23 +1,14 @@
 import { type Static, Type } from "typebox";
 import type { MeshObject } from "../object.ts";
-import { HostText, SubsetName } from "./virtual-service.ts";
+import { closed, HostText, StringMap, SubsetName } from "./fields.ts";
+import { TrafficPolicy } from "./traffic-policy.ts";
 
 /** https://istio.io/latest/docs/reference/config/networking/destination-rule/ */
-
-const closed = { additionalProperties: false } as const;
-
-export const ClientTlsSettings = Type.Object(
-  { mode: Type.Union([Type.Literal("DISABLE"), Type.Literal("ISTIO_MUTUAL")]) },
-  closed,
-);
-
-export const TrafficPolicy = Type.Object({ tls: Type.Optional(ClientTlsSettings) }, closed);
-export type TrafficPolicy = Static<typeof TrafficPolicy>;
 
 export const Subset = Type.Object(
   {
     name: SubsetName,
-    labels: Type.Optional(Type.Record(Type.String(), Type.String(), closed)),
+    labels: Type.Optional(StringMap),
     trafficPolicy: Type.Optional(TrafficPolicy),
   },
   closed,
@@ -30,6 +21,7 @@ export const DestinationRuleSpec = Type.Object(
     trafficPolicy: Type.Optional(TrafficPolicy),
     subsets: Type.Optional(Type.Array(Subset)),
     exportTo: Type.Optional(Type.Array(Type.String())),
+    workloadSelector: Type.Optional(Type.Object({ matchLabels: Type.Optional(StringMap) }, closed)),
   },
   closed,
 );

@@ -24,7 +24,11 @@ export const ServiceSpec = Type.Object({
   clusterIP: Type.Optional(Type.String()),
   clusterIPs: Type.Optional(Type.Array(Type.String())),
   externalName: Type.Optional(Type.String()),
+  externalIPs: Type.Optional(Type.Array(Type.String())),
   publishNotReadyAddresses: Type.Optional(Type.Boolean()),
+  internalTrafficPolicy: Type.Optional(Type.String()),
+  trafficDistribution: Type.Optional(Type.String()),
+  sessionAffinity: Type.Optional(Type.String()),
   ports: Type.Optional(Type.Array(ServicePort)),
 });
 
@@ -51,6 +55,9 @@ export const EndpointSliceBody = Type.Object({
           hostname: Type.Optional(Type.String()),
           nodeName: Type.Optional(Type.String()),
           zone: Type.Optional(Type.String()),
+          hints: Type.Optional(
+            Type.Object({ forZones: Type.Optional(Type.Array(Type.Object({ name: Type.String() }))) }),
+          ),
           targetRef: Type.Optional(
             Type.Object({
               kind: Type.Optional(Type.String()),
@@ -94,13 +101,15 @@ export const Container = Type.Object({
 
 export type Container = Static<typeof Container>;
 
-/** Only what routing reads; the runner and the injector read the whole pod by their own types. */
+/** Only what routing reads, and what tells whether a pod is to be injected; the runner and the injector read the whole pod by their own types. */
 export const PodSpec = Type.Object({
   containers: Type.Array(Container),
   initContainers: Type.Optional(Type.Array(Container)),
   serviceAccountName: Type.Optional(Type.String()),
   hostNetwork: Type.Optional(Type.Boolean()),
   nodeName: Type.Optional(Type.String()),
+  nodeSelector: Type.Optional(Type.Record(Type.String(), Type.String(), { additionalProperties: false })),
+  os: Type.Optional(Type.Object({ name: Type.Optional(Type.String()) })),
 });
 
 export interface Pod extends MeshObject {
@@ -110,7 +119,13 @@ export interface Pod extends MeshObject {
     readonly phase?: string;
     readonly podIP?: string;
     readonly podIPs?: readonly { readonly ip: string }[];
+    readonly conditions?: readonly { readonly type: string; readonly status: string }[];
   };
+}
+
+/** Where nodes are, by their labels. */
+export interface Node extends MeshObject {
+  readonly kind: "Node";
 }
 
 export interface Namespace extends MeshObject {

@@ -23,23 +23,23 @@ export const fixedClusters: readonly EncodedResource[] = [
     connectTimeout: durationOfMs(10_000),
     typedExtensionProtocolOptions: sameAsDownstream,
   }),
-  buildInboundCluster(INBOUND_PASSTHROUGH_CLUSTER),
+  encodeResource(ClusterSchema, toDialledAddress(INBOUND_PASSTHROUGH_CLUSTER)),
 ];
 
 /**
  * To the application, at the address and port that the caller dialled. The source address, of the same family, is how
  * the interception rules tell the sidecar's own calls to its application, which must not be captured again.
  */
-export function buildInboundCluster(name: string): EncodedResource {
-  return encodeResource(ClusterSchema, {
+export function toDialledAddress(name: string) {
+  return {
     name,
-    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
+    clusterDiscoveryType: { case: "type" as const, value: Cluster_DiscoveryType.ORIGINAL_DST },
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
     connectTimeout: durationOfMs(10_000),
-    typedExtensionProtocolOptions: sameAsDownstream,
+    typedExtensionProtocolOptions: { ...sameAsDownstream },
     upstreamBindConfig: {
-      sourceAddress: { address: "127.0.0.6", portSpecifier: { case: "portValue", value: 0 } },
-      extraSourceAddresses: [{ address: { address: "::6", portSpecifier: { case: "portValue", value: 0 } } }],
+      sourceAddress: { address: "127.0.0.6", portSpecifier: { case: "portValue" as const, value: 0 } },
+      extraSourceAddresses: [{ address: { address: "::6", portSpecifier: { case: "portValue" as const, value: 0 } } }],
     },
-  });
+  };
 }

@@ -1,62 +1,73 @@
-import { create } from "@bufbuild/protobuf";
-import { type CircuitBreakers, CircuitBreakersSchema } from "../../gen/envoy/config/cluster/v3/circuit_breaker_pb.ts";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
-  Cluster_DiscoveryType,
-  Cluster_LbPolicy,
+  type Cluster_CommonLbConfigSchema,
   type Cluster_TransportSocketMatch,
   Cluster_TransportSocketMatchSchema,
   ClusterSchema,
 } from "../../gen/envoy/config/cluster/v3/cluster_pb.ts";
 import { type TransportSocket, TransportSocketSchema } from "../../gen/envoy/config/core/v3/base_pb.ts";
-import { RawBufferSchema } from "../../gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts";
 import type { DestinationRule, Subset } from "../../mesh/istio/destination-rule.ts";
 import type { MeshConfig } from "../../mesh/mesh-config.ts";
 import type { MeshPort, MeshService } from "../../mesh/mesh-service.ts";
+import { buildPortPolicy, type PortPolicy } from "../../mesh/port-policy.ts";
 import type { EncodedResource } from "../../xds/resource-set.ts";
 import { encodeResource } from "../encode.ts";
-import { isHttp, MESH_ALPN, outboundClusterName, outboundSni } from "../names.ts";
+import type { AssignmentInput } from "../endpoint/assignment.ts";
+import { localityPreference } from "../endpoint/locality-preference.ts";
+import { isHttp, MESH_ALPN, MESH_HTTP_ALPN, outboundClusterName, outboundSni } from "../names.ts";
 import { provenance } from "../provenance.ts";
-import { adsSource, upstreamMutualTls } from "../tls-context.ts";
-import { durationOfMs, typedConfig } from "../typed-config.ts";
-import { httpProtocolOptions } from "./http-protocol-options.ts";
+import { type ExpectedPeers, upstreamMutualTls } from "../tls-context.ts";
+import { clientTls, plaintext, withProxyProtocol } from "./client-tls.ts";
+import { circuitBreakers, connectionOptions } from "./connection-pool.ts";
+import { discovery } from "./discovery.ts";
+import { httpProtocolOptions, type UpstreamHttp, upstreamHttp } from "./http-protocol-options.ts";
+import { outlierDetection } from "./outlier-detection.ts";
 
-/** The clusters by which a port of a service is reached: the whole service's, then one for each subset of its rule. */
+/**
+ * The clusters by which each port of a service is reached: the whole service's, then one for each subset of its rule.
+ * `inputs` are the endpoints of clusters that hold them, by port; null for those that have them by EDS.
+ */
 export function buildOutboundClusters(
   service: MeshService,
-  port: MeshPort,
   rule: DestinationRule | null,
   identities: string,
   config: MeshConfig,
+  inputs: readonly AssignmentInput[] | null,
 ): readonly EncodedResource[] {
   const subsets: (Subset | null)[] = [null, ...(rule?.spec.subsets ?? [])];
-  return subsets.map((subset) => outboundCluster(service, port, rule, subset, identities, config));
+  return service.ports.flatMap((port, index) => {
+    const known = inputs?.[index] ?? null;
+    return subsets.map((subset) => outboundCluster({ service, port, rule, subset, identities, config, known }));
+  });
 }
 
-function outboundCluster(
-  service: MeshService,
-  port: MeshPort,
-  rule: DestinationRule | null,
-  subset: Subset | null,
-  identities: string,
-  config: MeshConfig,
-): EncodedResource {
+interface ClusterInput {
+  readonly service: MeshService;
+  readonly port: MeshPort;
+  readonly rule: DestinationRule | null;
+  readonly subset: Subset | null;
+  readonly identities: string;
+  readonly config: MeshConfig;
+  readonly known: AssignmentInput | null;
+}
+
+function outboundCluster(input: ClusterInput): EncodedResource {
+  const { service, port, rule, subset, config } = input;
   const { hostname, name, namespace } = service;
   const clusterName = outboundClusterName(hostname, port.number, subset?.name);
-  const tlsMode = subset?.trafficPolicy?.tls?.mode ?? rule?.spec.trafficPolicy?.tls?.mode;
-  const mutualTls = () => mutualTlsSocket(service, port, subset, identities, config);
+  const policy = buildPortPolicy(rule, subset, port.number);
+  const upstream = isHttp(port) ? upstreamHttp(port.protocol, policy, config.isHttp2Upgraded) : null;
+  const outliers = outlierDetection(policy.outlierDetection);
+  const shares = localityPreference(service, port, rule, subset, config.localityLb)?.kind === "distribute";
   return encodeResource(ClusterSchema, {
     name: clusterName,
-    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
-    edsClusterConfig: { edsConfig: adsSource, serviceName: clusterName },
-    connectTimeout: durationOfMs(10_000),
-    lbPolicy: Cluster_LbPolicy.LEAST_REQUEST,
-    circuitBreakers: unlimited,
-    typedExtensionProtocolOptions: isHttp(port) ? httpProtocolOptions(port.protocol) : {},
-    ...(tlsMode === "ISTIO_MUTUAL"
-      ? { transportSocket: mutualTls() }
-      : tlsMode === "DISABLE" || !config.enableAutoMtls
-        ? {}
-        : { transportSocketMatches: automatic(mutualTls()) }),
+    ...discovery(input, policy.loadBalancer),
+    ...connectionOptions(policy.connectionPool, config),
+    circuitBreakers: circuitBreakers(policy),
+    ...outliers,
+    ...(shares ? { commonLbConfig: byShares(outliers.commonLbConfig) } : {}),
+    typedExtensionProtocolOptions: upstream === null ? {} : httpProtocolOptions(upstream, policy),
+    ...transport(input, policy, upstream),
     metadata: provenance(rule, {
       services: [{ host: hostname, name, namespace }],
       ...(subset === null ? {} : { subset: subset.name }),
@@ -64,50 +75,78 @@ function outboundCluster(
   });
 }
 
-/** Mutual TLS to the endpoints that can, plaintext to the rest. */
-function automatic(mutualTls: TransportSocket): Cluster_TransportSocketMatch[] {
-  return [
-    create(Cluster_TransportSocketMatchSchema, {
-      name: "tlsMode-istio",
-      match: { tlsMode: "istio" },
-      transportSocket: mutualTls,
-    }),
-    create(Cluster_TransportSocketMatchSchema, { name: "tlsMode-disabled", match: {}, transportSocket: plaintext }),
-  ];
+type CommonLbConfig = MessageInitShape<typeof Cluster_CommonLbConfigSchema>;
+
+/** The shares of localities stand with their endpoints. */
+function byShares(common: CommonLbConfig | undefined): CommonLbConfig {
+  const { healthyPanicThreshold } = common ?? {};
+  return {
+    localityConfigSpecifier: { case: "localityWeightedLbConfig", value: {} },
+    ...(healthyPanicThreshold === undefined ? {} : { healthyPanicThreshold }),
+  };
 }
 
-const plaintext = create(TransportSocketSchema, {
-  name: "envoy.transport_sockets.raw_buffer",
-  configType: { case: "typedConfig", value: typedConfig(RawBufferSchema, {}) },
-});
+/** How the bytes are carried: as the rule says, else by mutual TLS to the endpoints that can and in plaintext to the rest. */
+function transport(input: ClusterInput, policy: PortPolicy, upstream: UpstreamHttp | null) {
+  const { proxyProtocol } = policy;
+  const tls = withServiceNames(policy.tls, input.service);
+  const alone = (socket: TransportSocket) => ({ transportSocket: withProxyProtocol(socket, proxyProtocol) });
+  if (tls?.mode === "SIMPLE" || tls?.mode === "MUTUAL") return alone(clientTls(tls, upstream));
+  const mutualTls = mutualTlsSocket(input, tls, upstream);
+  if (tls?.mode === "ISTIO_MUTUAL") return alone(mutualTls);
+  if (tls !== undefined || !input.config.enableAutoMtls || input.service.isExternal)
+    return proxyProtocol === undefined ? {} : alone(plaintext);
+  const match = (name: string, match: Record<string, string>, socket: TransportSocket): Cluster_TransportSocketMatch =>
+    create(Cluster_TransportSocketMatchSchema, {
+      name,
+      match,
+      transportSocket: withProxyProtocol(socket, proxyProtocol),
+    });
+  return {
+    transportSocketMatches: [
+      match("tlsMode-istio", { tlsMode: "istio" }, mutualTls),
+      match("tlsMode-disabled", {}, plaintext),
+    ],
+  };
+}
 
 function mutualTlsSocket(
-  service: MeshService,
-  port: MeshPort,
-  subset: Subset | null,
-  identities: string,
-  config: MeshConfig,
+  { service, port, subset, identities, config }: ClusterInput,
+  tls: PortPolicy["tls"],
+  upstream: UpstreamHttp | null,
 ): TransportSocket {
-  const root = `spiffe://${config.trustDomain}/`;
-  const peers =
-    identities === ""
-      ? { prefix: `${root}ns/${service.namespace}/sa/` }
-      : { ids: identities.split(",").map((identity) => root + identity) };
-  const alpn =
-    port.protocol === "http2" ? [MESH_ALPN, "h2"] : port.protocol === "http" ? [MESH_ALPN, "http/1.1"] : [MESH_ALPN];
+  const peers = expectedPeers({ service, identities, config }, tls?.subjectAltNames ?? []);
+  const sni = tls?.sni || outboundSni(service.hostname, port.number, subset?.name);
   return create(TransportSocketSchema, {
     name: "envoy.transport_sockets.tls",
-    configType: {
-      case: "typedConfig",
-      value: upstreamMutualTls(outboundSni(service.hostname, port.number, subset?.name), peers, alpn),
-    },
+    configType: { case: "typedConfig", value: upstreamMutualTls(sni, peers, meshAlpn(upstream, port)) },
   });
 }
 
-/** Envoy's own defaults (1,024 of each) would shed load that nobody asked to shed. */
-const MAX = 4294967295;
-const unlimited: CircuitBreakers = create(CircuitBreakersSchema, {
-  thresholds: [
-    { maxConnections: MAX, maxPendingRequests: MAX, maxRequests: MAX, maxRetries: MAX, trackRemaining: true },
-  ],
-});
+/** Whom the rule names, else whom the service does beside its endpoints' own identities, else anyone in its namespace. */
+function expectedPeers(
+  { service, identities, config }: Pick<ClusterInput, "service" | "identities" | "config">,
+  byRule: readonly string[],
+): ExpectedPeers {
+  if (byRule.length > 0) return { ids: byRule };
+  const roots = [config.trustDomain, ...config.trustDomainAliases].map((domain) => `spiffe://${domain}/`);
+  const known = identities === "" ? [] : identities.split(",").flatMap((one) => roots.map((root) => root + one));
+  const ids = [...service.subjectAltNames, ...known];
+  return ids.length > 0 ? { ids } : { prefixes: roots.map((root) => `${root}ns/${service.namespace}/sa/`) };
+}
+
+/** What a ServiceEntry says of its certificates holds where its rule says nothing. */
+function withServiceNames(tls: PortPolicy["tls"], { subjectAltNames }: MeshService): PortPolicy["tls"] {
+  if (tls === undefined || subjectAltNames.length === 0 || (tls.subjectAltNames ?? []).length > 0) return tls;
+  return tls.mode === "SIMPLE" || tls.mode === "MUTUAL" ? { ...tls, subjectAltNames: [...subjectAltNames] } : tls;
+}
+
+/**
+ * Where the caller's protocol decides, the peer's sidecar must look at the bytes: no version of HTTP is offered to agree
+ * on. That they are HTTP is said where the port could carry anything.
+ */
+function meshAlpn(upstream: UpstreamHttp | null, { protocol }: MeshPort): string[] {
+  if (protocol === "auto") return [MESH_HTTP_ALPN, MESH_ALPN];
+  if (upstream === "http2") return [MESH_ALPN, "h2"];
+  return upstream === "http" ? [MESH_ALPN, "http/1.1"] : [MESH_ALPN];
+}

@@ -1,55 +1,136 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { HealthStatus } from "../../gen/envoy/config/core/v3/health_check_pb.ts";
 import { type LbEndpoint, LbEndpointSchema } from "../../gen/envoy/config/endpoint/v3/endpoint_components_pb.ts";
-import { ClusterLoadAssignmentSchema } from "../../gen/envoy/config/endpoint/v3/endpoint_pb.ts";
-import type { DestinationRule } from "../../mesh/istio/destination-rule.ts";
+import {
+  type ClusterLoadAssignment,
+  ClusterLoadAssignmentSchema,
+} from "../../gen/envoy/config/endpoint/v3/endpoint_pb.ts";
+import type { DestinationRule, Subset } from "../../mesh/istio/destination-rule.ts";
+import type { LocalityLbSetting } from "../../mesh/istio/load-balancer.ts";
 import type { PeerAuthentication } from "../../mesh/istio/peer-authentication.ts";
 import { labelsMatch } from "../../mesh/labels.ts";
+import type { MeshConfig } from "../../mesh/mesh-config.ts";
 import type { MeshPort, MeshService } from "../../mesh/mesh-service.ts";
 import { ownValue } from "../../mesh/own-value.ts";
 import { buildMutualTlsModes } from "../../mesh/peer-authentication-mode.ts";
 import type { MeshEndpoint, ServiceEndpoints } from "../../mesh/service-endpoints.ts";
+import { ipVersion } from "../../platform/ip-version.ts";
 import { type EncodedResource, encodedResource } from "../../xds/resource-set.ts";
-import { address } from "../address.ts";
+import { endpointAddress } from "../address.ts";
 import { outboundClusterName } from "../names.ts";
+import { groupByLocality } from "./locality-groups.ts";
+import { localityPreference, NODE_LABEL } from "./locality-preference.ts";
+import type { Viewpoint } from "./viewpoint.ts";
 
-/** The endpoint assignments of the clusters that `buildOutboundClusters` makes, in the same order. */
-export function buildAssignments(
+/** What decides about the endpoints of a port's clusters, for one service. */
+export interface AssignmentInput {
+  readonly service: MeshService;
+  readonly port: MeshPort;
+  readonly endpoints: ServiceEndpoints;
+  readonly rule: DestinationRule | null;
+  readonly policies: readonly PeerAuthentication[];
+  readonly localityLb: LocalityLbSetting | null;
+  /** By which labels callers are told apart, beside their locality; null where all callers get the same. */
+  readonly looksAt: readonly string[] | null;
+}
+
+/**
+ * The endpoint assignments of the clusters that `buildOutboundClusters` makes, in the same order, as a caller at
+ * `viewpoint` needs them; null where it does not matter who calls.
+ */
+export function buildAssignments(input: AssignmentInput, viewpoint: Viewpoint | null): readonly EncodedResource[] {
+  const subsets = [null, ...(input.rule?.spec.subsets ?? [])];
+  return subsets.map((subset) => {
+    const assignment = buildAssignment(input, subset, viewpoint);
+    return encodedResource(assignment.clusterName, toBinary(ClusterLoadAssignmentSchema, assignment));
+  });
+}
+
+export function buildAssignment(
+  { service, port, endpoints, rule, policies, localityLb }: AssignmentInput,
+  subset: Subset | null,
+  viewpoint: Viewpoint | null,
+): ClusterLoadAssignment {
+  const members = endpoints.endpoints.filter(
+    (endpoint) =>
+      portOf(endpoint, port) !== undefined &&
+      isUsable(endpoint, service) &&
+      labelsMatch(subset?.labels, endpoint.labels) &&
+      (!service.isNodeLocal || viewpoint === null || endpoint.nodeName === viewpoint.nodeName),
+  );
+  const preference = localityPreference(service, port, rule, subset, localityLb);
+  return create(ClusterLoadAssignmentSchema, {
+    clusterName: outboundClusterName(service.hostname, port.number, subset?.name),
+    endpoints: groupByLocality(members, viewpoint, preference).map(({ locality, priority, weight, members }) => ({
+      ...(locality === null ? {} : { locality }),
+      priority,
+      ...(weight === 0 ? {} : { loadBalancingWeight: weight }),
+      lbEndpoints: members.map((endpoint) => lbEndpoint(endpoint, service, port, policies)),
+    })),
+  });
+}
+
+type AssignmentFacts = Omit<AssignmentInput, "looksAt">;
+
+/** One for each port of the service, in their order. */
+export function buildAssignmentInputs(
   service: MeshService,
-  port: MeshPort,
   endpoints: ServiceEndpoints,
   rule: DestinationRule | null,
   policies: readonly PeerAuthentication[],
-): readonly EncodedResource[] {
-  const serving = endpoints.endpoints.filter((endpoint) => portOf(endpoint, port) !== undefined);
-  const encoded = new Map(serving.map((endpoint) => [endpoint, lbEndpoint(endpoint, port, policies)]));
+  config: MeshConfig,
+): readonly AssignmentInput[] {
+  return service.ports.map((port) => {
+    const facts = { service, port, endpoints, rule, policies, localityLb: config.localityLb };
+    return { ...facts, looksAt: labelsLookedAt(facts) };
+  });
+}
+
+function labelsLookedAt({ service, port, endpoints, rule, localityLb }: AssignmentFacts): readonly string[] | null {
   const subsets = [null, ...(rule?.spec.subsets ?? [])];
-  return subsets.map((subset) => {
-    const members = serving.filter((endpoint) => labelsMatch(subset?.labels, endpoint.labels));
-    const clusterName = outboundClusterName(service.hostname, port.number, subset?.name);
-    const assignment = create(ClusterLoadAssignmentSchema, {
-      clusterName,
-      endpoints:
-        members.length === 0 ? [] : [{ lbEndpoints: members.flatMap((endpoint) => encoded.get(endpoint) ?? []) }],
-    });
-    return encodedResource(clusterName, toBinary(ClusterLoadAssignmentSchema, assignment));
-  });
+  const preferences = subsets.flatMap((subset) => localityPreference(service, port, rule, subset, localityLb) ?? []);
+  const hasHints = endpoints.endpoints.some(({ forZones }) => forZones.length > 0);
+  if (preferences.length === 0 && !hasHints && !service.isNodeLocal) return null;
+  const keys = preferences.flatMap((preference) => (preference.kind === "labels" ? preference.keys : []));
+  return [...(service.isNodeLocal ? [NODE_LABEL] : []), ...keys.map((key) => key.split("=")[0] ?? "")];
 }
 
-function portOf(endpoint: MeshEndpoint, port: MeshPort): number | undefined {
-  return ownValue(endpoint.ports, port.name);
+/** By the name of the service's port; what stands for itself has the service's own target, if it is a number. */
+function portOf(endpoint: MeshEndpoint, { name, targetPort, number }: MeshPort): number | undefined {
+  const own = ownValue(endpoint.ports, name);
+  if (own !== undefined || !endpoint.hasEveryPort) return own;
+  return typeof targetPort === "number" ? targetPort : number;
 }
 
-function lbEndpoint(endpoint: MeshEndpoint, port: MeshPort, policies: readonly PeerAuthentication[]): LbEndpoint {
+/** Names are only for those who look them up. */
+function isUsable({ address }: MeshEndpoint, { resolution }: MeshService): boolean {
+  return address !== "" && (resolution !== "endpoints" || ipVersion(address) !== null || address.startsWith("unix://"));
+}
+
+function lbEndpoint(
+  endpoint: MeshEndpoint,
+  service: MeshService,
+  port: MeshPort,
+  policies: readonly PeerAuthentication[],
+): LbEndpoint {
   const number = portOf(endpoint, port) ?? 0;
-  return create(LbEndpointSchema, {
-    hostIdentifier: { case: "endpoint", value: { address: address(endpoint.address, number) } },
-    healthStatus: endpoint.health === "draining" ? HealthStatus.DRAINING : HealthStatus.HEALTHY,
-    ...(takesMutualTls(endpoint, number, policies)
-      ? { metadata: { filterMetadata: { "envoy.transport_socket_match": { tlsMode: "istio" } } } }
+  const metadata = {
+    ...(!service.isExternal && takesMutualTls(endpoint, number, policies)
+      ? { "envoy.transport_socket_match": { tlsMode: "istio" } }
       : {}),
+    // By which whoever dialled this very address is sent to it.
+    ...(service.isHeadless ? { "envoy.lb": { [ADDRESS_KEY]: endpoint.address } } : {}),
+  };
+  return create(LbEndpointSchema, {
+    hostIdentifier: { case: "endpoint", value: { address: endpointAddress(endpoint.address, number) } },
+    healthStatus: endpoint.health === "draining" ? HealthStatus.DRAINING : HealthStatus.HEALTHY,
+    ...(endpoint.weight === 0 ? {} : { loadBalancingWeight: endpoint.weight }),
+    ...(Object.keys(metadata).length === 0 ? {} : { metadata: { filterMetadata: metadata } }),
   });
 }
+
+/** In the metadata `envoy.lb` of a headless service's endpoints. */
+export const ADDRESS_KEY = "address";
 
 /** A sidecar whose policy disables mutual TLS on the port must be called in plaintext. */
 function takesMutualTls(endpoint: MeshEndpoint, port: number, policies: readonly PeerAuthentication[]): boolean {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { RE2JS } from "re2js";
-import { escapeRegex, namespaceMatcher, parseCidr, valueMatcher } from "./authorization-match.ts";
+import { escapeRegex } from "../../platform/escape-regex.ts";
+import { namespaceMatcher, parseCidr, valueMatcher } from "./authorization-match.ts";
 
 for (const [pattern, expected] of [
   ["a", { case: "exact", value: "a" }],

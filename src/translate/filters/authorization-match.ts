@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { type CidrRange, CidrRangeSchema } from "../../gen/envoy/config/core/v3/address_pb.ts";
 import { type HeaderMatcher, HeaderMatcherSchema } from "../../gen/envoy/config/route/v3/route_components_pb.ts";
 import { type StringMatcher, StringMatcherSchema } from "../../gen/envoy/type/matcher/v3/string_pb.ts";
+import { escapeRegex } from "../../platform/escape-regex.ts";
 import { ipVersion } from "../../platform/ip-version.ts";
 
 /**
@@ -44,11 +45,6 @@ export function namespaceMatcher(pattern: string): StringMatcher {
 
 export function regexMatcher(regex: string): StringMatcher {
   return create(StringMatcherSchema, { matchPattern: { case: "safeRegex", value: { regex } } });
-}
-
-/** Makes text that stands for itself in RE2; the one place where text becomes part of a regex. */
-export function escapeRegex(text: string): string {
-  return text.replace(/[\\^$.|?*+()[\]{}]/g, "\\$&");
 }
 
 /** An address or CIDR block; null where it is neither. */

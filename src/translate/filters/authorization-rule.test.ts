@@ -7,7 +7,7 @@ import { buildRule, type RuleContext } from "./authorization-rule.ts";
 
 /** What each matcher does is asked of a real Envoy (test/envoy/authorization.test.ts); here is how rules come together. */
 
-const context: RuleContext = { action: "ALLOW", layer: "http", trustDomain: "td", namespace: "shop" };
+const context: RuleContext = { action: "ALLOW", layer: "http", trustDomains: ["td"], namespace: "shop" };
 
 function built(rule: AuthorizationRule, changes: Partial<RuleContext> = {}): JsonValue {
   const policy = buildRule(rule, { ...context, ...changes });
@@ -83,6 +83,18 @@ test("conditions hold for each of the alternatives", () => {
       { andRules: { rules: [port] } },
     ],
   });
+});
+
+test("who is named by one name of the mesh's trust domain is meant by all of them, in DENY as in ALLOW", () => {
+  for (const action of ["ALLOW", "DENY"] as const) {
+    const source = { principals: ["old/ns/a/sa/b"], notPrincipals: ["cluster.local/ns/c/*"] };
+    const rule = buildRule({ from: [{ source }] }, { ...context, action, trustDomains: ["td", "old"] });
+    const text = JSON.stringify(rule);
+    for (const domain of ["td", "old"]) {
+      assert.ok(text.includes(`spiffe://${domain}/ns/a/sa/b`), `${action} ${domain}`);
+      assert.ok(text.includes(`spiffe://${domain}/ns/c/`), `${action} not ${domain}`);
+    }
+  }
 });
 
 for (const [source, name] of [

@@ -19,7 +19,8 @@ import { headerMatcher, namespaceMatcher, parseCidr, valueMatcher } from "./auth
 export interface RuleContext {
   readonly action: "ALLOW" | "DENY";
   readonly layer: "http" | "tcp";
-  readonly trustDomain: string;
+  /** The mesh's own, and what else it is called. */
+  readonly trustDomains: readonly [string, ...string[]];
   /** Of the policy, for service accounts given without one. */
   readonly namespace: string;
 }
@@ -165,21 +166,29 @@ function conditionTest(condition: AuthorizationCondition, context: RuleContext):
   }
 }
 
-/** `cluster.local` in a policy always means the mesh's own trust domain, whatever that is called. */
+/** `cluster.local` in a policy always means the mesh's own trust domain; who has one name of it has them all. */
 const principalName =
-  ({ trustDomain }: RuleContext) =>
+  ({ trustDomains }: RuleContext) =>
   (pattern: string) => {
-    const own = pattern.startsWith("cluster.local/") ? pattern.replace("cluster.local", trustDomain) : pattern;
-    return authenticated(valueMatcher(own, { valuePrefix: "spiffe://" }));
+    const [domain = "", ...rest] = pattern.split("/");
+    if (rest.length === 0 || !["cluster.local", ...trustDomains].includes(domain))
+      return authenticated(valueMatcher(pattern, { valuePrefix: "spiffe://" }));
+    return inAnyDomain(trustDomains, rest.join("/"));
   };
 
 const serviceAccount =
-  ({ trustDomain, namespace }: RuleContext) =>
+  ({ trustDomains, namespace }: RuleContext) =>
   (value: string) => {
     const [first = "", second] = value.split("/");
     const [ns, account] = second === undefined ? [namespace, first] : [first, second];
-    return authenticated(valueMatcher(`spiffe://${trustDomain}/ns/${ns}/sa/${account}`));
+    return inAnyDomain(trustDomains, `ns/${ns}/sa/${account}`);
   };
+
+function inAnyDomain(trustDomains: readonly string[], path: string): Principal {
+  const ids = trustDomains.map((domain) => authenticated(valueMatcher(`spiffe://${domain}/${path}`)));
+  const [only, ...others] = ids;
+  return only !== undefined && others.length === 0 ? only : ofPrincipals.either(ids);
+}
 
 const fromNamespace = (pattern: string) => authenticated(namespaceMatcher(pattern));
 

@@ -46,11 +46,11 @@ export function buildAuthorization(
 function rbac(
   policies: readonly AuthorizationPolicy[],
   { action, layer }: Pick<RuleContext, "action" | "layer">,
-  { trustDomain }: MeshConfig,
+  { trustDomain, trustDomainAliases }: MeshConfig,
 ): RBAC {
   const rules: [string, Policy][] = policies.flatMap(({ metadata: { namespace, name }, spec }) =>
     (spec.rules ?? []).flatMap((rule, i): [string, Policy][] => {
-      const built = buildRule(rule, { action, layer, trustDomain, namespace });
+      const built = buildRule(rule, { action, layer, trustDomains: [trustDomain, ...trustDomainAliases], namespace });
       return built === null ? [] : [[`ns[${namespace}]-policy[${name}]-rule[${i}]`, built]];
     }),
   );

@@ -1,15 +1,20 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Filter, FilterSchema } from "../../gen/envoy/config/listener/v3/listener_components_pb.ts";
+import { CorsSchema } from "../../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts";
+import { HTTPFaultSchema } from "../../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
 import { RouterSchema } from "../../gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
 import {
   HttpConnectionManager_CodecType,
   HttpConnectionManager_ForwardClientCertDetails,
+  HttpConnectionManager_PathWithEscapedSlashesAction,
   HttpConnectionManager_ServerHeaderTransformation,
   HttpConnectionManagerSchema,
   type HttpFilter,
   HttpFilterSchema,
 } from "../../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import { TcpProxySchema } from "../../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
+import type { MeshConfig } from "../../mesh/mesh-config.ts";
+import { CORS_FILTER, FAULT_FILTER } from "../names.ts";
 import { durationOfMs, typedConfig } from "../typed-config.ts";
 
 export function tcpProxy(cluster: string): Filter {
@@ -30,13 +35,34 @@ const router = create(HttpFilterSchema, {
   configType: { case: "typedConfig", value: typedConfig(RouterSchema, {}) },
 });
 
-/** Requests pass `filters` in order, then the router. */
-export function httpConnectionManager(
-  direction: "inbound" | "outbound",
-  statPrefix: string,
-  routeSpecifier: MessageInitShape<typeof HttpConnectionManagerSchema>["routeSpecifier"],
-  filters: readonly HttpFilter[] = [],
-): Filter {
+/** What they do stands in the routes: `filterOverrides`. */
+const routePolicies = [
+  create(HttpFilterSchema, {
+    name: FAULT_FILTER,
+    configType: { case: "typedConfig", value: typedConfig(HTTPFaultSchema, {}) },
+  }),
+  create(HttpFilterSchema, {
+    name: CORS_FILTER,
+    configType: { case: "typedConfig", value: typedConfig(CorsSchema, {}) },
+  }),
+];
+
+export interface HttpOptions {
+  readonly direction: "inbound" | "outbound";
+  readonly statPrefix: string;
+  readonly routeSpecifier: MessageInitShape<typeof HttpConnectionManagerSchema>["routeSpecifier"];
+  /** Requests pass these in order, then the router. */
+  readonly filters?: readonly HttpFilter[];
+  readonly config: Pick<MeshConfig, "pathNormalization">;
+}
+
+export function httpConnectionManager({
+  direction,
+  statPrefix,
+  routeSpecifier,
+  filters = [],
+  config,
+}: HttpOptions): Filter {
   return create(FilterSchema, {
     name: "envoy.filters.network.http_connection_manager",
     configType: {
@@ -45,16 +71,28 @@ export function httpConnectionManager(
         codecType: HttpConnectionManager_CodecType.AUTO,
         statPrefix,
         routeSpecifier,
-        httpFilters: [...filters, router],
+        httpFilters: [...filters, ...(direction === "outbound" ? routePolicies : []), router],
         streamIdleTimeout: durationOfMs(0),
         useRemoteAddress: false,
-        // Policies must see the path that the application will see.
-        normalizePath: true,
+        ...normalization(config),
         upgradeConfigs: [{ upgradeType: "websocket" }],
         ...(direction === "inbound" ? callerIdentity : {}),
       }),
     },
   });
+}
+
+/** Policies must see the path that the application will see: https://istio.io/latest/docs/ops/best-practices/security/#customize-your-system-on-path-normalization */
+function normalization({ pathNormalization }: HttpOptions["config"]) {
+  return {
+    normalizePath: pathNormalization !== "NONE",
+    ...(pathNormalization.endsWith("MERGE_SLASHES") ? { mergeSlashes: true } : {}),
+    ...(pathNormalization === "DECODE_AND_MERGE_SLASHES"
+      ? {
+          pathWithEscapedSlashesAction: HttpConnectionManager_PathWithEscapedSlashesAction.UNESCAPE_AND_FORWARD,
+        }
+      : {}),
+  };
 }
 
 /** Tells the application who called (x-forwarded-client-cert); Envoy drops the header from callers without mutual TLS. */

@@ -1,30 +1,39 @@
-import { TrafficDirection } from "../../gen/envoy/config/core/v3/base_pb.ts";
+import { create, type JsonObject } from "@bufbuild/protobuf";
+import { MetadataSchema, TrafficDirection } from "../../gen/envoy/config/core/v3/base_pb.ts";
+import { type FilterChain, FilterChainSchema } from "../../gen/envoy/config/listener/v3/listener_components_pb.ts";
 import { ListenerSchema } from "../../gen/envoy/config/listener/v3/listener_pb.ts";
+import { RouteConfigurationSchema } from "../../gen/envoy/config/route/v3/route_pb.ts";
 import type { MeshConfig } from "../../mesh/mesh-config.ts";
-import type { MeshPort, MeshService } from "../../mesh/mesh-service.ts";
 import type { EncodedResource } from "../../xds/resource-set.ts";
-import { address } from "../address.ts";
+import { address, endpointAddress } from "../address.ts";
 import { encodeResource } from "../encode.ts";
-import { BLACKHOLE_CLUSTER, OUTBOUND_CAPTURE_PORT, outboundClusterName, PASSTHROUGH_CLUSTER } from "../names.ts";
+import { ADDRESS_KEY } from "../endpoint/assignment.ts";
+import { BLACKHOLE_CLUSTER, OUTBOUND_CAPTURE_PORT } from "../names.ts";
+import type { OutboundPolicy } from "../outbound-policy.ts";
 import { provenance } from "../provenance.ts";
+import { buildDefaultRoute } from "../route/http-route.ts";
 import { adsSource } from "../tls-context.ts";
+import { durationOfMs, parseDurationMs } from "../typed-config.ts";
+import { dynamicForwardProxy } from "./dynamic-forward-proxy.ts";
+import { grpcWeb } from "./grpc-web.ts";
+import { HTTP_BY_INSPECTION, httpInspector, tlsInspector } from "./inspectors.ts";
 import { httpConnectionManager, tcpProxy } from "./network-filters.ts";
+import { buildTcpFilterChain, type TcpChain } from "./tcp-chain.ts";
 
 /**
  * Where the interception rules bring every outbound connection. It is handed to the listener of the address that the
- * application dialled; one that no listener is for goes on to it, or nowhere, as the mesh config says.
+ * application dialled; one that no listener is for goes on to it, or nowhere, as the policy says.
  */
-export function buildVirtualOutbound(config: MeshConfig): EncodedResource {
-  return buildCapture("virtualOutbound", "0.0.0.0", config);
+export function buildVirtualOutbound(policy: OutboundPolicy): EncodedResource {
+  return buildCapture("virtualOutbound", "0.0.0.0", policy);
 }
 
 /** The same for IPv6, in pods that have it. */
-export function buildVirtualOutboundIpv6(config: MeshConfig): EncodedResource {
-  return buildCapture("virtualOutbound-ipv6", "::", config);
+export function buildVirtualOutboundIpv6(policy: OutboundPolicy): EncodedResource {
+  return buildCapture("virtualOutbound-ipv6", "::", policy);
 }
 
-function buildCapture(name: string, ip: string, config: MeshConfig): EncodedResource {
-  const unknown = config.outboundTrafficPolicy === "ALLOW_ANY" ? PASSTHROUGH_CLUSTER : BLACKHOLE_CLUSTER;
+function buildCapture(name: string, ip: string, { cluster }: OutboundPolicy): EncodedResource {
   return encodeResource(ListenerSchema, {
     name,
     address: address(ip, OUTBOUND_CAPTURE_PORT),
@@ -37,45 +46,125 @@ function buildCapture(name: string, ip: string, config: MeshConfig): EncodedReso
         filterChainMatch: { destinationPort: OUTBOUND_CAPTURE_PORT },
         filters: [tcpProxy(BLACKHOLE_CLUSTER)],
       },
-      { name: "virtualOutbound-catchall-tcp", filters: [tcpProxy(unknown)] },
+      { name: "virtualOutbound-catchall-tcp", filters: [tcpProxy(cluster)] },
     ],
   });
 }
 
-/** All HTTP services on one port share a listener: the Host header tells them apart, by the route table of that port. */
-export function buildHttpOutbound(config: MeshConfig, port: number): EncodedResource {
+/** An address that the application dials, or a socket of the sidecar's own. */
+export interface ListenerPlace {
+  /** `0.0.0.0_80`, `10.96.0.1_3306`. */
+  readonly name: string;
+  /** An IP address, or `unix:///path`. */
+  readonly ip: string;
+  /** The same in the other family; empty for none. */
+  readonly otherIp: string;
+  readonly port: number;
+  /** The application dials the sidecar itself, instead of being intercepted. */
+  readonly bindToPort: boolean;
+}
+
+/** How requests at a place find their route. */
+export type HttpRouting =
+  | {
+      readonly kind: "table";
+      readonly name: string;
+      readonly forwardsByHost: boolean;
+      readonly takesGrpcWeb: boolean;
+    }
+  /** To the endpoint that was dialled. */
+  | { readonly kind: "endpoint"; readonly cluster: string; readonly address: string };
+
+/**
+ * Everything that is reached at one place: requests by their routes, other connections by their chains. Of the chains
+ * that match anything the first counts.
+ */
+export function buildOutboundListener(
+  place: ListenerPlace,
+  http: HttpRouting | null,
+  config: MeshConfig,
+  policy: OutboundPolicy,
+  ...chains: readonly TcpChain[]
+): EncodedResource {
+  // What else may be dialled there is not the mesh's.
+  const isShared = place.ip === "0.0.0.0";
+  const matching = chains.filter(({ serverNames, ranges }) => serverNames.length + ranges.length > 0);
+  const otherwise = chains.find((chain) => !matching.includes(chain));
+  const last: FilterChain | undefined =
+    otherwise !== undefined
+      ? buildTcpFilterChain(otherwise, config)
+      : isShared
+        ? create(FilterChainSchema, { name: "PassthroughFilterChain", filters: [tcpProxy(policy.cluster)] })
+        : undefined;
+  const needsTls = matching.some(({ serverNames }) => serverNames.length > 0);
+  const needsHttp = http !== null && (last !== undefined || matching.length > 0);
+  const { name, ip, otherIp, port, bindToPort } = place;
   return encodeResource(ListenerSchema, {
-    name: `0.0.0.0_${port}`,
-    address: address("0.0.0.0", port),
-    bindToPort: false,
+    name,
+    address: endpointAddress(ip, port),
+    ...(otherIp === "" ? {} : { additionalAddresses: [{ address: address(otherIp, port) }] }),
+    ...(bindToPort ? {} : { bindToPort: false }),
     trafficDirection: TrafficDirection.OUTBOUND,
+    listenerFilters: [...(needsTls ? [tlsInspector] : []), ...(needsHttp ? [httpInspector] : [])],
+    ...(needsTls || needsHttp ? detection(config) : {}),
     filterChains: [
-      {
-        filters: [
-          httpConnectionManager("outbound", `outbound_0.0.0.0_${port}`, {
-            case: "rds",
-            value: { routeConfigName: routeConfigurationName(port), configSource: adsSource },
-          }),
-        ],
-      },
+      ...matching.map((chain) => buildTcpFilterChain(chain, config)),
+      ...(http === null ? [] : [httpChain(http, place, needsHttp, config)]),
+      ...(http === null && matching.length === 0 && last !== undefined ? [last] : []),
     ],
-    metadata: provenance(null, { trustDomain: config.trustDomain }),
+    ...(last === undefined || (http === null && matching.length === 0) ? {} : { defaultFilterChain: last }),
+    metadata: provenance(null, factsOf(chains, config)),
   });
 }
 
-export function routeConfigurationName(port: number): string {
-  return String(port);
+/** Routes by request, for what the first bytes show to be HTTP. */
+function httpChain(http: HttpRouting, { name }: ListenerPlace, isInspected: boolean, config: MeshConfig): FilterChain {
+  const forwards = http.kind === "table" && http.forwardsByHost;
+  const takesGrpcWeb = http.kind === "table" && http.takesGrpcWeb;
+  return create(FilterChainSchema, {
+    ...(isInspected ? { filterChainMatch: { applicationProtocols: HTTP_BY_INSPECTION } } : {}),
+    filters: [
+      httpConnectionManager({
+        direction: "outbound",
+        statPrefix: `outbound_${name}`,
+        routeSpecifier: routeSpecifier(http),
+        filters: [...(takesGrpcWeb ? [grpcWeb] : []), ...(forwards ? [dynamicForwardProxy(config)] : [])],
+        config,
+      }),
+    ],
+  });
 }
 
-/** A TCP service is told by its virtual address. */
-export function buildTcpOutbound(service: MeshService, port: MeshPort, ip: string): EncodedResource {
-  const { hostname, name, namespace } = service;
-  return encodeResource(ListenerSchema, {
-    name: `${ip}_${port.number}`,
-    address: address(ip, port.number),
-    bindToPort: false,
-    trafficDirection: TrafficDirection.OUTBOUND,
-    filterChains: [{ filters: [tcpProxy(outboundClusterName(hostname, port.number))] }],
-    metadata: provenance(null, { services: [{ host: hostname, name, namespace }] }),
+function routeSpecifier(http: HttpRouting) {
+  if (http.kind === "table") {
+    return { case: "rds" as const, value: { routeConfigName: http.name, configSource: adsSource } };
+  }
+  const route = buildDefaultRoute(http.cluster, null);
+  if (route.action.case === "route") {
+    const metadata = { filterMetadata: { "envoy.lb": { [ADDRESS_KEY]: http.address } } };
+    route.action.value.metadataMatch = create(MetadataSchema, metadata);
+  }
+  const table = create(RouteConfigurationSchema, {
+    name: http.cluster,
+    validateClusters: false,
+    virtualHosts: [{ name: http.cluster, domains: ["*"], routes: [route] }],
   });
+  return { case: "routeConfig" as const, value: table };
+}
+
+/** Without a timeout of the mesh's the first bytes are waited for as long as it takes, as Istio does. */
+function detection({ protocolDetectionTimeout }: MeshConfig) {
+  return {
+    listenerFiltersTimeout: durationOfMs(
+      protocolDetectionTimeout === null ? 0 : parseDurationMs(protocolDetectionTimeout),
+    ),
+    continueOnListenerFiltersTimeout: true,
+  };
+}
+
+function factsOf(chains: readonly TcpChain[], { trustDomain }: MeshConfig): JsonObject {
+  if (chains.length === 0) return { trustDomain };
+  return {
+    services: chains.map(({ service: { hostname, name, namespace } }) => ({ host: hostname, name, namespace })),
+  };
 }

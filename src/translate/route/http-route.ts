@@ -1,60 +1,71 @@
 import { create } from "@bufbuild/protobuf";
 import {
-  type HeaderValueOption,
-  HeaderValueOption_HeaderAppendAction,
-  HeaderValueOptionSchema,
-} from "../../gen/envoy/config/core/v3/base_pb.ts";
-import {
-  type RedirectAction,
-  RedirectAction_RedirectResponseCode,
-  RedirectActionSchema,
+  type DirectResponseAction,
+  DirectResponseActionSchema,
   type Route,
   type RouteAction,
+  type RouteAction_RequestMirrorPolicy,
+  RouteAction_RequestMirrorPolicySchema,
   RouteActionSchema,
   RouteSchema,
   WeightedClusterSchema,
 } from "../../gen/envoy/config/route/v3/route_components_pb.ts";
+import type { Destination } from "../../mesh/istio/fields.ts";
+import type { HttpRetry } from "../../mesh/istio/http-policies.ts";
 import type {
-  HeaderOperations,
+  HttpDirectResponse,
   HttpMatch,
-  HttpRedirect,
+  HttpRewrite,
   HttpRoute,
   HttpRouteDestination,
-} from "../../mesh/istio/virtual-service.ts";
-import { compareText, type MeshObject } from "../../mesh/object.ts";
+} from "../../mesh/istio/http-route.ts";
+import type { MeshObject } from "../../mesh/object.ts";
 import { provenance } from "../provenance.ts";
 import { durationOfMs, parseDurationMs } from "../typed-config.ts";
+import { filterOverrides } from "./filter-overrides.ts";
+import { fraction } from "./fraction.ts";
+import { authorityOf, headerMutations } from "./header-mutations.ts";
 import { buildRouteMatch } from "./match.ts";
+import { redirectAction } from "./redirect.ts";
 import { buildRetryPolicy } from "./retry-policy.ts";
+import { regexMatcher } from "./string-matcher.ts";
 
-/** Names the cluster of a destination. */
-export type ClusterOf = (destination: HttpRouteDestination["destination"]) => string;
+/** What a route is made for: the port that its table is of, and the names of the clusters of destinations. */
+export interface RouteTarget {
+  readonly port: number;
+  /** Of routes that say nothing of retries; null is Istio's default. */
+  readonly defaultRetries: HttpRetry | null;
+  clusterOf(destination: Destination): string;
+}
 
 /** One Envoy route for one match of a VirtualService's HTTP route. */
 export function buildHttpRoute(
   route: HttpRoute,
   match: HttpMatch | null,
-  clusterOf: ClusterOf,
+  target: RouteTarget,
   owner: MeshObject,
 ): Route {
   const name = [route.name, match?.name].filter((part) => part !== undefined && part !== "").join(".");
   const destinations = route.route ?? [];
   const only = destinations.length === 1 ? destinations[0] : undefined;
+  const { delegate } = route;
   return create(RouteSchema, {
     name,
     match: buildRouteMatch(match),
-    action:
-      route.redirect === undefined
-        ? { case: "route", value: routeAction(route, destinations, clusterOf) }
-        : { case: "redirect", value: redirectAction(route.redirect) },
-    metadata: provenance(owner),
+    statPrefix: match?.statPrefix ?? "",
+    action: action(route, destinations, target),
+    metadata: provenance(
+      owner,
+      delegate === undefined ? {} : { delegate: `${delegate.namespace ?? ""}/${delegate.name ?? ""}` },
+    ),
+    typedPerFilterConfig: filterOverrides(route),
     ...headerMutations(route.headers?.request, route.headers?.response, only?.headers),
   });
 }
 
-/** Everything to one cluster: what a service has without a VirtualService. */
-export function buildDefaultRoute(cluster: string): Route {
-  const retryPolicy = buildRetryPolicy(undefined);
+/** Everything to one cluster: what a service has without a VirtualService. Null are Istio's own retries. */
+export function buildDefaultRoute(cluster: string, defaultRetries: HttpRetry | null): Route {
+  const retryPolicy = buildRetryPolicy(defaultRetries);
   return create(RouteSchema, {
     name: "default",
     match: { pathSpecifier: { case: "prefix", value: "/" } },
@@ -73,28 +84,45 @@ export function buildDefaultRoute(cluster: string): Route {
 /** Envoy would else cut gRPC calls at the deadline that the caller announced, before the caller does. */
 const noStreamLimit = { maxStreamDuration: durationOfMs(0), grpcTimeoutHeaderMax: durationOfMs(0) };
 
+function action(route: HttpRoute, destinations: readonly HttpRouteDestination[], target: RouteTarget): Route["action"] {
+  const { redirect, directResponse } = route;
+  if (redirect !== undefined) return { case: "redirect", value: redirectAction(redirect, target.port) };
+  if (directResponse !== undefined) return { case: "directResponse", value: directResponseAction(directResponse) };
+  return { case: "route", value: routeAction(route, destinations, target) };
+}
+
+function directResponseAction({ status, body }: HttpDirectResponse): DirectResponseAction {
+  if (body === undefined) return create(DirectResponseActionSchema, { status });
+  const specifier =
+    "string" in body
+      ? { case: "inlineString" as const, value: body.string }
+      : { case: "inlineBytes" as const, value: Buffer.from(body.bytes, "base64") };
+  return create(DirectResponseActionSchema, { status, body: { specifier } });
+}
+
 function routeAction(
   route: HttpRoute,
   destinations: readonly HttpRouteDestination[],
-  clusterOf: ClusterOf,
+  target: RouteTarget,
 ): RouteAction {
-  const retryPolicy = buildRetryPolicy(route.retries);
+  const retryPolicy = buildRetryPolicy(route.retries ?? target.defaultRetries);
+  const only = destinations.length === 1 ? destinations[0] : undefined;
   return create(RouteActionSchema, {
-    clusterSpecifier: clusterSpecifier(destinations, clusterOf),
+    clusterSpecifier: clusterSpecifier(destinations, target),
     timeout: durationOfMs(route.timeout === undefined ? 0 : parseDurationMs(route.timeout)),
     ...(route.timeout === undefined ? { maxStreamDuration: noStreamLimit } : {}),
     ...(retryPolicy === null ? {} : { retryPolicy }),
-    // In place of the prefix that matched, or of the whole path where the match was exact or by regex.
-    prefixRewrite: route.rewrite?.uri ?? "",
-    ...hostRewrite(route.rewrite?.authority ?? authorityOf(route, destinations)),
+    ...pathRewrite(route.rewrite),
+    ...hostRewrite(route.rewrite?.authority || authorityOf(route.headers, only?.headers)),
+    requestMirrorPolicies: mirrorPolicies(route, target),
   });
 }
 
-/** As Istio has it, whoever sets the header `:authority` or `host` means a rewrite. */
-function authorityOf(route: HttpRoute, destinations: readonly HttpRouteDestination[]): string | undefined {
-  const only = destinations.length === 1 ? destinations[0] : undefined;
-  const set = { ...route.headers?.request?.set, ...only?.headers?.request?.set };
-  return Object.entries(set).find(([name]) => isAuthority(name))?.[1];
+/** Of a prefix that matched only the prefix; of another match, or by a regular expression, any part of the path. */
+function pathRewrite({ uri = "", uriRegexRewrite }: HttpRewrite = {}) {
+  if (uriRegexRewrite === undefined) return { prefixRewrite: uri };
+  const { match, rewrite = "" } = uriRegexRewrite;
+  return { regexRewrite: { pattern: regexMatcher(match), substitution: rewrite } };
 }
 
 function hostRewrite(authority: string | undefined) {
@@ -104,7 +132,7 @@ function hostRewrite(authority: string | undefined) {
 
 function clusterSpecifier(
   destinations: readonly HttpRouteDestination[],
-  clusterOf: ClusterOf,
+  { clusterOf }: RouteTarget,
 ): RouteAction["clusterSpecifier"] {
   const [first, ...others] = destinations;
   if (first !== undefined && others.length === 0) return { case: "cluster", value: clusterOf(first.destination) };
@@ -113,69 +141,29 @@ function clusterSpecifier(
     .map(({ destination, weight, headers }) => ({
       name: clusterOf(destination),
       weight,
-      ...hostRewrite(Object.entries(headers?.request?.set ?? {}).find(([name]) => isAuthority(name))?.[1]),
+      ...hostRewrite(authorityOf(headers)),
       ...headerMutations(headers?.request, headers?.response, undefined),
     }));
   return { case: "weightedClusters", value: create(WeightedClusterSchema, { clusters }) };
 }
 
-const REDIRECT_CODES: Readonly<Record<number, RedirectAction_RedirectResponseCode>> = {
-  301: RedirectAction_RedirectResponseCode.MOVED_PERMANENTLY,
-  302: RedirectAction_RedirectResponseCode.FOUND,
-  303: RedirectAction_RedirectResponseCode.SEE_OTHER,
-  307: RedirectAction_RedirectResponseCode.TEMPORARY_REDIRECT,
-  308: RedirectAction_RedirectResponseCode.PERMANENT_REDIRECT,
-};
-
-function redirectAction({ uri, authority, port, scheme, redirectCode }: HttpRedirect): RedirectAction {
-  return create(RedirectActionSchema, {
-    ...(authority === undefined ? {} : { hostRedirect: authority }),
-    ...(port === undefined ? {} : { portRedirect: port }),
-    ...(scheme === undefined ? {} : { schemeRewriteSpecifier: { case: "schemeRedirect", value: scheme } }),
-    ...(uri === undefined ? {} : { pathRewriteSpecifier: { case: "pathRedirect", value: uri } }),
-    responseCode: REDIRECT_CODES[redirectCode ?? 301] ?? RedirectAction_RedirectResponseCode.MOVED_PERMANENTLY,
-  });
-}
-
-/** The route's own operations, and those of its only destination, which then needs no weighted cluster to hold them. */
-function headerMutations(
-  request: HeaderOperations | undefined,
-  response: HeaderOperations | undefined,
-  destination: HttpRouteDestination["headers"],
-) {
-  return {
-    requestHeadersToAdd: [...additions(request), ...additions(destination?.request)],
-    requestHeadersToRemove: [...removals(request), ...removals(destination?.request)],
-    responseHeadersToAdd: [...additions(response), ...additions(destination?.response)],
-    responseHeadersToRemove: [...removals(response), ...removals(destination?.response)],
-  };
-}
-
-function additions(operations: HeaderOperations | undefined): HeaderValueOption[] {
-  const { OVERWRITE_IF_EXISTS_OR_ADD, APPEND_IF_EXISTS_OR_ADD } = HeaderValueOption_HeaderAppendAction;
-  const option =
-    (appendAction: HeaderValueOption_HeaderAppendAction) =>
-    ([key, value]: [string, string]) =>
-      create(HeaderValueOptionSchema, { header: { key, value }, appendAction });
-  const inOrder = (headers: Record<string, string> = {}) =>
-    Object.entries(headers)
-      .filter(([name]) => !isReserved(name))
-      .sort(([a], [b]) => compareText(a, b));
-  return [
-    ...inOrder(operations?.set).map(option(OVERWRITE_IF_EXISTS_OR_ADD)),
-    ...inOrder(operations?.add).map(option(APPEND_IF_EXISTS_OR_ADD)),
+/** Copies of requests, whose answers nobody waits for; all of them where no share is said. */
+function mirrorPolicies(route: HttpRoute, { clusterOf }: RouteTarget): RouteAction_RequestMirrorPolicy[] {
+  const { mirror, mirrorPercentage, mirrorPercent } = route;
+  const older = mirrorPercentage === undefined ? mirrorPercent : (mirrorPercentage.value ?? 0);
+  const mirrors = [
+    ...(mirror === undefined ? [] : [{ destination: mirror, percent: older ?? 100 }]),
+    ...(route.mirrors ?? []).map(({ destination, percentage }) => ({
+      destination,
+      percent: percentage === undefined ? 100 : (percentage.value ?? 0),
+    })),
   ];
-}
-
-function removals(operations: HeaderOperations | undefined): string[] {
-  return (operations?.remove ?? []).filter((name) => !isReserved(name));
-}
-
-function isAuthority(name: string): boolean {
-  return [":authority", "host"].includes(name.toLowerCase());
-}
-
-/** Envoy refuses a whole route table over an operation on one of these headers; Istio leaves such operations out. */
-function isReserved(name: string): boolean {
-  return name.startsWith(":") || isAuthority(name);
+  return mirrors
+    .filter(({ percent }) => percent > 0)
+    .map(({ destination, percent }) =>
+      create(RouteAction_RequestMirrorPolicySchema, {
+        cluster: clusterOf(destination),
+        runtimeFraction: { defaultValue: fraction(percent) },
+      }),
+    );
 }

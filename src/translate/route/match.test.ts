@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type JsonValue, toJson } from "@bufbuild/protobuf";
 import { RouteMatchSchema } from "../../gen/envoy/config/route/v3/route_components_pb.ts";
-import type { HttpMatch } from "../../mesh/istio/virtual-service.ts";
+import type { HttpMatch } from "../../mesh/istio/http-route.ts";
 import { buildRouteMatch } from "./match.ts";
 
 const any = { prefix: "/" };

@@ -7,10 +7,11 @@ import {
   type RouteMatch,
   RouteMatchSchema,
 } from "../../gen/envoy/config/route/v3/route_components_pb.ts";
-import { type RegexMatcher, RegexMatcherSchema } from "../../gen/envoy/type/matcher/v3/regex_pb.ts";
-import { type StringMatcher, StringMatcherSchema } from "../../gen/envoy/type/matcher/v3/string_pb.ts";
-import type { HttpMatch, StringMatch } from "../../mesh/istio/virtual-service.ts";
+import type { StringMatcher } from "../../gen/envoy/type/matcher/v3/string_pb.ts";
+import type { StringMatch } from "../../mesh/istio/fields.ts";
+import type { HttpMatch } from "../../mesh/istio/http-route.ts";
 import { compareText } from "../../mesh/object.ts";
+import { regexMatcher, stringMatcher } from "./string-matcher.ts";
 
 /** What a VirtualService's `match` asks of a request, in Envoy's terms; null matches every request. */
 export function buildRouteMatch(match: HttpMatch | null): RouteMatch {
@@ -41,7 +42,7 @@ function headerMatchers(match: HttpMatch): HeaderMatcher[] {
 }
 
 /** An object without any of the patterns asks only that the header is there. */
-type HeaderWant = StringMatch | object;
+type HeaderWant = StringMatch | Record<never, never>;
 type HeaderWants = Readonly<Record<string, HeaderWant | undefined>>;
 
 function headersInOrder(wanted: HeaderWants): [string, HeaderWant][] {
@@ -51,7 +52,7 @@ function headersInOrder(wanted: HeaderWants): [string, HeaderWant][] {
 }
 
 function headerMatcher(name: string, want: HeaderWant, invertMatch: boolean): HeaderMatcher {
-  const matcher = stringMatcher(want);
+  const matcher = valueMatcher(want);
   return create(HeaderMatcherSchema, {
     name,
     invertMatch,
@@ -63,7 +64,7 @@ function headerMatcher(name: string, want: HeaderWant, invertMatch: boolean): He
 }
 
 function queryMatcher(name: string, want: HeaderWant): QueryParameterMatcher {
-  const matcher = stringMatcher(want);
+  const matcher = valueMatcher(want);
   return create(QueryParameterMatcherSchema, {
     name,
     queryParameterMatchSpecifier:
@@ -72,20 +73,7 @@ function queryMatcher(name: string, want: HeaderWant): QueryParameterMatcher {
 }
 
 /** Null where only presence is asked for, as an empty prefix does. */
-function stringMatcher(want: HeaderWant): StringMatcher | null {
-  if ("exact" in want) {
-    return create(StringMatcherSchema, { matchPattern: { case: "exact", value: want.exact } });
-  }
-  if ("prefix" in want) {
-    if (want.prefix === "") return null;
-    return create(StringMatcherSchema, { matchPattern: { case: "prefix", value: want.prefix } });
-  }
-  if ("regex" in want) {
-    return create(StringMatcherSchema, { matchPattern: { case: "safeRegex", value: regexMatcher(want.regex) } });
-  }
-  return null;
-}
-
-function regexMatcher(regex: string): RegexMatcher {
-  return create(RegexMatcherSchema, { regex });
+function valueMatcher(want: HeaderWant): StringMatcher | null {
+  if ("exact" in want || "regex" in want) return stringMatcher(want);
+  return "prefix" in want && want.prefix !== "" ? stringMatcher(want) : null;
 }

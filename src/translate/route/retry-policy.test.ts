@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { HttpRetry } from "../../mesh/istio/virtual-service.ts";
+import type { HttpRetry } from "../../mesh/istio/http-policies.ts";
 import { buildRetryPolicy } from "./retry-policy.ts";
 
 const DEFAULT = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
 
-const rows: [retries: HttpRetry | undefined, expected: [retries: number, on: string, codes: number[]] | null][] = [
-  [undefined, [2, DEFAULT, [503]]],
+const rows: [retries: HttpRetry | null, expected: [retries: number, on: string, codes: number[]] | null][] = [
+  [null, [2, DEFAULT, [503]]],
   [{ attempts: 0 }, null],
   [{ perTryTimeout: "1s" }, null],
   [{ attempts: 3 }, [3, DEFAULT, [503]]],

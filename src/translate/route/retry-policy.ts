@@ -1,7 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { type RetryPolicy, RetryPolicySchema } from "../../gen/envoy/config/route/v3/route_components_pb.ts";
 import { PreviousHostsPredicateSchema } from "../../gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts";
-import type { HttpRetry } from "../../mesh/istio/virtual-service.ts";
+import { PreviousPrioritiesConfigSchema } from "../../gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.ts";
+import type { HttpRetry } from "../../mesh/istio/http-policies.ts";
 import { durationOfMs, parseDurationMs, typedConfig } from "../typed-config.ts";
 
 /** What Istio retries unasked: only requests that surely did nothing yet, and 503 from the upstream itself. */
@@ -13,17 +14,31 @@ const previousHosts = {
   configType: { case: "typedConfig" as const, value: typedConfig(PreviousHostsPredicateSchema, {}) },
 };
 
-/** Undefined is Istio's default of two attempts; `retries` without attempts, or with 0, is none at all: null. */
-export function buildRetryPolicy(retries: HttpRetry | undefined): RetryPolicy | null {
-  const attempts = retries === undefined ? 2 : (retries.attempts ?? 0);
+/** Each second retry goes to localities of a lower priority than those that were tried. */
+const previousPriorities = {
+  name: "envoy.retry_priorities.previous_priorities",
+  configType: {
+    case: "typedConfig" as const,
+    value: typedConfig(PreviousPrioritiesConfigSchema, { updateFrequency: 2 }),
+  },
+};
+
+/** Null is Istio's default of two attempts; `retries` without attempts, or with 0, is none at all: null. */
+export function buildRetryPolicy(retries: HttpRetry | null): RetryPolicy | null {
+  const attempts = retries === null ? 2 : (retries.attempts ?? 0);
   if (attempts === 0) return null;
   const { conditions, statusCodes } = parseRetryOn(retries?.retryOn);
   return create(RetryPolicySchema, {
     retryOn: conditions,
     retriableStatusCodes: statusCodes,
     numRetries: attempts,
-    retryHostPredicate: [previousHosts],
-    hostSelectionRetryMaxAttempts: 5n,
+    ...(retries?.retryIgnorePreviousHosts === false
+      ? {}
+      : { retryHostPredicate: [previousHosts], hostSelectionRetryMaxAttempts: 5n }),
+    ...(retries?.retryRemoteLocalities === true ? { retryPriority: previousPriorities } : {}),
+    ...(retries?.backoff === undefined
+      ? {}
+      : { retryBackOff: { baseInterval: durationOfMs(parseDurationMs(retries.backoff)) } }),
     ...(retries?.perTryTimeout === undefined
       ? {}
       : { perTryTimeout: durationOfMs(parseDurationMs(retries.perTryTimeout)) }),

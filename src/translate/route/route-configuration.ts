@@ -2,9 +2,8 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { RouteSchema } from "../../gen/envoy/config/route/v3/route_components_pb.ts";
 import { RouteConfigurationSchema } from "../../gen/envoy/config/route/v3/route_pb.ts";
-import type { MeshConfig } from "../../mesh/mesh-config.ts";
 import { type EncodedResource, encodedResource } from "../../xds/resource-set.ts";
-import { PASSTHROUGH_CLUSTER } from "../names.ts";
+import type { OutboundPolicy } from "../outbound-policy.ts";
 import { buildDefaultRoute } from "./http-route.ts";
 import { type EncodedVirtualHost, encodeVirtualHost } from "./virtual-host.ts";
 
@@ -15,7 +14,7 @@ import { type EncodedVirtualHost, encodeVirtualHost } from "./virtual-host.ts";
 export function buildRouteConfiguration(
   virtualHosts: readonly EncodedVirtualHost[],
   name: string,
-  config: MeshConfig,
+  policy: OutboundPolicy,
 ): EncodedResource {
   const head = create(RouteConfigurationSchema, {
     name,
@@ -25,15 +24,15 @@ export function buildRouteConfiguration(
   });
   const writer = new BinaryWriter().raw(toBinary(RouteConfigurationSchema, head));
   const field = RouteConfigurationSchema.field.virtualHosts.number;
-  for (const { bytes } of [...virtualHosts, catchAll(config.outboundTrafficPolicy)]) {
+  for (const { bytes } of [...virtualHosts, catchAll(policy)]) {
     writer.tag(field, WireType.LengthDelimited).bytes(bytes);
   }
   return encodedResource(name, writer.finish());
 }
 
 /** Hosts that the mesh does not know: passed on, or refused with 502 as Istio does. */
-function catchAll(policy: MeshConfig["outboundTrafficPolicy"]): EncodedVirtualHost {
-  if (policy === "ALLOW_ANY") return encodeVirtualHost("allow_any", ["*"], [buildDefaultRoute(PASSTHROUGH_CLUSTER)]);
+function catchAll({ mode, cluster }: OutboundPolicy): EncodedVirtualHost {
+  if (mode === "ALLOW_ANY") return encodeVirtualHost("allow_any", ["*"], [buildDefaultRoute(cluster, null)]);
   const refusal = create(RouteSchema, {
     name: "block_all",
     match: { pathSpecifier: { case: "prefix", value: "/" } },

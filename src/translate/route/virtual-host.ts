@@ -1,26 +1,20 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type Route, VirtualHostSchema } from "../../gen/envoy/config/route/v3/route_components_pb.ts";
-import { resolveHost } from "../../mesh/hostname.ts";
-import type { Destination, HttpMatch, VirtualService } from "../../mesh/istio/virtual-service.ts";
-import { labelsMatch } from "../../mesh/labels.ts";
+import type { Destination } from "../../mesh/istio/fields.ts";
+import type { MeshConfig } from "../../mesh/mesh-config.ts";
 import type { MeshService } from "../../mesh/mesh-service.ts";
+import { appliesTo, type BoundVirtualService, resolveDestination } from "../bound-virtual-service.ts";
 import { outboundClusterName } from "../names.ts";
-import { isForMesh } from "../scope.ts";
-import type { Workload } from "../workload.ts";
 import { buildDefaultRoute, buildHttpRoute } from "./http-route.ts";
+import { serviceDomains } from "./service-domains.ts";
+
+/** What of the mesh's settings routes depend on. */
+type RouteDefaults = Pick<MeshConfig, "defaultHttpRetryPolicy" | "domain">;
 
 /** A virtual host, encoded as it stands in a RouteConfiguration, and the domains it claims there. */
 export interface EncodedVirtualHost {
   readonly domains: readonly string[];
   readonly bytes: Uint8Array;
-}
-
-/** A VirtualService with the services its destinations name, which its routes depend on. */
-export interface BoundVirtualService {
-  readonly virtualService: VirtualService;
-  readonly destinations: readonly MeshService[];
-  /** The caller, where the VirtualService asks who calls; else null, so that all callers share what is built. */
-  readonly caller: Workload | null;
 }
 
 /**
@@ -32,23 +26,17 @@ export function buildServiceVirtualHost(
   port: number,
   bound: BoundVirtualService | null,
   sameNamespace: boolean,
-  domain: string,
+  config: RouteDefaults,
   taken: string,
 ): EncodedVirtualHost | null {
-  const { hostname, name, namespace, addresses } = service;
-  const names = [
-    hostname,
-    `${name}.${namespace}.svc`,
-    `${name}.${namespace}`,
-    ...(sameNamespace ? [name] : []),
-    ...addresses.map((ip) => (ip.includes(":") ? `[${ip}]` : ip)),
-  ];
+  const { hostname } = service;
   const lost = new Set(taken.split(","));
-  const domains = [...new Set(names)].filter((name) => !lost.has(name));
+  const domains = serviceDomains(service, sameNamespace).filter((name) => !lost.has(name));
   if (domains.length === 0) return null;
-  const routes = bound === null ? [] : routesOf(bound, port, domain);
+  const routes = bound === null ? [] : routesOf(bound, port, config);
   // Where no route of the VirtualService is for this port or this caller, it has nothing to say.
-  if (routes.length === 0) routes.push(buildDefaultRoute(outboundClusterName(hostname, port)));
+  if (routes.length === 0)
+    routes.push(buildDefaultRoute(outboundClusterName(hostname, port), config.defaultHttpRetryPolicy));
   return encodeVirtualHost(`${hostname}:${port}`, domains, routes);
 }
 
@@ -57,9 +45,9 @@ export function buildHostVirtualHost(
   bound: BoundVirtualService,
   host: string,
   port: number,
-  domain: string,
+  config: RouteDefaults,
 ): EncodedVirtualHost | null {
-  const routes = routesOf(bound, port, domain);
+  const routes = routesOf(bound, port, config);
   return routes.length === 0 ? null : encodeVirtualHost(`${host}:${port}`, [host], routes);
 }
 
@@ -73,29 +61,16 @@ export function encodeVirtualHost(name: string, domains: readonly string[], rout
   return { domains, bytes: toBinary(VirtualHostSchema, virtualHost) };
 }
 
-function routesOf(bound: BoundVirtualService, port: number, domain: string): Route[] {
-  const { virtualService, destinations, caller } = bound;
-  const services = new Map(destinations.map((service) => [service.hostname, service]));
-  const clusterOf = ({ host, subset, port: wanted }: Destination) => {
-    const hostname = resolveHost(host, virtualService.metadata.namespace, domain);
-    const ports = services.get(hostname)?.ports ?? [];
-    const number = wanted?.number ?? (ports.length === 1 ? ports[0]?.number : undefined) ?? port;
-    return outboundClusterName(hostname, number, subset);
-  };
+function routesOf(bound: BoundVirtualService, port: number, config: RouteDefaults): Route[] {
+  const { virtualService, caller } = bound;
+  const clusterOf = (destination: Destination) => resolveDestination(destination, bound, port, config.domain).cluster;
+  const target = { port, clusterOf, defaultRetries: config.defaultHttpRetryPolicy };
   return (virtualService.spec.http ?? []).flatMap((route) => {
     if (route.match === undefined || route.match.length === 0) {
-      return [buildHttpRoute(route, null, clusterOf, virtualService)];
+      return [buildHttpRoute(route, null, target, virtualService)];
     }
     return route.match
       .filter((match) => appliesTo(match, port, caller))
-      .map((match) => buildHttpRoute(route, match, clusterOf, virtualService));
+      .map((match) => buildHttpRoute(route, match, target, virtualService));
   });
-}
-
-/** The part of a match that is known before any request comes. */
-function appliesTo(match: HttpMatch, port: number, caller: Workload | null): boolean {
-  if (match.port !== undefined && match.port !== port) return false;
-  if (!isForMesh(match.gateways)) return false;
-  if (match.sourceNamespace !== undefined && match.sourceNamespace !== caller?.namespace) return false;
-  return match.sourceLabels === undefined || labelsMatch(match.sourceLabels, caller?.labels ?? {});
 }

@@ -1,0 +1,66 @@
+import { analyzeCredentials } from "./analyze-credentials.ts";
+import { resolveHost } from "./hostname.ts";
+import type { DestinationRule } from "./istio/destination-rule.ts";
+import { labelsMatch } from "./labels.ts";
+import { type ReferenceIndex, type Report, showLabels, unknownHost } from "./reference-index.ts";
+import { describeRival, goesFirst, rivalsOf } from "./rival.ts";
+
+/** What is wrong between a DestinationRule and the rest of the mesh. */
+export function analyzeDestinationRule(rule: DestinationRule, index: ReferenceIndex, report: Report): void {
+  const { metadata, spec } = rule;
+  analyzeRivals(rule, index, report);
+  analyzeCredentials(rule, index, report);
+  const callers = spec.workloadSelector?.matchLabels ?? {};
+  if (Object.keys(callers).length > 0 && !index.hasWorkload(metadata.namespace, callers)) {
+    const reason = `selects callers with ${showLabels(callers)}, but no workload in its namespace has these labels`;
+    report("reference-missing", "spec.workloadSelector.matchLabels", reason);
+  }
+  if (spec.host.startsWith("*")) {
+    if (!index.hasServiceLike(spec.host))
+      report("reference-missing", "spec.host", `is ${spec.host}, which no Service matches`);
+    return;
+  }
+  const service = index.service(spec.host, metadata.namespace);
+  if (service === undefined) {
+    report("reference-missing", "spec.host", `names ${unknownHost(spec.host, metadata.namespace, index)}`);
+    return;
+  }
+  const workloads = service.kind === "Service" ? index.workloadsOf(service) : [];
+  if (workloads.length === 0) return;
+  const refuses = workloads.find((labels) => index.isStrict(service.metadata.namespace, labels));
+  if (spec.trafficPolicy?.tls?.mode === "DISABLE" && refuses !== undefined) {
+    const reason = `is DISABLE, but a PeerAuthentication makes workloads behind ${spec.host} (${showLabels(refuses)}) take mutual TLS only: they refuse every request`;
+    report("value-invalid", "spec.trafficPolicy.tls.mode", reason);
+  }
+  for (const [at, { name, labels }] of (spec.subsets ?? []).entries()) {
+    if (workloads.some((workload) => labelsMatch(labels, workload))) continue;
+    const reason = `of subset ${name} are ${showLabels(labels ?? {})}, but no workload behind ${spec.host} has them: requests to the subset fail`;
+    report("reference-missing", `spec.subsets[${at}].labels`, reason);
+  }
+}
+
+/** Rules of one namespace for one host and the same callers are merged: what two of them say, the oldest one decides. */
+function analyzeRivals(rule: DestinationRule, index: ReferenceIndex, report: Report): void {
+  const { metadata, spec } = rule;
+  const candidates = index
+    .destinationRulesFor(resolveHost(spec.host, metadata.namespace, index.config.domain))
+    .filter((other) => other.metadata.namespace === metadata.namespace && hasSameCallers(rule, other));
+  for (const rival of rivalsOf(rule, candidates)) {
+    const effect = goesFirst(rule, rival) ? "the other has no effect" : "this one has no effect";
+    if (spec.trafficPolicy !== undefined && rival.spec.trafficPolicy !== undefined) {
+      const reason = `is said as well for ${spec.host} by ${describeRival(rule, rival)}: ${effect}`;
+      report("value-invalid", "spec.trafficPolicy", reason);
+    }
+    const names = new Set((rival.spec.subsets ?? []).map(({ name }) => name));
+    for (const [at, { name }] of (spec.subsets ?? []).entries()) {
+      if (!names.has(name)) continue;
+      const reason = `${name} is a subset as well in ${describeRival(rule, rival)}: ${effect}`;
+      report("value-invalid", `spec.subsets[${at}].name`, reason);
+    }
+  }
+}
+
+function hasSameCallers(a: DestinationRule, b: DestinationRule): boolean {
+  const [own, others] = [a, b].map(({ spec }) => Object.entries(spec.workloadSelector?.matchLabels ?? {}).sort());
+  return JSON.stringify(own) === JSON.stringify(others);
+}

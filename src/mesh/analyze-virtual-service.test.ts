@@ -1,0 +1,129 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { istio, service } from "../../test/support/manifests.ts";
+import { objectsOf } from "../../test/support/mesh.ts";
+import { analyzeReferences } from "./analyze.ts";
+
+/** `NAME FIELD: what the message says`, of VirtualServices and DestinationRules. */
+function findingsOf(...manifests: string[]): string[] {
+  const objects = objectsOf(service({ name: "cart", ports: { http: 80 } }) + manifests.join(""));
+  return analyzeReferences(objects)
+    .filter(({ object }) => object?.kind !== "Service")
+    .map(({ severity, object, field, message }) => {
+      assert.equal(severity, "warning");
+      return `${object?.name} ${field}: ${message}`;
+    });
+}
+
+function assertFindings(found: string[], expected: RegExp[]): void {
+  assert.equal(found.length, expected.length, found.join("\n"));
+  for (const [index, pattern] of expected.entries()) assert.match(found[index] ?? "", pattern);
+}
+
+const to = [{ destination: { host: "cart" } }];
+const virtualService = (name: string, spec: object, namespace?: string) =>
+  istio("VirtualService", name, { http: [{ route: to }], ...spec }, namespace);
+const aged = (manifest: string, creationTimestamp: string) =>
+  manifest.replace('"metadata":{', `"metadata":{"creationTimestamp":"${creationTimestamp}",`);
+
+const nowhere = { host: "nobody.test" };
+const destinations: readonly [what: string, spec: object, field: string][] = [
+  ["an HTTP route", { http: [{ route: [{ destination: nowhere }] }] }, "spec.http[0].route[0].destination.host"],
+  ["a mirror", { http: [{ route: to, mirror: nowhere }] }, "spec.http[0].mirror.host"],
+  [
+    "one of several mirrors",
+    { http: [{ route: to, mirrors: [{ destination: nowhere }] }] },
+    "spec.http[0].mirrors[0].destination.host",
+  ],
+  ["a TCP route", { tcp: [{ route: [{ destination: nowhere }] }] }, "spec.tcp[0].route[0].destination.host"],
+  [
+    "a TLS route",
+    { tls: [{ match: [{ sniHosts: ["a.test"] }], route: [{ destination: nowhere }] }] },
+    "spec.tls[0].route[0].destination.host",
+  ],
+];
+for (const [what, spec, field] of destinations) {
+  test(`${what} to a host that nobody has is told`, () => {
+    const [found, ...more] = findingsOf(virtualService("v", { hosts: ["a.test"], ...spec }));
+    assert.deepEqual([found?.split(": ")[0], more], [`v ${field}`, []]);
+  });
+}
+
+test("a host that two VirtualServices have is told of both, and who goes first", () => {
+  const older = aged(virtualService("z-older", { hosts: ["cart"] }), "2026-01-01T00:00:00Z");
+  const younger = aged(
+    virtualService("a-younger", { hosts: ["x.test", "cart.shop.svc.cluster.local"] }),
+    "2026-01-02T00:00:00Z",
+  );
+  assertFindings(findingsOf(younger, older), [
+    /^a-younger spec\.hosts\[1\]: .*VirtualService shop\/z-older, which is older and goes first: this one has no effect/,
+    /^z-older spec\.hosts\[0\]: .*VirtualService shop\/a-younger, which is younger: the other has no effect/,
+  ]);
+});
+
+test("a host that no namespace sees twice is no conflict, nor one of gateways", () => {
+  assertFindings(
+    findingsOf(
+      virtualService("a", { hosts: ["x.test"], exportTo: ["."] }),
+      virtualService("b", { hosts: ["x.test"], exportTo: ["edge"] }),
+      virtualService("c", { hosts: ["x.test"], gateways: ["edge"] }),
+      virtualService("d", { hosts: ["x.test"], exportTo: ["~"] }),
+    ),
+    [],
+  );
+  const overlapping = findingsOf(
+    virtualService("a", { hosts: ["x.test"], exportTo: [".", "edge"] }),
+    virtualService("b", { hosts: ["x.test"], exportTo: ["edge"] }),
+  );
+  assertFindings(overlapping, [/^a spec\.hosts\[0\]/, /^b spec\.hosts\[0\]/]);
+});
+
+const at = (prefix: string) => [{ uri: { prefix } }];
+const root = (delegate: object, match = at("/a")) =>
+  istio("VirtualService", "root", { hosts: ["x.test"], http: [{ match, delegate }] });
+const inner = (http: object[], more: object = {}, namespace = "shop") =>
+  istio("VirtualService", "inner", { http, ...more }, namespace);
+
+test("a delegate that cannot be used is told where it is named", () => {
+  assertFindings(findingsOf(root({ name: "nobody" })), [/^root spec\.http\[0\]\.delegate: .*there is none/]);
+  assertFindings(findingsOf(root({ name: "root" })), [/^root spec\.http\[0\]\.delegate: .*hosts of its own/]);
+  assertFindings(
+    findingsOf(
+      root({ name: "inner", namespace: "edge" }),
+      inner([{ route: [{ destination: { host: "cart.shop.svc.cluster.local" } }] }], { exportTo: ["."] }, "edge"),
+    ),
+    [/^root spec\.http\[0\]\.delegate: .*not exported to namespace shop/],
+  );
+});
+
+test("two that delegate to each other have hosts, so neither is a delegate", () => {
+  const other = istio("VirtualService", "other", { hosts: ["y.test"], http: [{ delegate: { name: "root" } }] });
+  assertFindings(findingsOf(root({ name: "other" }), other), [/^root .*hosts of its own/, /^other .*hosts of its own/]);
+});
+
+test("conditions of a delegate that no request meets are told, and one that nobody delegates to", () => {
+  const routes = [
+    { match: at("/a/b"), route: to },
+    { match: at("/c"), route: to },
+  ];
+  assertFindings(findingsOf(root({ name: "inner" }), inner(routes)), [
+    /^root spec\.http\[0\]\.match: .*rules out all that spec\.http\[1\] of VirtualService shop\/inner/,
+  ]);
+  assertFindings(findingsOf(inner(routes)), [/^inner spec\.hosts: .*no other VirtualService delegates/]);
+});
+
+test("what two DestinationRules say of one host is told of both", () => {
+  const rule = (name: string, spec: object) =>
+    istio("DestinationRule", name, { host: "cart", trafficPolicy: { tls: { mode: "DISABLE" } }, ...spec });
+  assertFindings(
+    findingsOf(rule("a", { subsets: [{ name: "v1" }] }), rule("b", { subsets: [{ name: "v2" }, { name: "v1" }] })),
+    [
+      /^a spec\.trafficPolicy: .*DestinationRule shop\/b, which is younger: the other has no effect/,
+      /^a spec\.subsets\[0\]\.name: /,
+      /^b spec\.trafficPolicy: .*DestinationRule shop\/a, which is older and goes first: this one has no effect/,
+      /^b spec\.subsets\[1\]\.name: /,
+    ],
+  );
+  const selecting = rule("b", { workloadSelector: { matchLabels: { app: "caller" } } });
+  assertFindings(findingsOf(rule("a", {}), selecting), [/^b spec\.workloadSelector\.matchLabels: .*no workload/]);
+});

@@ -1,0 +1,104 @@
+import { describeObject } from "./finding.ts";
+import { resolveHost } from "./hostname.ts";
+import type { Destination } from "./istio/fields.ts";
+import type { HttpRoute } from "./istio/http-route.ts";
+import type { VirtualService } from "./istio/virtual-service.ts";
+import { mergeMatches } from "./merge-matches.ts";
+import { refOf } from "./object.ts";
+import { type ReferenceIndex, type Report, unknownHost } from "./reference-index.ts";
+import { describeRival, goesFirst, rivalsOf } from "./rival.ts";
+import { routeDestinations } from "./route-destinations.ts";
+import { visibleFrom } from "./visibility.ts";
+
+/** What is wrong between a VirtualService and the rest of the mesh. */
+export function analyzeVirtualService(virtualService: VirtualService, index: ReferenceIndex, report: Report): void {
+  const { metadata, spec } = virtualService;
+  for (const { destination, path } of routeDestinations(spec)) {
+    analyzeDestination(destination, metadata.namespace, index, path, report);
+  }
+  for (const [at, route] of (spec.http ?? []).entries()) {
+    if (route.delegate !== undefined) analyzeDelegation(route, virtualService, index, `spec.http[${at}]`, report);
+  }
+  if ((spec.hosts ?? []).length > 0) analyzeHosts(virtualService, index, report);
+  else if (!index.delegates.has(`${metadata.namespace}/${metadata.name}`)) {
+    const reason = "is empty, and no other VirtualService delegates to this one: give it hosts, or delegate to it";
+    report("reference-missing", "spec.hosts", reason);
+  }
+}
+
+function analyzeDestination(
+  { host, subset, port }: Destination,
+  namespace: string,
+  index: ReferenceIndex,
+  path: string,
+  report: Report,
+): void {
+  const service = index.service(host, namespace);
+  if (service === undefined) {
+    report("reference-missing", `${path}.host`, `names ${unknownHost(host, namespace, index)}`);
+    return;
+  }
+  const numbers =
+    service.kind === "Service"
+      ? (service.spec.ports ?? []).map((known) => known.port)
+      : (service.spec.ports ?? []).map((known) => known.number);
+  if (port !== undefined && !numbers.includes(port.number)) {
+    const known = numbers.length === 0 ? "has no ports" : `has only ${numbers.join(", ")}`;
+    const reason = `is ${port.number}, but ${describeObject(refOf(service))} ${known}`;
+    report("reference-missing", `${path}.port.number`, reason);
+  }
+  if (subset === undefined || index.hasSubset(host, namespace, subset) === true) return;
+  const reason = `names subset ${subset}, but no DestinationRule for ${host} defines it: requests sent there fail, so add it to spec.subsets of one`;
+  report("reference-missing", `${path}.subset`, reason);
+}
+
+function analyzeDelegation(
+  { delegate, match = [] }: HttpRoute,
+  { metadata }: VirtualService,
+  index: ReferenceIndex,
+  path: string,
+  report: Report,
+): void {
+  const [namespace, name] = [delegate?.namespace || metadata.namespace, delegate?.name ?? ""];
+  const found = index.virtualService(namespace, name);
+  const who = `VirtualService ${namespace}/${name}`;
+  if (found === undefined) {
+    report("reference-missing", `${path}.delegate`, `names ${who}, but there is none: no request takes this route`);
+    return;
+  }
+  if ((found.spec.hosts ?? []).length > 0) {
+    const reason = `names ${who}, which has hosts of its own: only one without spec.hosts can be delegated to, so no request takes this route`;
+    report("value-invalid", `${path}.delegate`, reason);
+    return;
+  }
+  if (!visibleFrom(metadata.namespace, namespace, found.spec.exportTo)) {
+    const reason = `names ${who}, which is not exported to namespace ${metadata.namespace}: no request takes this route`;
+    report("reference-missing", `${path}.delegate`, reason);
+    return;
+  }
+  for (const [at, inner] of (found.spec.http ?? []).entries()) {
+    if (mergeMatches(match, inner.match ?? []) !== null) continue;
+    const reason = `rules out all that spec.http[${at}] of ${who} matches: that route has no effect here`;
+    report("value-invalid", `${path}.match`, reason);
+  }
+}
+
+/** In the mesh a host has one VirtualService: the oldest. Both are told. */
+function analyzeHosts(virtualService: VirtualService, index: ReferenceIndex, report: Report): void {
+  const { metadata, spec } = virtualService;
+  if (!isForMesh(spec.gateways)) return;
+  for (const [at, host] of (spec.hosts ?? []).entries()) {
+    const candidates = index
+      .virtualServicesFor(resolveHost(host, metadata.namespace, index.config.domain))
+      .filter((other) => isForMesh(other.spec.gateways));
+    for (const rival of rivalsOf(virtualService, candidates)) {
+      const effect = goesFirst(virtualService, rival) ? "the other has no effect" : "this one has no effect";
+      const reason = `is ${host}, a host of ${describeRival(virtualService, rival)}: ${effect} for sidecars that see both`;
+      report("value-invalid", `spec.hosts[${at}]`, reason);
+    }
+  }
+}
+
+function isForMesh(gateways: readonly string[] = []): boolean {
+  return gateways.length === 0 || gateways.includes("mesh");
+}

@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseObject } from "./parse-object.ts";
+
+/** What is refused in the kinds that say what services there are and who sees them: every one of these is one error. */
+
+const port = { number: 80, name: "http", protocol: "HTTP" };
+const entry = (spec: object) => ({ hosts: ["a.example.com"], ports: [port], resolution: "DNS", ...spec });
+const fixed = (spec: object) => entry({ resolution: "STATIC", ...spec });
+const at = (address: string, more: object = {}) => fixed({ endpoints: [{ address, ...more }] });
+
+const refused: [kind: string, spec: object, field: string][] = [
+  ["ServiceEntry", entry({ hosts: [] }), "spec.hosts"],
+  ["ServiceEntry", entry({ hosts: [""] }), "spec.hosts[0]"],
+  ["ServiceEntry", entry({ hosts: ["*"] }), "spec.hosts[0]"],
+  ["ServiceEntry", entry({ hosts: ["a.example.com:80"] }), "spec.hosts[0]"],
+  ["ServiceEntry", entry({ hosts: ["a.*.com"] }), "spec.hosts[0]"],
+  ["ServiceEntry", entry({ hosts: ["a.example.com", "a.example.com"] }), "spec.hosts[1]"],
+  ["ServiceEntry", entry({ hosts: ["*.example.com"] }), "spec.hosts[0]"],
+  ["ServiceEntry", entry({ hosts: ["*.example.com"], resolution: "DNS_ROUND_ROBIN" }), "spec.hosts[0]"],
+  ["ServiceEntry", entry({ resolution: "DYNAMIC_DNS" }), "spec.hosts[0]"],
+  [
+    "ServiceEntry",
+    entry({ hosts: ["*.a.com"], resolution: "DYNAMIC_DNS", location: "MESH_INTERNAL" }),
+    "spec.location",
+  ],
+  [
+    "ServiceEntry",
+    entry({ hosts: ["*.a.com"], resolution: "DYNAMIC_DNS", ports: [{ ...port, protocol: "TCP" }] }),
+    "spec.ports[0].protocol",
+  ],
+  ["ServiceEntry", entry({ resolution: "SOMEHOW" }), "spec.resolution"],
+  ["ServiceEntry", entry({ location: "NEARBY" }), "spec.location"],
+  ["ServiceEntry", entry({ addresses: ["10.0.0.0/33"] }), "spec.addresses[0]"],
+  ["ServiceEntry", entry({ addresses: ["nowhere"] }), "spec.addresses[0]"],
+  ["ServiceEntry", entry({ addresses: ["10.0.0.0/8"] }), "spec.addresses[0]"],
+  ["ServiceEntry", entry({ ports: [{ ...port, number: 0 }] }), "spec.ports[0].number"],
+  ["ServiceEntry", entry({ ports: [{ ...port, number: 65536 }] }), "spec.ports[0].number"],
+  ["ServiceEntry", entry({ ports: [{ ...port, targetPort: -1 }] }), "spec.ports[0].targetPort"],
+  ["ServiceEntry", entry({ ports: [{ ...port, protocol: "SMTP" }] }), "spec.ports[0].protocol"],
+  ["ServiceEntry", entry({ ports: [port, { ...port, number: 81 }] }), "spec.ports[1].name"],
+  ["ServiceEntry", entry({ ports: [port, { ...port, name: "b" }] }), "spec.ports[1].number"],
+  ["ServiceEntry", entry({ resolution: "NONE", endpoints: [{ address: "1.2.3.4" }] }), "spec.endpoints"],
+  [
+    "ServiceEntry",
+    entry({ resolution: "DNS_ROUND_ROBIN", endpoints: [{ address: "a" }, { address: "b" }] }),
+    "spec.endpoints",
+  ],
+  ["ServiceEntry", fixed({}), "spec.endpoints"],
+  ["ServiceEntry", at("a.example.com"), "spec.endpoints[0].address"],
+  ["ServiceEntry", at("un ix"), "spec.endpoints[0].address"],
+  ["ServiceEntry", fixed({ endpoints: [{}] }), "spec.endpoints[0].address"],
+  ["ServiceEntry", at("unix://relative"), "spec.endpoints[0].address"],
+  ["ServiceEntry", at("unix:///run/a", { ports: { http: 1 } }), "spec.endpoints[0].ports"],
+  ["ServiceEntry", at("1.2.3.4", { ports: { other: 1 } }), "spec.endpoints[0].ports"],
+  ["ServiceEntry", at("1.2.3.4", { ports: { http: 0 } }), "spec.endpoints[0].ports.http"],
+  ["ServiceEntry", at("1.2.3.4", { weight: -1 }), "spec.endpoints[0].weight"],
+  [
+    "ServiceEntry",
+    fixed({ endpoints: [{ address: "1.2.3.4" }], workloadSelector: { labels: { a: "b" } } }),
+    "spec.workloadSelector",
+  ],
+  ["ServiceEntry", fixed({ workloadSelector: {} }), "spec.workloadSelector.labels"],
+  ["ServiceEntry", entry({ subjectAltNames: [""] }), "spec.subjectAltNames[0]"],
+  ["WorkloadEntry", {}, "spec.address"],
+  ["WorkloadEntry", { address: "a b" }, "spec.address"],
+  ["WorkloadEntry", { address: "1.2.3.4", weight: "much" }, "spec.weight"],
+  ["WorkloadGroup", {}, "spec.template"],
+  ["WorkloadGroup", { template: {}, probe: { httpGet: {} } }, "spec.probe.httpGet.port"],
+  ["Sidecar", { egress: [{ hosts: [] }] }, "spec.egress[0].hosts"],
+  ["Sidecar", { egress: [{ hosts: ["a.example.com"] }] }, "spec.egress[0].hosts[0]"],
+  ["Sidecar", { egress: [{ hosts: ["A/b"] }] }, "spec.egress[0].hosts[0]"],
+  ["Sidecar", { egress: [{ hosts: ["./*"], bind: "1.2.3.4" }] }, "spec.egress[0].bind"],
+  ["Sidecar", { egress: [{ hosts: ["./*"], bind: "here", port: { number: 1 } }] }, "spec.egress[0].bind"],
+  ["Sidecar", { egress: [{ hosts: ["./*"], captureMode: "NONE" }] }, "spec.egress[0].captureMode"],
+  ["Sidecar", { egress: [{ hosts: ["./*"] }, { hosts: ["./*"], port: { number: 1 } }] }, "spec.egress[0]"],
+  ["Sidecar", { egress: [{ hosts: ["./*"], port: { number: 1, protocol: "SMTP" } }] }, "spec.egress[0].port.protocol"],
+  ["Sidecar", { egress: [1, 1].map((number) => ({ hosts: ["./*"], port: { number } })) }, "spec.egress[1].port.number"],
+  ["Sidecar", { ingress: [{ port: { number: 1 }, defaultEndpoint: "10.0.0.1:1" }] }, "spec.ingress[0].defaultEndpoint"],
+  [
+    "Sidecar",
+    { ingress: [{ port: { number: 1 }, defaultEndpoint: "127.0.0.1:0" }] },
+    "spec.ingress[0].defaultEndpoint",
+  ],
+  ["Sidecar", { ingress: [{ port: { number: 1 }, bind: "here" }] }, "spec.ingress[0].bind"],
+  ["Sidecar", { ingress: [1, 1].map((number) => ({ port: { number } })) }, "spec.ingress[1].port.number"],
+  ["Sidecar", { ingress: [{ port: { number: 1 }, tls: { mode: "SIMPLE" } }] }, "spec.ingress[0].tls"],
+  [
+    "Sidecar",
+    { outboundTrafficPolicy: { mode: "ALLOW_ANY", egressProxy: { host: "a" } } },
+    "spec.outboundTrafficPolicy.egressProxy.port",
+  ],
+  [
+    "Sidecar",
+    { outboundTrafficPolicy: { mode: "REGISTRY_ONLY", egressProxy: { host: "a", port: { number: 1 } } } },
+    "spec.outboundTrafficPolicy.egressProxy",
+  ],
+];
+
+const parse = (kind: string, spec: object) =>
+  parseObject({ apiVersion: "networking.istio.io/v1", kind, metadata: { name: "a" }, spec });
+
+for (const [kind, spec, field] of refused) {
+  test(`refused: ${kind} ${JSON.stringify(spec)}`, () => {
+    const { object, findings } = parse(kind, spec);
+    assert.equal(object, undefined);
+    const errors = findings.filter(({ severity }) => severity === "error");
+    assert.deepEqual(
+      errors.map((finding) => finding.field),
+      [field],
+    );
+  });
+}
+
+const taken: [kind: string, spec: object][] = [
+  ["ServiceEntry", entry({})],
+  ["ServiceEntry", entry({ hosts: ["*.example.com"], resolution: "NONE" })],
+  ["ServiceEntry", entry({ hosts: ["*.example.com"], resolution: "DYNAMIC_DNS" })],
+  ["ServiceEntry", entry({ addresses: ["10.0.0.0/8"], resolution: "NONE" })],
+  ["ServiceEntry", at("unix:///run/app.sock")],
+  ["ServiceEntry", fixed({ workloadSelector: { labels: { app: "vm" } } })],
+  ["WorkloadEntry", { network: "far" }],
+  ["WorkloadGroup", { template: { serviceAccount: "vm" }, probe: { tcpSocket: { port: 1 } } }],
+  ["Sidecar", {}],
+  [
+    "Sidecar",
+    {
+      egress: [{ port: { number: 1, protocol: "HTTP" }, bind: "unix:///run/out", hosts: ["~/*"] }, { hosts: ["*/*"] }],
+    },
+  ],
+  ["Sidecar", { ingress: [{ port: { number: 1 }, defaultEndpoint: "unix:///run/in" }] }],
+];
+
+for (const [kind, spec] of taken) {
+  test(`taken: ${kind} ${JSON.stringify(spec)}`, () => assert.deepEqual(parse(kind, spec).findings, []));
+}

@@ -1,0 +1,121 @@
+import { ipVersion } from "../platform/ip-version.ts";
+import { isIpBlock } from "./check-authorization-policy.ts";
+import { checkHosts } from "./check-hosts.ts";
+import { checkWorkloadEntry } from "./check-workload-entry.ts";
+import type { ServiceEntry } from "./istio/service-entry.ts";
+import { declaredProtocol } from "./port-protocol.ts";
+import { error, type Problem } from "./problem.ts";
+
+/** What Istio refuses in a ServiceEntry, and what Envoy would refuse of what is made of it. */
+export function checkServiceEntry({ spec }: ServiceEntry): Problem[] {
+  const { hosts, addresses = [], resolution = "NONE", endpoints = [], workloadSelector } = spec;
+  const problems = [...checkHosts(hosts, "spec.hosts"), ...checkPorts(spec)];
+  for (const [index, host] of hosts.entries())
+    problems.push(...checkHost(host, resolution, `spec.hosts[${index}]`, spec));
+  for (const [index, text] of addresses.entries()) {
+    if (!isIpBlock(text))
+      problems.push(
+        error(`spec.addresses[${index}]`, `must be an IP address or a CIDR block, but is ${JSON.stringify(text)}`),
+      );
+    else if (text.includes("/") && resolution !== "NONE" && resolution !== "STATIC")
+      problems.push(error(`spec.addresses[${index}]`, `is a CIDR block, which resolution ${resolution} cannot have`));
+  }
+  if (workloadSelector !== undefined && endpoints.length > 0)
+    problems.push(error("spec.workloadSelector", "stands beside endpoints: keep one of them"));
+  if (workloadSelector !== undefined && Object.keys(workloadSelector.labels ?? {}).length === 0)
+    problems.push(error("spec.workloadSelector.labels", "is empty: name the labels of the workloads"));
+  return [...problems, ...checkEndpoints(spec)];
+}
+
+function checkHost(host: string, resolution: string, path: string, { location }: ServiceEntry["spec"]): Problem[] {
+  if (host === "*") return [error(path, "is *, which would take every host there is: name the hosts")];
+  if (!host.startsWith("*")) {
+    return resolution === "DYNAMIC_DNS"
+      ? [error(path, "is no wildcard, which resolution DYNAMIC_DNS is for: use resolution DNS")]
+      : [];
+  }
+  if (resolution === "DNS" || resolution === "DNS_ROUND_ROBIN") {
+    const reason = `is a wildcard, which has no address in DNS for resolution ${resolution}: use NONE, or DYNAMIC_DNS`;
+    return [error(path, reason)];
+  }
+  return resolution === "DYNAMIC_DNS" && location === "MESH_INTERNAL"
+    ? [error("spec.location", "is MESH_INTERNAL, which resolution DYNAMIC_DNS cannot have")]
+    : [];
+}
+
+function checkPorts({ ports = [], resolution }: ServiceEntry["spec"]): Problem[] {
+  const names = new Map<string, number>();
+  const numbers = new Map<number, number>();
+  return ports.flatMap((port, index): Problem[] => {
+    const path = `spec.ports[${index}]`;
+    const problems: Problem[] = [];
+    const [sameName, sameNumber] = [names.get(port.name), numbers.get(port.number)];
+    if (sameName !== undefined)
+      problems.push(error(`${path}.name`, `is ${port.name}, as that of spec.ports[${sameName}]`));
+    if (sameNumber !== undefined)
+      problems.push(error(`${path}.number`, `is ${port.number}, as that of spec.ports[${sameNumber}]`));
+    names.set(port.name, index);
+    numbers.set(port.number, index);
+    const protocol = port.protocol ?? "";
+    if (protocol !== "" && declaredProtocol({ appProtocol: protocol }) === undefined) {
+      problems.push(
+        error(`${path}.protocol`, `is ${protocol}: use HTTP, HTTPS, HTTP2, GRPC, GRPC-WEB, TLS, TCP, MONGO or MYSQL`),
+      );
+    }
+    if (
+      resolution === "DYNAMIC_DNS" &&
+      !["http", "http2", "grpc-web", "tls"].includes(declaredProtocol({ appProtocol: protocol }) ?? "")
+    ) {
+      problems.push(
+        error(`${path}.protocol`, "must tell the host for resolution DYNAMIC_DNS: use HTTP, HTTP2, GRPC, HTTPS or TLS"),
+      );
+    }
+    return problems;
+  });
+}
+
+function checkEndpoints({
+  resolution = "NONE",
+  endpoints = [],
+  workloadSelector,
+  addresses = [],
+  ports = [],
+}: ServiceEntry["spec"]): Problem[] {
+  const problems = endpoints.flatMap((endpoint, index) => {
+    const path = `spec.endpoints[${index}]`;
+    const wrong = checkWorkloadEntry(endpoint, path);
+    const known = new Set(ports.map(({ name }) => name));
+    const strange = Object.keys(endpoint.ports ?? {}).filter((name) => !known.has(name));
+    return [
+      ...wrong,
+      ...strange.map((name) => error(`${path}.ports`, `names ${name}, which is none of the names in spec.ports`)),
+      ...(wrong.length === 0 &&
+      resolution === "STATIC" &&
+      !isAddress(endpoint.address ?? "") &&
+      endpoint.address !== undefined
+        ? [
+            error(
+              `${path}.address`,
+              "must be an IP address or unix:///PATH for resolution STATIC: use DNS for host names",
+            ),
+          ]
+        : []),
+    ];
+  });
+  const needsNone = resolution === "NONE" || resolution === "DYNAMIC_DNS";
+  if (needsNone && endpoints.length > 0)
+    problems.push(
+      error("spec.endpoints", `cannot be with resolution ${resolution}: use STATIC or DNS, or remove them`),
+    );
+  if (resolution === "DNS_ROUND_ROBIN" && endpoints.length > 1)
+    problems.push(
+      error("spec.endpoints", "has several, but resolution DNS_ROUND_ROBIN follows one name only: use DNS"),
+    );
+  if (resolution === "STATIC" && endpoints.length === 0 && workloadSelector === undefined && addresses.length === 0)
+    problems.push(error("spec.endpoints", "is empty: resolution STATIC needs endpoints, or a workloadSelector"));
+  return problems;
+}
+
+function isAddress(text: string): boolean {
+  return ipVersion(text) !== null || text.startsWith("unix://");
+}

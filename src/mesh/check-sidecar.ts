@@ -1,0 +1,89 @@
+import { ipVersion } from "../platform/ip-version.ts";
+import type { EgressListener, IngressListener, Sidecar } from "./istio/sidecar.ts";
+import { declaredProtocol } from "./port-protocol.ts";
+import { error, type Problem } from "./problem.ts";
+import { parseDefaultEndpoint, parseEgressHost } from "./sidecar-text.ts";
+
+/** What Istio refuses in a Sidecar, and what Envoy would refuse of what is made of it. */
+export function checkSidecar({ spec }: Sidecar): Problem[] {
+  const { egress = [], ingress = [], outboundTrafficPolicy } = spec;
+  const problems = [
+    ...egress.flatMap((listener, index) => checkEgress(listener, index === egress.length - 1, `spec.egress[${index}]`)),
+    ...repeated(egress, "spec.egress"),
+    ...ingress.flatMap((listener, index) => checkIngress(listener, `spec.ingress[${index}]`)),
+    ...repeated(ingress, "spec.ingress"),
+  ];
+  if (outboundTrafficPolicy?.egressProxy !== undefined && outboundTrafficPolicy.mode === "REGISTRY_ONLY") {
+    problems.push(
+      error(
+        "spec.outboundTrafficPolicy.egressProxy",
+        "is for mode ALLOW_ANY only: unknown hosts are refused otherwise",
+      ),
+    );
+  }
+  if (outboundTrafficPolicy?.egressProxy !== undefined && outboundTrafficPolicy.egressProxy.port === undefined) {
+    problems.push(error("spec.outboundTrafficPolicy.egressProxy.port", "is missing: it is required"));
+  }
+  return problems;
+}
+
+function checkEgress(listener: EgressListener, isLast: boolean, path: string): Problem[] {
+  const problems: Problem[] = [];
+  for (const [index, text] of listener.hosts.entries()) {
+    if (parseEgressHost(text, "") === null) {
+      const reason = `must be NAMESPACE/HOST, with *, . or ~ for the namespace and perhaps a wildcard for the host, but is ${JSON.stringify(text)}`;
+      problems.push(error(`${path}.hosts[${index}]`, reason));
+    }
+  }
+  if (listener.port === undefined) {
+    if (!isLast)
+      problems.push(
+        error(path, "has no port, which takes the services that no other listener names: move it to the end"),
+      );
+    if (listener.bind !== undefined) problems.push(error(`${path}.bind`, "needs a port beside it"));
+    if (listener.captureMode === "NONE") problems.push(error(`${path}.captureMode`, "is NONE, which needs a port"));
+  }
+  return [
+    ...problems,
+    ...checkBind(listener.bind, `${path}.bind`),
+    ...checkProtocol(listener.port?.protocol, `${path}.port.protocol`),
+  ];
+}
+
+function checkIngress(listener: IngressListener, path: string): Problem[] {
+  const problems = checkProtocol(listener.port.protocol, `${path}.port.protocol`);
+  if (listener.bind !== undefined && ipVersion(listener.bind) === null) {
+    problems.push(error(`${path}.bind`, `must be an IP address, but is ${JSON.stringify(listener.bind)}`));
+  }
+  const { defaultEndpoint } = listener;
+  if (defaultEndpoint !== undefined && defaultEndpoint !== "" && parseDefaultEndpoint(defaultEndpoint) === null) {
+    const reason = `must be 127.0.0.1:PORT, 0.0.0.0:PORT, [::1]:PORT, [::]:PORT or unix:///PATH, but is ${JSON.stringify(defaultEndpoint)}`;
+    problems.push(error(`${path}.defaultEndpoint`, reason));
+  }
+  return problems;
+}
+
+/** Two listeners cannot be in one place. */
+function repeated(listeners: readonly (EgressListener | IngressListener)[], path: string): Problem[] {
+  const first = new Map<string, number>();
+  return listeners.flatMap(({ bind = "", port }, index): Problem[] => {
+    if (port === undefined) return [];
+    const place = bind.startsWith("unix://") ? bind : `${bind}:${port.number}`;
+    const known = first.get(place);
+    first.set(place, known ?? index);
+    return known === undefined
+      ? []
+      : [error(`${path}[${index}].port.number`, `is ${port.number}, as that of ${path}[${known}]`)];
+  });
+}
+
+function checkBind(bind: string | undefined, path: string): Problem[] {
+  if (bind === undefined || bind === "" || ipVersion(bind) !== null) return [];
+  if (/^unix:\/\/\/[^\0]{1,100}$/.test(bind)) return [];
+  return [error(path, `must be an IP address or unix:///PATH, but is ${JSON.stringify(bind)}`)];
+}
+
+function checkProtocol(protocol: string | undefined, path: string): Problem[] {
+  if (protocol === undefined || protocol === "" || declaredProtocol({ appProtocol: protocol }) !== undefined) return [];
+  return [error(path, `is ${protocol}: use HTTP, HTTPS, HTTP2, GRPC, GRPC-WEB, TLS, TCP, MONGO or MYSQL`)];
+}

@@ -1,0 +1,81 @@
+import { resolveHost } from "../mesh/hostname.ts";
+import type { Destination } from "../mesh/istio/fields.ts";
+import type { VirtualService } from "../mesh/istio/virtual-service.ts";
+import { labelsMatch } from "../mesh/labels.ts";
+import type { MeshService } from "../mesh/mesh-service.ts";
+import { destinationHosts } from "../mesh/route-destinations.ts";
+import type { BuildCache } from "../platform/build-cache.ts";
+import { outboundClusterName } from "./names.ts";
+import { isForMesh, type OutboundScope } from "./scope.ts";
+import type { Workload } from "./workload.ts";
+
+/** A VirtualService with everything else that its routes depend on. */
+export interface BoundVirtualService {
+  readonly virtualService: VirtualService;
+  /** The services that its destinations name. */
+  readonly destinations: readonly MeshService[];
+  /** The caller, where the VirtualService asks who calls; else null, so that all callers share what is built. */
+  readonly caller: Workload | null;
+}
+
+/** Keeps its identity while nothing of it changes. */
+export function bindVirtualService(
+  virtualService: VirtualService,
+  scope: OutboundScope,
+  caller: Workload | null,
+  domain: string,
+  cache: BuildCache,
+): BoundVirtualService {
+  const { namespace, name } = virtualService.metadata;
+  const found = destinationHosts(virtualService, domain).flatMap((host) => scope.reachable.get(host)?.service ?? []);
+  const destinations = cache.list(`destinations of ${namespace}/${name}`, found);
+  return cache.get(
+    buildBoundVirtualService,
+    virtualService,
+    destinations,
+    asksWhoCalls(virtualService) ? caller : null,
+  );
+}
+
+function buildBoundVirtualService(
+  virtualService: VirtualService,
+  destinations: readonly MeshService[],
+  caller: Workload | null,
+): BoundVirtualService {
+  return { virtualService, destinations, caller };
+}
+
+/** Whether callers in one namespace may be routed differently. */
+export function asksWhoCalls({ spec: { http = [], tls = [], tcp = [] } }: VirtualService): boolean {
+  return [...http, ...tls, ...tcp].some(({ match = [] }) =>
+    match.some(({ sourceLabels, sourceNamespace }) => sourceLabels !== undefined || sourceNamespace !== undefined),
+  );
+}
+
+/** Where a destination is: `port` is the caller's, which counts where neither the destination nor its service says one. */
+export function resolveDestination(
+  { host, subset, port: wanted }: Destination,
+  { virtualService, destinations }: BoundVirtualService,
+  port: number,
+  domain: string,
+): { readonly hostname: string; readonly port: number; readonly cluster: string } {
+  const hostname = resolveHost(host, virtualService.metadata.namespace, domain);
+  const ports = destinations.find((service) => service.hostname === hostname)?.ports ?? [];
+  const number = wanted?.number ?? (ports.length === 1 ? ports[0]?.number : undefined) ?? port;
+  return { hostname, port: number, cluster: outboundClusterName(hostname, number, subset) };
+}
+
+/** The parts of a match, of requests or connections, that are known before any comes. */
+export interface StaticMatch {
+  readonly port?: number;
+  readonly gateways?: readonly string[];
+  readonly sourceNamespace?: string;
+  readonly sourceLabels?: Readonly<Record<string, string>>;
+}
+
+export function appliesTo(match: StaticMatch, port: number, caller: Workload | null): boolean {
+  if (match.port !== undefined && match.port !== port) return false;
+  if (!isForMesh(match.gateways)) return false;
+  if (match.sourceNamespace !== undefined && match.sourceNamespace !== caller?.namespace) return false;
+  return match.sourceLabels === undefined || labelsMatch(match.sourceLabels, caller?.labels ?? {});
+}

@@ -1,0 +1,52 @@
+import {
+  Cluster_DiscoveryType,
+  Cluster_LbPolicy,
+  ClusterSchema,
+} from "../../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { MeshConfig } from "../../mesh/mesh-config.ts";
+import type { EncodedResource } from "../../xds/resource-set.ts";
+import { endpointAddress } from "../address.ts";
+import { encodeResource } from "../encode.ts";
+import type { InboundPort } from "../inbound-port.ts";
+import { inboundClusterName } from "../names.ts";
+import { circuitBreakers, connectionOptions } from "./connection-pool.ts";
+import { toDialledAddress } from "./fixed.ts";
+import { httpProtocolOptions } from "./http-protocol-options.ts";
+
+/** To the application, where its Sidecar says that it listens, else at the address and port that the caller dialled. */
+export function buildInboundCluster(port: InboundPort, config: MeshConfig): EncodedResource {
+  const { endpoint, connectionPool } = port;
+  const policy = connectionPool === null ? {} : { connectionPool };
+  const name = inboundClusterName(port.port);
+  return encodeResource(ClusterSchema, {
+    ...(endpoint === null ? toDialledAddress(name) : toAddress(endpoint, name)),
+    ...(connectionPool === null
+      ? {}
+      : {
+          ...connectionOptions(connectionPool, config),
+          circuitBreakers: circuitBreakers(policy),
+          typedExtensionProtocolOptions: httpProtocolOptions("callers", policy),
+        }),
+  });
+}
+
+function toAddress({ ip, port }: NonNullable<InboundPort["endpoint"]>, name: string) {
+  const { upstreamBindConfig, ...dialled } = toDialledAddress(name);
+  return {
+    ...dialled,
+    clusterDiscoveryType: { case: "type" as const, value: Cluster_DiscoveryType.STATIC },
+    lbPolicy: Cluster_LbPolicy.ROUND_ROBIN,
+    loadAssignment: {
+      clusterName: name,
+      endpoints: [
+        {
+          lbEndpoints: [
+            { hostIdentifier: { case: "endpoint" as const, value: { address: endpointAddress(ip, port) } } },
+          ],
+        },
+      ],
+    },
+    // A socket has no source address.
+    ...(ip.startsWith("unix://") ? {} : { upstreamBindConfig }),
+  };
+}

@@ -1,0 +1,55 @@
+import type { DestinationRule } from "../../mesh/istio/destination-rule.ts";
+import type { L4Match, RouteDestination, TlsMatch } from "../../mesh/istio/tcp-route.ts";
+import type { MeshPort, MeshService } from "../../mesh/mesh-service.ts";
+import { appliesTo, type BoundVirtualService, resolveDestination } from "../bound-virtual-service.ts";
+import type { TcpChain } from "./tcp-chain.ts";
+import { tcpSettings } from "./tcp-settings.ts";
+
+/**
+ * Where a VirtualService sends connections that carry no requests: one chain for each match of its `tls` routes, where
+ * the port carries TLS, then for each of its `tcp` routes. `range` is the part of the port's addresses that is asked
+ * about, empty for all; `rules` are those of the bound destinations, in their order.
+ */
+export function buildRoutedChains(
+  bound: BoundVirtualService,
+  service: MeshService,
+  port: MeshPort,
+  range: string,
+  rules: readonly (DestinationRule | null)[],
+  domain: string,
+): readonly TcpChain[] {
+  const { spec } = bound.virtualService;
+  const chain = (serverNames: readonly string[], match: L4Match, route: readonly RouteDestination[]): TcpChain => {
+    const destinations = route.map(({ destination, weight = 0 }) => ({
+      ...resolveDestination(destination, bound, port.number, domain),
+      weight: route.length === 1 ? 1 : weight,
+    }));
+    const [first] = destinations;
+    const at = bound.destinations.findIndex(({ hostname }) => hostname === first?.hostname);
+    const { hostname, name, namespace } = service;
+    return {
+      service: { hostname, name, namespace },
+      owner: bound.virtualService,
+      serverNames,
+      ranges: match.destinationSubnets ?? (range === "" ? [] : [range]),
+      destinations: destinations.map(({ cluster, weight }) => ({ cluster, weight })),
+      endpointAddress: null,
+      forwardPort: null,
+      isBesideHttp: port.protocol === "auto",
+      ...tcpSettings(rules[at] ?? null, route[0]?.destination.subset, first?.port ?? port.number),
+    };
+  };
+  const fits = (match: L4Match) => appliesTo(match, port.number, bound.caller);
+  const byName = port.protocol === "tls" ? (spec.tls ?? []) : [];
+  return [
+    ...byName.flatMap(({ match, route }) => match.filter(fits).map((one) => chain(serverNames(one), one, route))),
+    ...(spec.tcp ?? []).flatMap(({ match = [], route }) =>
+      match.length === 0 ? [chain([], {}, route)] : match.filter(fits).map((one) => chain([], one, route)),
+    ),
+  ];
+}
+
+/** `*` asks for no name at all. */
+function serverNames({ sniHosts }: TlsMatch): string[] {
+  return sniHosts.includes("*") ? [] : sniHosts.map((name) => name.toLowerCase());
+}

@@ -1,0 +1,22 @@
+import type { MeshService } from "../../mesh/mesh-service.ts";
+
+/** The hosts by which requests ask for a service: every name it has, the shortest only in its own namespace, and addresses. */
+export function serviceDomains(service: MeshService, sameNamespace: boolean): string[] {
+  const { kind, hostname, addresses, autoAddresses } = service;
+  const ips = [...addresses.filter((text) => !text.includes("/")), ...autoAddresses].map((ip) =>
+    ip.includes(":") ? `[${ip}]` : ip,
+  );
+  if (kind === "ServiceEntry") return [...new Set([hostname, ...ips])];
+  return [...new Set([...shortNames("", service, sameNamespace), ...ips])];
+}
+
+/** Of one pod of a headless service that has a name of its own, such as a StatefulSet's. */
+export function podDomains(podName: string, service: MeshService, sameNamespace: boolean): string[] {
+  return shortNames(`${podName}.`, service, sameNamespace);
+}
+
+function shortNames(prefix: string, { hostname, name, namespace }: MeshService, sameNamespace: boolean): string[] {
+  return [hostname, `${name}.${namespace}.svc`, `${name}.${namespace}`, ...(sameNamespace ? [name] : [])].map(
+    (host) => prefix + host,
+  );
+}

@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, request } from "node:http";
+import { connect, createServer as createHttp2Server } from "node:http2";
+import { type TestContext, test } from "node:test";
+import { placeholderIdentity } from "../../src/ca/placeholder-identity.ts";
+import { envoyMissing } from "../support/envoy.ts";
+import { endpoint, istio, pod, service } from "../support/manifests.ts";
+import { meshOf } from "../support/mesh.ts";
+import { startSidecars } from "../support/sidecars.ts";
+import { listenOn } from "../support/upstream.ts";
+
+/** What lasts longer than a request and its answer: a WebSocket and a gRPC call, both ways at once, through a real Envoy. */
+
+/** Switches protocols for whoever asks, then echoes. */
+function startWebSocket(t: TestContext): Promise<number> {
+  const server = createServer((_request, response) => response.end());
+  server.on("upgrade", (_request, socket) => {
+    socket.on("error", () => socket.destroy());
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+    socket.on("data", (bytes) => socket.write(`echo ${bytes}`));
+  });
+  return listenOn(t, server, "127.0.0.101");
+}
+
+/** Echoes each message of a call, and ends it with trailers, as gRPC does. */
+function startGrpc(t: TestContext): Promise<number> {
+  const server = createHttp2Server();
+  server.on("stream", (stream) => {
+    stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+    stream.on("data", (bytes) => stream.write(`echo ${bytes}`));
+    stream.on("end", () => stream.end());
+  });
+  return listenOn(t, server, "127.0.0.102");
+}
+
+async function startMesh(t: TestContext) {
+  const websocket = { name: "chat-0", ip: "127.0.0.101" };
+  const grpc = { name: "feed-0", ip: "127.0.0.102" };
+  const routes = (name: string, more: object) =>
+    istio("VirtualService", name, { hosts: [name], http: [{ route: [{ destination: { host: name } }], ...more }] });
+  const mesh = meshOf(
+    [
+      pod({ name: "caller", ip: "127.0.0.100" }),
+      pod(websocket),
+      pod(grpc),
+      service({ name: "chat", ports: { http: 80 }, clusterIP: "10.96.0.1" }),
+      service({ name: "feed", ports: { grpc: 81 }, clusterIP: "10.96.0.2" }),
+      endpoint("chat", websocket, { http: await startWebSocket(t) }),
+      endpoint("feed", grpc, { grpc: await startGrpc(t) }),
+      routes("chat", { headers: { request: { set: { "x-a": "1" } } } }),
+      routes("feed", { retries: { attempts: 0 } }),
+    ].join(""),
+  );
+  const { port } = await startSidecars(t, placeholderIdentity(), { caller: { mesh, pod: "caller.shop" } });
+  return port;
+}
+
+test("streams pass both ways", { skip: envoyMissing() }, async (t) => {
+  const port = await startMesh(t);
+
+  await t.test("a WebSocket is upgraded, and carries bytes both ways", async (t) => {
+    const headers = { host: "chat", connection: "upgrade", upgrade: "websocket" };
+    const sent = request({ host: "127.0.0.1", port: port("caller", "0.0.0.0_80"), headers }).end();
+    const [response, socket] = await once(sent, "upgrade");
+    t.after(() => socket.destroy());
+    assert.equal(response.statusCode, 101);
+    for (const text of ["one", "two"]) {
+      socket.write(text);
+      const [bytes] = await once(socket, "data");
+      assert.equal(String(bytes), `echo ${text}`);
+    }
+  });
+
+  await t.test("a gRPC call has messages both ways, and its status in trailers", async (t) => {
+    const session = connect(`http://127.0.0.1:${port("caller", "0.0.0.0_81")}`);
+    t.after(() => session.destroy());
+    const stream = session.request({
+      ":method": "POST",
+      ":path": "/feed.Feed/Watch",
+      ":authority": "feed:81",
+      "content-type": "application/grpc",
+      te: "trailers",
+    });
+    for (const text of ["one", "two", "three"]) {
+      stream.write(text);
+      const [bytes] = await once(stream, "data");
+      assert.equal(String(bytes), `echo ${text}`);
+    }
+    const trailers = once(stream, "trailers");
+    stream.end();
+    const [found] = await trailers;
+    assert.equal(found["grpc-status"], "0");
+  });
+});

@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { placeholderIdentity } from "../../src/ca/placeholder-identity.ts";
+import { get, type HttpAnswer } from "../support/caller.ts";
+import { envoyMissing } from "../support/envoy.ts";
+import { document, endpoint, istio, meshConfig, pod, service } from "../support/manifests.ts";
+import { meshOf } from "../support/mesh.ts";
+import { startSidecars } from "../support/sidecars.ts";
+import { startUpstream, type Upstream } from "../support/upstream.ts";
+
+/** For whom objects are, by their namespaces and what they select, asked of a real Envoy beside each caller. */
+
+/** Whoever this rule holds for is given a cookie. */
+const rule = (name: string, namespace: string, spec: object) =>
+  istio(
+    "DestinationRule",
+    name,
+    {
+      ...spec,
+      trafficPolicy: { loadBalancer: { consistentHash: { httpCookie: { name, path: "/", ttl: "60s" } } } },
+    },
+    namespace,
+  );
+
+function manifests(upstream: Upstream): string {
+  let clusterIps = 0;
+  const backend = (name: string, namespace = "data") =>
+    service({ name, namespace, ports: { http: 80 }, clusterIP: `10.96.7.${++clusterIps}` }) +
+    endpoint(name, { name: `${name}-0`, namespace, ip: upstream.ip }, { http: upstream.port });
+  const entry = (name: string, exportTo: readonly string[]) =>
+    istio(
+      "ServiceEntry",
+      name,
+      {
+        hosts: [`${name}.example.com`],
+        ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+        resolution: "STATIC",
+        endpoints: [{ address: upstream.ip, ports: { http: upstream.port } }],
+        exportTo,
+      },
+      "data",
+    );
+  return [
+    meshConfig("outboundTrafficPolicy: { mode: REGISTRY_ONLY }"),
+    pod({ name: "chosen", ip: "127.0.0.130", labels: { app: "chosen" } }),
+    pod({ name: "other", ip: "127.0.0.131", labels: { app: "other" } }),
+    pod({ name: "inside", namespace: "data", ip: "127.0.0.132", labels: { app: "chosen" } }),
+    ...["plain", "routed", "ruled", "named"].map((name) => backend(name)),
+    document({
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "hidden", namespace: "data", annotations: { "networking.istio.io/exportTo": "." } },
+      spec: { clusterIP: "10.96.7.99", ports: [{ name: "http", port: 80 }] },
+    }),
+    endpoint("hidden", { name: "hidden-0", namespace: "data", ip: upstream.ip }, { http: upstream.port }),
+    entry("kept", ["."]),
+    entry("given", ["shop"]),
+    istio(
+      "VirtualService",
+      "routed",
+      {
+        hosts: ["routed"],
+        exportTo: ["."],
+        http: [{ headers: { response: { set: { "x-routed": "yes" } } }, route: [{ destination: { host: "routed" } }] }],
+      },
+      "data",
+    ),
+    rule("kept-rule", "data", { host: "ruled", exportTo: ["."] }),
+    rule("short-name", "data", { host: "named" }),
+    rule("chosen-rule", "shop", {
+      host: "plain.data.svc.cluster.local",
+      workloadSelector: { matchLabels: { app: "chosen" } },
+    }),
+  ].join("");
+}
+
+async function startCallers(t: TestContext) {
+  const upstream = await startUpstream(t, "upstream", "127.0.0.133");
+  const mesh = meshOf(manifests(upstream));
+  // What two callers see differs, so each has an Envoy of its own.
+  const ask = async (caller: string) => {
+    const running = await startSidecars(t, placeholderIdentity(), { [caller]: { mesh, pod: caller } });
+    return (host: string) => get(running.port(caller, "0.0.0.0_80"), { headers: { host } });
+  };
+  return { chosen: await ask("chosen.shop"), other: await ask("other.shop"), inside: await ask("inside.data") };
+}
+
+/** Names of the rules that held. */
+function rulesOf({ status, headers, body }: HttpAnswer): string[] {
+  assert.equal(status, 200, body);
+  return (headers["set-cookie"] ?? []).map((cookie) => cookie.split("=")[0] ?? "");
+}
+
+test("objects are for those whom they are exported to, or whom they select", { skip: envoyMissing() }, async (t) => {
+  const { chosen, other, inside } = await startCallers(t);
+
+  await t.test("exportTo of a VirtualService", async () => {
+    assert.equal((await inside("routed.data")).headers["x-routed"], "yes");
+    const { status, headers } = await other("routed.data");
+    assert.deepEqual([status, headers["x-routed"]], [200, undefined]);
+  });
+
+  await t.test("exportTo of a DestinationRule", async () => {
+    assert.deepEqual(rulesOf(await inside("ruled.data")), ["kept-rule"]);
+    assert.deepEqual(rulesOf(await other("ruled.data")), []);
+  });
+
+  await t.test("exportTo of a Service, by its annotation", async () => {
+    assert.equal((await inside("hidden.data")).status, 200);
+    assert.equal((await other("hidden.data")).status, 502);
+  });
+
+  await t.test("exportTo of a ServiceEntry", async () => {
+    assert.equal((await inside("kept.example.com")).status, 200);
+    assert.equal((await other("kept.example.com")).status, 502);
+    assert.equal((await inside("given.example.com")).status, 502);
+    assert.equal((await other("given.example.com")).status, 200);
+  });
+
+  await t.test("host of a DestinationRule: a short name is that of its own namespace, for all callers", async () => {
+    assert.deepEqual(rulesOf(await inside("named.data")), ["short-name"]);
+    assert.deepEqual(rulesOf(await other("named.data")), ["short-name"]);
+    assert.deepEqual(rulesOf(await inside("plain.data")), []);
+  });
+
+  await t.test("workloadSelector of a DestinationRule: callers of its own namespace with these labels", async () => {
+    assert.deepEqual(rulesOf(await chosen("plain.data")), ["chosen-rule"]);
+    assert.deepEqual(rulesOf(await other("plain.data")), []);
+    assert.deepEqual(rulesOf(await inside("plain.data")), []);
+  });
+});
