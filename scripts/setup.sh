@@ -80,6 +80,23 @@ network_tools() {
   apt_install "${missing[@]}" || say "no pods on this machine: apt-get could not install ${missing[*]}: see above"
 }
 
+# Only a test needs it, so it is not installed: the program alone comes out of the distribution's package.
+prometheus() {
+  [ -z "${PROMETHEUS:-}" ] && [ ! -x .cache/prometheus/prometheus ] || return 0
+  if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
+    say "no Prometheus, which one test asks: this machine has no apt-get; set PROMETHEUS=/path/to/prometheus"
+    return
+  fi
+  say "Prometheus (19 MB, apt-get)"
+  rm -rf .cache/prometheus
+  mkdir -p .cache/prometheus
+  if ! (cd .cache/prometheus && apt-get download -qq prometheus >&2 2>/dev/null &&
+    dpkg-deb --fsys-tarfile ./*.deb | tar -x --strip-components=3 ./usr/bin/prometheus && rm ./*.deb); then
+    rm -rf .cache/prometheus
+    say "no Prometheus, which one test asks: apt-get could not download it; set PROMETHEUS=/path/to/prometheus"
+  fi
+}
+
 export PATH="$PATH:/usr/sbin:/sbin"
 mkdir -p .cache
 exec 9>.cache/setup.lock
@@ -87,3 +104,4 @@ flock 9
 node_packages
 envoy
 network_tools
+prometheus

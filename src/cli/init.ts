@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { Command, Option } from "commander";
 import { type PodInterception, parseIds, parseInterfaces } from "../init/pod-interception.ts";
@@ -136,7 +136,8 @@ async function hasGlobalIpv6(runTool: (tool: string, args: readonly string[]) =>
 
 async function writeBootstrap(options: InitOptions, env: NodeJS.ProcessEnv): Promise<void> {
   const { parsePodEnvironment } = await import("../init/pod-environment.ts");
-  const { node, probers, proxyConfig, memoryLimitBytes, overrideFile } = parsePodEnvironment(env);
+  const { node, probers, appMetrics, lifecycleTasks, proxyConfig, memoryLimitBytes, overrideFile } =
+    parsePodEnvironment(env);
   const address = options.discoveryAddress ?? proxyConfig.discoveryAddress;
   if (address === undefined) {
     throw new TrysailError("failed-precondition", "no control plane is named: set --discovery-address or PROXY_CONFIG");
@@ -151,14 +152,29 @@ async function writeBootstrap(options: InitOptions, env: NodeJS.ProcessEnv): Pro
     ...(memoryLimitBytes === undefined ? {} : { memoryLimitBytes }),
     discovery: { address, tokenFile: options.tokenFile, rootCertFile: options.rootCertFile },
     probers,
+    ...(appMetrics === undefined ? {} : { appMetrics }),
     ports: PROXY_PORT,
   });
   const override = overrideFile === undefined ? {} : await bootstrapOverride(overrideFile);
+  await writeConfig(options.bootstrap, printBootstrap(bootstrap, override));
+  if (lifecycleTasks === undefined) return;
+  const { buildLifecycleTask } = await import("../init/lifecycle-task.ts");
+  for (const [name, file] of [
+    ["postStart", POD_PATH.postStart],
+    ["preStop", POD_PATH.preStop],
+  ] as const) {
+    const task = lifecycleTasks[name];
+    if (task === undefined) continue;
+    // Beside the bootstrap, wherever that is.
+    const path = join(dirname(options.bootstrap), basename(file));
+    await writeConfig(path, printBootstrap(buildLifecycleTask({ task, name, ports: PROXY_PORT })));
+  }
+}
+
+async function writeConfig(path: string, text: string): Promise<void> {
   const { writeAtomically } = await import("../init/write-atomically.ts");
-  await writeAtomically(options.bootstrap, printBootstrap(bootstrap, override)).catch((cause: unknown) => {
-    throw new TrysailError("failed-precondition", `${options.bootstrap} cannot be written: ${messageOf(cause)}`, {
-      cause,
-    });
+  await writeAtomically(path, text).catch((cause: unknown) => {
+    throw new TrysailError("failed-precondition", `${path} cannot be written: ${messageOf(cause)}`, { cause });
   });
 }
 

@@ -72,16 +72,20 @@ function explanation(decisions: readonly ManifestDecision[]): string {
 
 /** The defaults, under the files that were named; the values win, as they do where Istio is installed. */
 async function readSettings(meshConfig: string | undefined, values: string | undefined): Promise<InjectionConfig> {
-  const [{ defaultInjectionConfig }, settings] = await Promise.all([
-    import("../injection/injection-config.ts"),
-    import("../injection/operator-settings.ts"),
-  ]);
+  const [{ defaultInjectionConfig }, { readMeshSettings }, { readInjectorValues }, { mergeProxyConfig }] =
+    await Promise.all([
+      import("../injection/injection-config.ts"),
+      import("../injection/operator-settings.ts"),
+      import("../injection/injector-values.ts"),
+      import("../injection/proxy-config.ts"),
+    ]);
   const read = async (filename: string | undefined, reader: (file: unknown, source: string) => OperatorSettings) =>
     filename === undefined ? NO_SETTINGS : reader(await readYaml(filename), filename);
-  const mesh = await read(meshConfig, (file, source) => settings.readMeshSettings(meshConfigIn(file, source), source));
-  const chart = await read(values, settings.readInjectorValues);
+  const mesh = await read(meshConfig, (file, source) => readMeshSettings(meshConfigIn(file, source), source));
+  const chart = await read(values, readInjectorValues);
   for (const warning of [...mesh.warnings, ...chart.warnings]) process.stderr.write(`${warning}\n`);
-  return { ...defaultInjectionConfig, ...mesh.config, ...chart.config };
+  const proxyConfig = mergeProxyConfig(mesh.config.proxyConfig ?? {}, chart.config.proxyConfig ?? {});
+  return { ...defaultInjectionConfig, ...mesh.config, ...chart.config, proxyConfig };
 }
 
 const NO_SETTINGS: OperatorSettings = { config: {}, warnings: [] };

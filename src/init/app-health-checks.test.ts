@@ -116,7 +116,7 @@ async function startStatusPort(t: TestContext, probers: AppProbers, memoryLimitB
     discovery: { address: "localhost:1", tokenFile: "/nowhere", rootCertFile: "/nowhere" },
     probers,
     ...(memoryLimitBytes === undefined ? {} : { memoryLimitBytes }),
-    ports: { admin: 0, status: 0, metrics: 0 },
+    ports: { admin: 0, status: 0, metrics: 0, mergedMetrics: 0 },
   });
   const { admin: _, dynamicResources: __, ...rest } = Object(bootstrapJson(bootstrap));
   const envoy: RunningEnvoy = await startEnvoy(t, rest);

@@ -48,9 +48,14 @@ function isHttps(prober: AppHttpProber): boolean {
   return prober.httpGet.scheme?.toUpperCase() === "HTTPS";
 }
 
-/** A probe's path need not begin with a slash; a request's must. */
+/**
+ * As the kubelet makes a request of a probe's path, which need not begin with a slash and may hold any character: what
+ * stands behind `#` is not sent.
+ */
 function targetPath({ httpGet: { path = "" } }: AppHttpProber): string {
-  return path.startsWith("/") ? path : `/${path}`;
+  const [sent = ""] = path.split("#", 1);
+  const escaped = sent.toWellFormed().replaceAll(/[^!-~]/gu, (character) => encodeURIComponent(character));
+  return escaped.startsWith("/") ? escaped : `/${escaped}`;
 }
 
 /** The kubelet sends the probe's headers itself, and Host among them is what the app should see. */

@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import type { ProxyConfig } from "../injection/proxy-config.ts";
+import type { ProxyConfig } from "../mesh/istio/mesh-proxy-config.ts";
 import { TrysailError } from "../platform/errors.ts";
 
 /** The fields of ProxyConfig that the bootstrap is built from. */
@@ -15,6 +15,8 @@ export type BootstrapConfig = Pick<
   | "runtimeValues"
   | "proxyStatsMatcher"
   | "statsEvictionInterval"
+  | "statsCompression"
+  | "extraStatTags"
 >;
 
 /**
@@ -33,6 +35,8 @@ export function parseBootstrapConfig(json: JsonObject, source: string): Bootstra
     tracingServiceName: root.text("tracingServiceName"),
     statsdUdpAddress: root.text("statsdUdpAddress"),
     statsEvictionInterval: root.text("statsEvictionInterval"),
+    statsCompression: root.flag("statsCompression"),
+    extraStatTags: root.texts("extraStatTags"),
     runtimeValues: root.scalars("runtimeValues"),
     proxyStatsMatcher: matcher && {
       inclusionPrefixes: matcher.texts("inclusionPrefixes"),

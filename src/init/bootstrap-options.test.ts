@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { envoyMissing, startEnvoy, validateConfig } from "../../test/support/envoy.ts";
+import { until } from "../../test/support/until.ts";
 import { type BootstrapInput, bootstrapJson, buildBootstrap, printBootstrap } from "./bootstrap.ts";
 import { type BootstrapConfig, parseBootstrapConfig } from "./bootstrap-config.ts";
 import { mergeBootstrap } from "./merge-bootstrap.ts";
@@ -97,6 +98,55 @@ test("only the mesh's own stats are kept, and what the matcher adds", { skip }, 
   assert.match(added, /^cluster\.prometheus_stats\.upstream_cx_total: 0$/m);
 });
 
+test("tags that extensions write into names become labels, and histograms get the bounds that the pod wants", {
+  skip,
+}, async (t) => {
+  const name = "istio_calls;.team=.=shop.front;.";
+  const manager = {
+    "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+    stat_prefix: name,
+    route_config: {
+      virtual_hosts: [
+        { name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, direct_response: { status: 200 } }] },
+      ],
+    },
+    http_filters: [
+      {
+        name: "router",
+        typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
+      },
+    ],
+  };
+  const over = {
+    static_resources: {
+      listeners: [
+        {
+          name: "calls",
+          address: { socket_address: { address: "127.0.0.1", port_value: 0 } },
+          filter_chains: [{ filters: [{ name: "http", typed_config: manager }] }],
+        },
+      ],
+    },
+  };
+  const base = input({
+    proxyConfig: { extraStatTags: ["team", "a.b"], proxyStatsMatcher: { inclusionPrefixes: ["http."] } },
+  });
+  const annotations = { "sidecar.istio.io/statsHistogramBuckets": '{"http":[2,4000]}' };
+  const bootstrap = buildBootstrap({ ...base, node: { ...base.node, annotations } });
+  const { dynamicResources: _, admin: __, ...rest } = mergeBootstrap(bootstrapJson(bootstrap), over);
+  const envoy = await startEnvoy(t, rest);
+  await fetch(`http://127.0.0.1:${await envoy.listenerPort("calls")}/`);
+  const page = await until("the histogram to be there", async () => {
+    const text = await envoy.admin("/stats/prometheus");
+    return /downstream_rq_time_bucket.*calls/.test(text) && text;
+  });
+  assert.match(page, /downstream_rq_total\{[^}]*team="shop\.front"/);
+  const bounds = [...page.matchAll(/downstream_rq_time_bucket\{[^}]*calls[^}]*le="([^"]+)"/g)].map(
+    ([, bound]) => bound,
+  );
+  assert.deepEqual(bounds, ["2", "4000", "+Inf"]);
+});
+
 test("the names of clusters become labels whole", { skip }, async (t) => {
   const outbound = "outbound|80|v1|web.shop.svc.cluster.local";
   const over = {
@@ -174,7 +224,7 @@ function input(overrides: Partial<BootstrapInput>): BootstrapInput {
     },
     discovery: { address: "localhost:1", tokenFile: "/nowhere", rootCertFile: import.meta.filename },
     probers: {},
-    ports: { admin: 0, status: 0, metrics: 0 },
+    ports: { admin: 0, status: 0, metrics: 0, mergedMetrics: 0 },
     ...overrides,
   };
 }

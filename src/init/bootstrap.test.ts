@@ -67,7 +67,7 @@ for (const ipAddress of ["10.1.2.3", "fd00::3"]) {
 test("a pod is ready once clusters and listeners have come, and not before", { skip }, async (t) => {
   const controlPlane = await startControlPlane(t);
   const folder = credentials(t, controlPlane.rootPem);
-  const ports = { admin: await freePort(), status: await freePort(), metrics: await freePort() };
+  const ports = { admin: await freePort(), status: await freePort(), metrics: await freePort(), mergedMetrics: 0 };
   const bootstrap = buildBootstrap(input({ folder, ports, address: controlPlane.address }));
   const envoy = await startEnvoy(t, asObject(bootstrapJson(bootstrap)), { wait: "started" });
   const probe = () => status(`http://127.0.0.1:${ports.status}/healthz/ready`).catch(() => "refused");
@@ -98,7 +98,7 @@ test("a pod is ready once clusters and listeners have come, and not before", { s
 test("a control plane whose certificate is of another mesh is not believed", { skip }, async (t) => {
   const controlPlane = await startControlPlane(t);
   const folder = credentials(t, (await temporaryAuthority(t, systemClock)).trustBundlePem);
-  const ports = { admin: await freePort(), status: await freePort(), metrics: await freePort() };
+  const ports = { admin: await freePort(), status: await freePort(), metrics: await freePort(), mergedMetrics: 0 };
   const bootstrap = buildBootstrap(input({ folder, ports, address: controlPlane.address }));
   const envoy = await startEnvoy(t, asObject(bootstrapJson(bootstrap)), { wait: "started" });
   await until("Envoy to try", async () => (await envoy.stat("cluster_manager.cds.update_attempt")) > 0);
@@ -121,7 +121,7 @@ test("the app's probes reach the app as the kubelet would, and report what it sa
   const gone = await freePort();
 
   const controlPlane = await startControlPlane(t);
-  const ports = { admin: await freePort(), status: await freePort(), metrics: await freePort() };
+  const ports = { admin: await freePort(), status: await freePort(), metrics: await freePort(), mergedMetrics: 0 };
   const own: AppProbers = {
     "/app-health/app/readyz": { httpGet: { port: http, path: "/ready?deep=1" } },
     "/app-health/app/livez": { httpGet: { port: https, path: "live", scheme: "HTTPS" } },
@@ -195,7 +195,7 @@ function input({ folder, ipAddress = "127.0.0.1", probers = {}, ports, address }
       rootCertFile: join(folder, "root-cert.pem"),
     },
     probers,
-    ports: ports ?? { admin: 15000, status: 15021, metrics: 15090 },
+    ports: ports ?? { admin: 15000, status: 15021, metrics: 15090, mergedMetrics: 0 },
   };
 }
 
@@ -253,7 +253,7 @@ async function servingCertificate(t: TestContext): Promise<{ key: string; cert: 
   const authority = await temporaryAuthority(t, systemClock);
   const { signer } = authority;
   const certificate = createServingCertificate({
-    signer,
+    signer: () => signer,
     clock: systemClock,
     log: createLog("silent"),
     hosts: ["localhost", "127.0.0.1"],

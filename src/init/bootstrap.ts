@@ -5,7 +5,11 @@ import { MetricsServiceConfigSchema } from "../gen/envoy/config/metrics/v3/metri
 import { StatsdSinkSchema } from "../gen/envoy/config/metrics/v3/stats_pb.ts";
 import { DatadogConfigSchema } from "../gen/envoy/config/trace/v3/datadog_pb.ts";
 import { ZipkinConfigSchema } from "../gen/envoy/config/trace/v3/zipkin_pb.ts";
+import { GzipSchema } from "../gen/envoy/extensions/compression/gzip/compressor/v3/gzip_pb.ts";
+import { CompressorSchema } from "../gen/envoy/extensions/filters/http/compressor/v3/compressor_pb.ts";
+import { HTTPFaultSchema } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
 import { HealthCheckSchema } from "../gen/envoy/extensions/filters/http/health_check/v3/health_check_pb.ts";
+import { LuaSchema } from "../gen/envoy/extensions/filters/http/lua/v3/lua_pb.ts";
 import { RouterSchema } from "../gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
 import { HttpConnectionManagerSchema } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import { DownstreamConnectionsConfigSchema } from "../gen/envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections_pb.ts";
@@ -13,16 +17,18 @@ import { FixedHeapConfigSchema } from "../gen/envoy/extensions/resource_monitors
 import { UpstreamTlsContextSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
 import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
 import { durationSeconds } from "../injection/duration-seconds.ts";
-import type { AppProbers } from "../injection/pod-contract.ts";
+import type { AppMetrics, AppProbers } from "../injection/pod-contract.ts";
 import { socketAddress } from "./address.ts";
 import { appAddress } from "./app-address.ts";
 import { appHealthCheckClusters, appHealthCheckFilters } from "./app-health-checks.ts";
+import { appMetricsCluster } from "./app-metrics.ts";
 import { appProbeClusters, appProbeRoutes } from "./app-probes.ts";
 import type { BootstrapConfig } from "./bootstrap-config.ts";
 import { type DiscoveryInput, discoveryResources } from "./discovery.ts";
 import { forwardedRoute, localListener } from "./local-listener.ts";
 import { loopbackCluster } from "./loopback-cluster.ts";
 import { mergeBootstrap } from "./merge-bootstrap.ts";
+import { metricsListeners } from "./metrics-listeners.ts";
 import { type NodeIdentity, nodeCluster, nodeId, nodeLocality, nodeMetadata } from "./node-identity.ts";
 import { overloadManager } from "./overload-manager.ts";
 import { buildReporting } from "./reporting.ts";
@@ -35,19 +41,20 @@ export interface BootstrapInput {
   readonly memoryLimitBytes?: number;
   readonly discovery: DiscoveryInput;
   readonly probers: AppProbers;
+  readonly appMetrics?: AppMetrics;
   /** `PROXY_PORT`, but in tests that share one machine. */
-  readonly ports: { readonly admin: number; readonly status: number; readonly metrics: number };
+  readonly ports: Readonly<Record<"admin" | "status" | "metrics" | "mergedMetrics", number>>;
 }
 
 /**
- * What Envoy starts with: who it is, where its configuration comes from, and the two listeners that need none,
+ * What Envoy starts with: who it is, where its configuration comes from, and the listeners that need none,
  * for health and for metrics. Those listen only once the first clusters and listeners have come, so that a pod
  * cannot be ready before its proxy is.
  *
  * @throws TrysailError `invalid-argument` naming the field of ProxyConfig that cannot be used.
  */
 export function buildBootstrap(input: BootstrapInput): Bootstrap {
-  const { node, proxyConfig = {}, memoryLimitBytes, discovery, probers, ports } = input;
+  const { node, proxyConfig = {}, memoryLimitBytes, discovery, probers, appMetrics, ports } = input;
   const reporting = buildReporting(proxyConfig, nodeCluster(node, proxyConfig));
   const bindTo = node.ipAddress.includes(":") ? "::" : "0.0.0.0";
   const app = appAddress(node.ipAddress, node.metadata.INTERCEPTION_MODE !== "NONE");
@@ -70,25 +77,22 @@ export function buildBootstrap(input: BootstrapInput): Bootstrap {
           [readiness, ...appProbeRoutes(probers, app)],
           appHealthCheckFilters(probers),
         ),
-        localListener("metrics", socketAddress(bindTo, ports.metrics), [
-          forwardedRoute({
-            path: "/stats/prometheus",
-            to: "/stats/prometheus",
-            cluster: "prometheus_stats",
-            timeoutSeconds: 30,
-          }),
-        ]),
+        ...metricsListeners({
+          ...{ bindTo, ports, app, appMetrics },
+          isCompressed: proxyConfig.statsCompression ?? true,
+        }),
       ],
       clusters: [
         loopbackCluster({ name: "agent", address: "127.0.0.1", port: ports.admin }),
         loopbackCluster({ name: "prometheus_stats", address: "127.0.0.1", port: ports.admin }),
+        ...(appMetrics === undefined ? [] : [appMetricsCluster(appMetrics, app)]),
         ...appProbeClusters(probers, app),
         ...appHealthCheckClusters(probers, app),
         ...reporting.clusters,
       ],
     },
     ...reporting.bootstrap,
-    statsConfig: statsConfig(proxyConfig, node.domainSuffix),
+    statsConfig: statsConfig(proxyConfig, node.domainSuffix, node.annotations),
     ...(proxyConfig.statsEvictionInterval === undefined
       ? {}
       : {
@@ -108,6 +112,8 @@ function runtimeValues({ runtimeValues = {} }: BootstrapConfig): JsonObject {
   return {
     // A regex that compiles to more is refused: it would cost every request.
     "re2.max_program_size.error_level": 32_768,
+    // What the metrics' filter may hold of one answer, in bytes.
+    "http.async_response_buffer_limit": 33_554_432,
     ...Object.fromEntries(Object.entries(runtimeValues).map(([name, value]) => [name, typed(value)])),
   };
 }
@@ -129,13 +135,17 @@ export function bootstrapJson(bootstrap: Bootstrap): JsonObject {
 
 /** The messages that the bootstrap packs into `google.protobuf.Any`. */
 const packedTypes = createRegistry(
+  CompressorSchema,
   DatadogConfigSchema,
   DownstreamConnectionsConfigSchema,
   FileBasedMetadataConfigSchema,
   FixedHeapConfigSchema,
+  GzipSchema,
   HealthCheckSchema,
+  HTTPFaultSchema,
   HttpConnectionManagerSchema,
   HttpProtocolOptionsSchema,
+  LuaSchema,
   MetricsServiceConfigSchema,
   RouterSchema,
   StatsdSinkSchema,

@@ -11,7 +11,15 @@ test("what the webhook writes is read back", () => {
     httpGet: { port: 80, path: "/$(HOME)", httpHeaders: [{ name: "H", value: "$$" }] },
     timeoutSeconds: 2,
   };
-  const pod = { spec: { containers: [{ name: "app", ports: [{ containerPort: 80 }], readinessProbe: probe }] } };
+  const annotations = {
+    "prometheus.io/scrape": "true",
+    "prometheus.io/path": "/$all",
+    "sidecar.istio.io/proxyImageType": "distroless",
+  };
+  const pod = {
+    metadata: { annotations },
+    spec: { containers: [{ name: "app", ports: [{ containerPort: 80 }], readinessProbe: probe }] },
+  };
   const owner = { apiVersion: "apps/v1", kind: "Deployment", name: "web" };
   const [init] = buildPlan({ pod, namespace: "shop", owner, config: defaultInjectionConfig }).initContainers;
   assert.ok(Array.isArray(init?.env));
@@ -40,6 +48,8 @@ test("what the webhook writes is read back", () => {
       },
     },
     probers: { "/app-health/app/readyz": probe },
+    appMetrics: { port: 80, path: "/$all", scheme: "http" },
+    lifecycleTasks: { preStop: { kind: "drain", holdSeconds: 0, untilIdle: false } },
   });
 });
 
@@ -70,6 +80,8 @@ const mistakes: readonly [env: Record<string, string>, message: RegExp][] = [
   [{ PROXY_MEMORY_LIMIT: "1Gi" }, /PROXY_MEMORY_LIMIT is not a number of bytes/],
   [{ ISTIO_KUBE_APP_PROBERS: '{"/x":{}}' }, /ISTIO_KUBE_APP_PROBERS is not a map of HTTP, TCP and gRPC probes/],
   [{ ISTIO_KUBE_APP_PROBERS: '{"/x":{"httpGet":{"port":"http"}}}' }, /ISTIO_KUBE_APP_PROBERS/],
+  [{ ISTIO_PROMETHEUS_ANNOTATIONS: '{"port":"80"}' }, /ISTIO_PROMETHEUS_ANNOTATIONS is not a port, path and scheme/],
+  [{ PROXY_LIFECYCLE_TASKS: '{"preStop":{"kind":"nap"}}' }, /PROXY_LIFECYCLE_TASKS is not tasks of a proxy's hooks/],
   [{ ISTIO_METAJSON_X: "{" }, /ISTIO_METAJSON_X is not JSON/],
 ];
 for (const [env, message] of mistakes) {

@@ -1,6 +1,16 @@
 import { isIP } from "node:net";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import { APP_PROBERS_ENV, type AppHttpProber, type AppProber, type AppProbers } from "../injection/pod-contract.ts";
+import {
+  APP_METRICS_ENV,
+  APP_PROBERS_ENV,
+  type AppHttpProber,
+  type AppMetrics,
+  type AppProber,
+  type AppProbers,
+  LIFECYCLE_TASKS_ENV,
+  type LifecycleTask,
+  type LifecycleTasks,
+} from "../injection/pod-contract.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { type BootstrapConfig, parseBootstrapConfig } from "./bootstrap-config.ts";
 import type { NodeIdentity } from "./node-identity.ts";
@@ -11,6 +21,9 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export interface PodEnvironment {
   readonly node: Omit<NodeIdentity, "labels" | "annotations">;
   readonly probers: AppProbers;
+  readonly appMetrics?: AppMetrics;
+  /** Of an image without a shell. */
+  readonly lifecycleTasks?: LifecycleTasks;
   readonly proxyConfig: BootstrapConfig;
   /** Of the proxy's container. */
   readonly memoryLimitBytes?: number;
@@ -24,6 +37,8 @@ export function parsePodEnvironment(env: Environment): PodEnvironment {
   if (isIP(ipAddress) === 0) throw unreadable("INSTANCE_IP", "an IP address");
   const proxyConfig = parseProxyConfig(env.PROXY_CONFIG);
   const memoryLimitBytes = parseBytes(env, MEMORY_LIMIT_ENV);
+  const appMetrics = parseAppMetrics(env[APP_METRICS_ENV]);
+  const lifecycleTasks = parseLifecycleTasks(env[LIFECYCLE_TASKS_ENV]);
   return {
     node: {
       name: required(env, "POD_NAME"),
@@ -41,6 +56,8 @@ export function parsePodEnvironment(env: Environment): PodEnvironment {
     },
     probers: parseProbers(env[APP_PROBERS_ENV]),
     proxyConfig: parseBootstrapConfig(proxyConfig, "PROXY_CONFIG"),
+    ...(appMetrics === undefined ? {} : { appMetrics }),
+    ...(lifecycleTasks === undefined ? {} : { lifecycleTasks }),
     ...(memoryLimitBytes === undefined ? {} : { memoryLimitBytes }),
     ...(env.ISTIO_BOOTSTRAP_OVERRIDE ? { overrideFile: env.ISTIO_BOOTSTRAP_OVERRIDE } : {}),
   };
@@ -87,6 +104,33 @@ function parseProxyConfig(text: string | undefined): JsonObject {
   const config = parseJson("PROXY_CONFIG", text);
   if (!isObject(config)) throw unreadable("PROXY_CONFIG", "a JSON object");
   return config;
+}
+
+function parseAppMetrics(text: string | undefined): AppMetrics | undefined {
+  if (!text) return undefined;
+  const json = parseJson(APP_METRICS_ENV, text);
+  const { port, path, scheme } = isObject(json) ? json : {};
+  if (typeof port === "number" && typeof path === "string" && (scheme === "http" || scheme === "https")) {
+    return { port, path, scheme };
+  }
+  throw unreadable(APP_METRICS_ENV, "a port, path and scheme as JSON");
+}
+
+function parseLifecycleTasks(text: string | undefined): LifecycleTasks | undefined {
+  if (!text) return undefined;
+  const json = parseJson(LIFECYCLE_TASKS_ENV, text);
+  const { postStart, preStop } = isObject(json) ? json : {};
+  const tasks = { preStop: parseTask(preStop) };
+  return postStart === undefined ? tasks : { ...tasks, postStart: parseTask(postStart) };
+}
+
+function parseTask(value: JsonValue | undefined): LifecycleTask {
+  const { kind, holdSeconds, untilIdle } = isObject(value) ? value : {};
+  if (kind === "wait") return { kind };
+  if (kind === "drain" && typeof holdSeconds === "number" && typeof untilIdle === "boolean") {
+    return { kind, holdSeconds: Math.round(holdSeconds), untilIdle };
+  }
+  throw unreadable(LIFECYCLE_TASKS_ENV, "tasks of a proxy's hooks as JSON");
 }
 
 function parseProbers(text: string | undefined): AppProbers {

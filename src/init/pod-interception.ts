@@ -30,7 +30,7 @@ export const redirectEverything: PodInterception = {
 export function parseInterfaces(text: string, source: string): readonly string[] {
   return items(text).map((name) => {
     // The kernel's limit; a plus at the end stands for any rest, as iptables has it.
-    if (/^[\w.:@-]{1,15}\+?$/.test(name) && name.length <= 15) return name;
+    if (/^[\w.:@][\w.:@-]*\+?$/.test(name) && name.length <= 15) return name;
     throw new TrysailError("invalid-argument", `${source}: ${JSON.stringify(name.slice(0, 60))} is not an interface`);
   });
 }

@@ -47,9 +47,9 @@ export function remoteServiceCluster({ name, address, field, tls, isGrpc }: Remo
   });
 }
 
-/** Of `HOST:PORT` or `[IPV6]:PORT`. */
+/** Of `HOST:PORT` or `[IPV6]:PORT`, where `$(HOST_IP)` may have left the brackets out. */
 export function parseHostAndPort(address: string, field: string): { host: string; port: number } {
-  const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:\s]+)):([0-9]{1,5})$/.exec(address) ?? [];
+  const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:\s]+|[0-9A-Fa-f:]+)):([0-9]{1,5})$/.exec(address) ?? [];
   const host = bracketed ?? plain;
   const port = Number(digits);
   if (host === undefined || port < 1 || port > 65_535) {

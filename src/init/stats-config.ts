@@ -1,17 +1,30 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { StatsConfigSchema } from "../gen/envoy/config/metrics/v3/stats_pb.ts";
+import { escapeRegex } from "../platform/escape-regex.ts";
 import type { BootstrapConfig } from "./bootstrap-config.ts";
+import { histogramBuckets } from "./histogram-buckets.ts";
 
 /**
  * Which stats Envoy keeps, and what becomes a label of them. A cluster alone has over a hundred, and a large mesh has
  * thousands of clusters, so that without a choice stats would be most of the proxy's memory: kept are those that the
  * mesh itself lives by, and what `proxyStatsMatcher` adds, as in Istio.
  */
-export function statsConfig(config: BootstrapConfig, domainSuffix: string): MessageInitShape<typeof StatsConfigSchema> {
+export function statsConfig(
+  config: BootstrapConfig,
+  domainSuffix: string,
+  annotations: Readonly<Record<string, string>>,
+): MessageInitShape<typeof StatsConfigSchema> {
   const { inclusionPrefixes = [], inclusionSuffixes = [], inclusionRegexps = [] } = config.proxyStatsMatcher ?? {};
   return {
     useAllDefaultTags: true,
-    statsTags: [{ tagName: "cluster_name", tagValue: { case: "regex", value: clusterNamePattern(domainSuffix) } }],
+    statsTags: [
+      { tagName: "cluster_name", tagValue: { case: "regex", value: clusterNamePattern(domainSuffix) } },
+      ...(config.extraStatTags ?? []).map((tagName) => ({
+        tagName,
+        tagValue: { case: "regex" as const, value: extraTagPattern(tagName) },
+      })),
+    ],
+    histogramBucketSettings: histogramBuckets(annotations),
     statsMatcher: {
       statsMatcher: {
         case: "inclusionList",
@@ -54,4 +67,9 @@ const keptSuffixes = [
 function clusterNamePattern(domainSuffix: string): string {
   const suffix = domainSuffix.replaceAll(".", "\\.");
   return `^cluster\\.((outbound\\|[0-9]+\\|[^|]*\\|[^|]+\\.svc\\.${suffix}|inbound\\|[0-9]+\\|\\|)\\.)`;
+}
+
+/** As Istio's extensions write tags into names: `…;.TAG=.=VALUE;.…`. */
+function extraTagPattern(tagName: string): string {
+  return `(${escapeRegex(tagName)}=\\.=(.*?);\\.)`;
 }

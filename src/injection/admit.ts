@@ -1,11 +1,14 @@
+import type { ProxyConfig } from "../mesh/istio/mesh-proxy-config.ts";
 import type { Namespace } from "../mesh/kubernetes/core.ts";
 import { messageOf, TrysailError } from "../platform/errors.ts";
+import { printable } from "../platform/printable.ts";
 import { decide, type SkipReasonCode } from "./decide.ts";
 import type { InjectionConfig } from "./injection-config.ts";
+import { LABEL } from "./labels.ts";
 import { buildPatch } from "./patch.ts";
-import { labelsOf, nameOf } from "./pod.ts";
-import type { ProxyConfig } from "./proxy-config.ts";
+import { labelsOf, nameOf, type PodManifest } from "./pod.ts";
 import { type AdmissionRequest, parsePod } from "./review.ts";
+import { controllerOf } from "./workload-owner.ts";
 
 /** `ignored`: a request that injection has no say in, such as an update. `denied`: a pod that cannot be injected. */
 export type ReviewOutcome = "injected" | "denied" | "failed" | "ignored" | SkipReasonCode;
@@ -18,6 +21,8 @@ export interface Admission {
   /** The pod's name, as far as its controller has begun it. */
   readonly pod: string;
   readonly response: AdmissionResponse;
+  /** Where the pod got as far as naming it. */
+  readonly controller?: ReturnType<typeof controllerOf>;
   /** What a failure was, for the log only. */
   readonly cause?: unknown;
 }
@@ -42,6 +47,7 @@ export function admit(request: AdmissionRequest, deps: AdmitDeps): Admission {
   const { uid } = request;
   const { kind } = request.kind;
   let pod = request.name ?? "";
+  let controller: Admission["controller"];
   try {
     if (request.operation !== "CREATE" || request.subResource) {
       const message = `Only the creation of pods is of interest, not ${request.operation} ${request.subResource ?? ""}`;
@@ -53,6 +59,7 @@ export function admit(request: AdmissionRequest, deps: AdmitDeps): Admission {
     }
     const manifest = parsePod(request.object);
     pod = nameOf(manifest) || pod;
+    controller = controllerOf(manifest);
     const namespace = request.namespace || manifest.metadata?.namespace || "default";
     const { labels: namespaceLabels = {}, annotations: namespaceAnnotations = {} } =
       deps.namespaceOf(namespace)?.metadata ?? {};
@@ -70,30 +77,57 @@ export function admit(request: AdmissionRequest, deps: AdmitDeps): Admission {
         outcome: code,
         message,
         pod,
-        response: { uid, allowed: true, auditAnnotations: { "skip-reason": code } },
+        controller,
+        response: {
+          uid,
+          allowed: true,
+          auditAnnotations: { "skip-reason": code },
+          ...(isSurprising(manifest, code) ? warningsOf([message]) : {}),
+        },
       };
     }
     const patch = Buffer.from(JSON.stringify(buildPatch(manifest, decision.plan))).toString("base64");
-    const warnings = printable(decision.plan.warnings);
+    const warnings = warningsOf(decision.plan.warnings);
     const response: AdmissionResponse = { uid, allowed: true, patchType: "JSONPatch", patch, ...warnings };
-    return { outcome: "injected", message: "", pod, response };
+    return { outcome: "injected", message: "", pod, controller, response };
   } catch (cause) {
     if (cause instanceof TrysailError && cause.code === "invalid-argument") {
       const message = `trysail cannot inject the pod: ${cause.message}`;
       const status = { code: 400, reason: "BadRequest", message };
-      return { outcome: "denied", message: messageOf(cause), pod, response: { uid, allowed: false, status } };
+      return {
+        outcome: "denied",
+        message: messageOf(cause),
+        pod,
+        controller,
+        response: { uid, allowed: false, status },
+      };
     }
     const status = {
       code: 500,
       reason: "InternalError",
       message: "trysail failed to inject the pod; its log says why",
     };
-    return { outcome: "failed", message: messageOf(cause), pod, response: { uid, allowed: false, status }, cause };
+    return {
+      outcome: "failed",
+      message: messageOf(cause),
+      pod,
+      controller,
+      response: { uid, allowed: false, status },
+      cause,
+    };
   }
 }
 
-/** Kubernetes shows 120 characters well and cuts at 4096 in all. */
-function printable(warnings: readonly string[]): { warnings?: readonly string[] } {
+/** A pod that asks for a sidecar and does not get one; who asks for none, or has one, knows. */
+function isSurprising(pod: PodManifest, code: SkipReasonCode): boolean {
+  return labelsOf(pod)[LABEL.inject.name] === "true" && !EXPECTED.includes(code);
+}
+
+const EXPECTED: readonly SkipReasonCode[] = ["already-injected", "injected-by-other", "other-revision"];
+
+/** They travel as HTTP headers, without control characters; Kubernetes shows 120 characters well and cuts at 4096 in all. */
+function warningsOf(warnings: readonly string[]): { warnings?: readonly string[] } {
   if (warnings.length === 0) return {};
-  return { warnings: warnings.slice(0, 16).map((text) => (text.length > 250 ? `${text.slice(0, 249)}…` : text)) };
+  const lines = warnings.slice(0, 16).map(printable);
+  return { warnings: lines.map((text) => (text.length > 250 ? `${text.slice(0, 249).toWellFormed()}…` : text)) };
 }

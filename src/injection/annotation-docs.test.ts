@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
+import { PROXY_CONFIG_FIELDS, type ProxyConfigField } from "../mesh/istio/proxy-config-fields.ts";
 import { ANNOTATION } from "./annotations.ts";
 import { LABEL } from "./labels.ts";
-import { PROXY_CONFIG_FIELDS, type ProxyConfigField } from "./proxy-config-fields.ts";
 
 /**
  * docs/injection.md lists what the code reads, from the tables the code reads by. `UPDATE_DOCS=1 node --test FILE` writes

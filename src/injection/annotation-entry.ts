@@ -27,8 +27,16 @@ export function entry<T>(fields: Entry<T>): Entry<T> {
  */
 export function readAnnotation<T>(annotations: Readonly<Record<string, string>>, { name, parse }: Entry<T>) {
   const text = annotations[name];
-  return text === undefined ? undefined : parse(text, `annotation ${name}`);
+  if (text === undefined) return undefined;
+  if (text.length > MAX_CHARACTERS) {
+    const message = `annotation ${name}: has ${text.length} characters, which are more than ${MAX_CHARACTERS}`;
+    throw new TrysailError("invalid-argument", message);
+  }
+  return parse(text, `annotation ${name}`);
 }
+
+/** A quarter of what Kubernetes allows all annotations of a pod together. */
+const MAX_CHARACTERS = 64 * 1024;
 
 /** Prefixes that belong to injection: what else stands under them is a slip. */
 const OWN_PREFIXES = [

@@ -1,5 +1,6 @@
 import { TrysailError } from "../platform/errors.ts";
 import { parseJsonObject } from "./json-object.ts";
+import { LOG_COMPONENTS } from "./log-components.ts";
 import { parseQuantity } from "./quantity.ts";
 
 /** Reads the text of an annotation or label. `source` names it in the error, an `invalid-argument`. */
@@ -74,8 +75,12 @@ export const parseLogLevel: ParseValue<string> = parseOneOf(...LEVELS);
 export const parseComponentLogLevel: ParseValue<string> = (text, source) => {
   const parts = text.split(",");
   const isLevel = (part: string) => LEVELS.some((level) => part.endsWith(`:${level}`));
-  if (text === "" || parts.every((part) => /^[a-z0-9_]+:[a-z]+$/.test(part) && isLevel(part))) return text;
-  throw badValue(source, text, "a list of COMPONENT:LEVEL");
+  if (text !== "" && !parts.every((part) => /^[a-z0-9_]+:[a-z]+$/.test(part) && isLevel(part))) {
+    throw badValue(source, text, "a list of COMPONENT:LEVEL");
+  }
+  const unknown = parts.find((part) => part !== "" && !LOG_COMPONENTS.has(part.slice(0, part.indexOf(":"))));
+  if (unknown === undefined) return text;
+  throw new TrysailError("invalid-argument", `${source}: Envoy has no component ${unknown.slice(0, 60)}`);
 };
 
 /** Names separated by commas, such as network interfaces, templates or tags. */
@@ -90,7 +95,7 @@ export function parseNames(what: string, pattern: RegExp): ParseValue<readonly s
 
 /** `{"NAME": {…}}`, or the list of `{"name": "NAME", …}` that Kubernetes itself writes. */
 export const parseNamedObjects: ParseValue<readonly { readonly name: string }[]> = (text, source) => {
-  const value = parseJsonObject(text);
+  const value = isShallow(text) ? parseJsonObject(text) : undefined;
   const items: readonly unknown[] = Array.isArray(value)
     ? value
     : Object.entries(value ?? {}).map(([name, fields]) =>
@@ -102,6 +107,11 @@ export const parseNamedObjects: ParseValue<readonly { readonly name: string }[]>
   }
   return named;
 };
+
+/** No volume nests so deeply; what does would exhaust the stack of whoever merges it. */
+function isShallow(text: string): boolean {
+  return (text.match(/[[{]/g)?.length ?? 0) <= 1000;
+}
 
 function isNamed(item: unknown): item is { name: string } {
   return typeof item === "object" && item !== null && "name" in item && typeof item.name === "string";

@@ -1,3 +1,6 @@
+import { checkProxyConfig } from "../mesh/check-proxy-config.ts";
+import { regexProblem } from "../mesh/regex-problem.ts";
+import { TrysailError } from "../platform/errors.ts";
 import { type Entry, entry } from "./annotation-entry.ts";
 import * as value from "./annotation-values.ts";
 import { parsePorts, parsePortsOrAll, parseRanges, parseRangesOrAll } from "./interception-lists.ts";
@@ -11,7 +14,8 @@ import { parseProxyConfig, type ReadProxyConfig } from "./proxy-config.ts";
 const names = value.parseNames;
 const wholeNumber = value.parseWholeNumber;
 const objectNames = names("names", /^[A-Za-z0-9._-]+$/);
-const interfaces = names("network interfaces", /^[A-Za-z0-9._@-]{1,15}$/);
+/** With a plus at the end for any rest, as iptables has it. */
+const interfaces = names("network interfaces", /^(?=.{1,15}$)[A-Za-z0-9._@][A-Za-z0-9._@-]*\+?$/);
 
 const inject: Entry<string> = entry({
   name: "sidecar.istio.io/inject",
@@ -135,8 +139,7 @@ const sidecar = {
     name: "sidecar.istio.io/extraStatTags",
     type: "names",
     parse: objectNames,
-    effect: "none",
-    without: "Istio's metrics have their standard tags",
+    effect: "as the ProxyConfig's `extraStatTags`",
   }),
   statsInclusionPrefixes: entry({
     name: "sidecar.istio.io/statsInclusionPrefixes",
@@ -153,7 +156,7 @@ const sidecar = {
   statsInclusionRegexps: entry({
     name: "sidecar.istio.io/statsInclusionRegexps",
     type: "texts",
-    parse: names("texts", /^\S+$/),
+    parse: parseRegexes,
     effect: "as `inclusionRegexps` of the ProxyConfig's `proxyStatsMatcher`",
   }),
   inject,
@@ -270,7 +273,8 @@ const others = {
     type: "true or false",
     parse: value.parseBoolean,
     fallback: "`true`",
-    effect: "whether a pod without annotations `prometheus.io/…` gets them for the proxy's metrics",
+    effect:
+      "whether `prometheus.io/…` annotations lead to the metrics of proxy and app in one answer; else they stay as they are",
   }),
 } as const;
 
@@ -298,20 +302,18 @@ const leftAlone = {
     name: "sidecar.istio.io/statsHistogramBuckets",
     type: '`{"PREFIX": [1, 5]}`',
     parse: parseBuckets,
-    effect: "none",
-    without: "Envoy's histograms have its own buckets",
+    effect: "the bounds of histograms whose names begin so",
   }),
   statsCompression: entry({
     name: "sidecar.istio.io/statsCompression",
     type: "true or false",
-    parse: value.parseAnything,
-    effect: "none",
-    without: "metrics are compressed for whoever asks",
+    parse: value.parseBoolean,
+    effect: "as the ProxyConfig's `statsCompression`",
   }),
   statsEvictionInterval: entry({
     name: "sidecar.istio.io/statsEvictionInterval",
     type: "duration",
-    parse: value.parseDuration,
+    parse: parseEvictionInterval,
     effect: "as the ProxyConfig's `statsEvictionInterval`",
   }),
   controlPlaneAuthPolicy: entry({
@@ -343,9 +345,28 @@ export const ANNOTATION_BY_NAME: ReadonlyMap<string, Entry<unknown>> = new Map(
   Object.values(ANNOTATION).map((known) => [known.name, known]),
 );
 
+/** Envoy would refuse to start with one that is none. */
+function parseRegexes(text: string, source: string): readonly string[] {
+  const regexes = names("texts", /^\S+$/)(text, source);
+  for (const regex of regexes) {
+    const problem = regexProblem(regex);
+    if (problem !== null) throw new TrysailError("invalid-argument", `${source}: ${JSON.stringify(regex)} ${problem}`);
+  }
+  return regexes;
+}
+
+function parseEvictionInterval(text: string, source: string): string {
+  const interval = value.parseDuration(text, source);
+  const [problem] = checkProxyConfig({ statsEvictionInterval: interval });
+  if (problem === undefined) return interval;
+  throw value.badValue(source, text, "a multiple of 5s");
+}
+
 function parseBuckets(text: string, source: string): string {
   const buckets = Object.values(value.parseObject(text, source));
-  const isList = (list: unknown) => Array.isArray(list) && list.every((bound) => typeof bound === "number");
-  if (buckets.every(isList)) return text;
+  // What Envoy takes: a list that begins above zero and goes on rising.
+  const isRising = (list: readonly unknown[]) =>
+    list.every((bound, index) => typeof bound === "number" && bound > Number(index === 0 ? 0 : list[index - 1]));
+  if (buckets.every((list) => Array.isArray(list) && list.length > 0 && isRising(list))) return text;
   throw value.badValue(source, text, `JSON such as {"PREFIX": [1, 5]}`);
 }

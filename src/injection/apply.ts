@@ -1,5 +1,6 @@
 import { TrysailError } from "../platform/errors.ts";
 import { ANNOTATION } from "./annotations.ts";
+import type { ExtensionPlan } from "./extend.ts";
 import { mergePod } from "./merge-pod.ts";
 import type { InjectionPlan } from "./plan.ts";
 import type { Container, PodManifest } from "./pod.ts";
@@ -7,8 +8,9 @@ import { CONTAINER_NAME } from "./pod-contract.ts";
 import { parsePod } from "./review.ts";
 
 /** The pod with the plan carried out. A new pod; the parts that stay are shared with the one passed in. */
-export function applyPlan(pod: PodManifest, plan: InjectionPlan): PodManifest {
-  const moved = withRewrites(pod, plan);
+export function applyPlan(pod: PodManifest, plan: InjectionPlan | ExtensionPlan): PodManifest {
+  const moved = withRewrites(pod, plan.probes);
+  if (plan.kind === "extend") return withInitEnvironment(moved, plan);
   const names = templateContainers(plan);
   const wishes = [...(moved.spec.initContainers ?? []), ...moved.spec.containers].filter(({ name }) => names.has(name));
   const withoutWishes = wishes.length === 0 ? moved : without(moved, names);
@@ -103,11 +105,19 @@ function statusOf({ templates, revision }: InjectionPlan): object {
   return { metadata: { annotations } };
 }
 
-function withRewrites(pod: PodManifest, { probes }: InjectionPlan): PodManifest {
+function withInitEnvironment(pod: PodManifest, { initEnvironment }: ExtensionPlan): PodManifest {
+  const initContainers = (pod.spec.initContainers ?? []).map((container) =>
+    container.name === CONTAINER_NAME.init ? { ...container, env: initEnvironment } : container,
+  );
+  return { ...pod, spec: { ...pod.spec, initContainers } };
+}
+
+function withRewrites(pod: PodManifest, probes: InjectionPlan["probes"]): PodManifest {
   if (probes.length === 0) return pod;
+  const byContainer = Map.groupBy(probes, ({ container }) => container);
   const rewrite = (container: Container): Container => {
-    const rewrites = probes.filter((probe) => probe.container === container.name);
-    if (rewrites.length === 0) return container;
+    const rewrites = byContainer.get(container.name);
+    if (rewrites === undefined) return container;
     return { ...container, ...Object.fromEntries(rewrites.map(({ field, value }) => [field, value])) };
   };
   const { containers, initContainers } = pod.spec;

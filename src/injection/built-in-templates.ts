@@ -1,7 +1,7 @@
 import { buildInitContainer } from "./init-container.ts";
 import type { NamedObject } from "./new-container.ts";
 import type { PlanContext } from "./plan-context.ts";
-import { missingAnnotations, missingLabels } from "./pod-metadata.ts";
+import { missingLabels, newAnnotations } from "./pod-metadata.ts";
 import type { PodTemplate } from "./pod-template.ts";
 import { buildSidecarContainer } from "./sidecar-container.ts";
 import { buildVolumes } from "./volumes.ts";
@@ -31,7 +31,7 @@ function withCommon(context: PlanContext, containers: Containers): PodTemplate {
   const { config, settings } = context;
   const securityContext = podSecurity(context);
   return {
-    metadata: { labels: missingLabels(context), annotations: missingAnnotations(context) },
+    metadata: { labels: missingLabels(context), annotations: newAnnotations(context) },
     spec: {
       ...containers,
       volumes: [...buildVolumes(config, settings)],

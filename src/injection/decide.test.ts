@@ -333,7 +333,7 @@ for (const { title, expected, ...rest } of cases) {
 
 test("a decision to inject carries the plan", () => {
   const decision = decide(input({ namespaceLabels: enabled }));
-  assert.ok(decision.inject);
+  assert.ok(decision.inject && decision.plan.kind === "inject");
   assert.deepEqual(
     decision.plan.initContainers.map(({ name }) => name),
     ["istio-init", "istio-proxy"],

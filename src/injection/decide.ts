@@ -1,4 +1,6 @@
+import type { ProxyConfig } from "../mesh/istio/mesh-proxy-config.ts";
 import { ANNOTATION } from "./annotations.ts";
+import { type ExtensionPlan, planExtension } from "./extend.ts";
 import type { InjectionConfig } from "./injection-config.ts";
 import { parseJsonObject } from "./json-object.ts";
 import { selects } from "./label-selector.ts";
@@ -6,12 +8,11 @@ import { LABEL } from "./labels.ts";
 import { buildPlan, type InjectionPlan } from "./plan.ts";
 import { annotationsOf, labelsOf, type PodManifest } from "./pod.ts";
 import { CONTAINER_NAME } from "./pod-contract.ts";
-import type { ProxyConfig } from "./proxy-config.ts";
 import type { Owner } from "./workload-owner.ts";
 
 /** A decision is data: the log, the metric and the tests read the same reason. */
 export type Decision =
-  | { readonly inject: true; readonly plan: InjectionPlan }
+  | { readonly inject: true; readonly plan: InjectionPlan | ExtensionPlan }
   | { readonly inject: false; readonly reason: SkipReason };
 
 export interface SkipReason {
@@ -58,7 +59,9 @@ export interface DecisionInput {
  */
 export function decide(input: DecisionInput): Decision {
   const reason = skipReason(input);
-  return reason === null ? { inject: true, plan: buildPlan(input) } : { inject: false, reason };
+  if (reason === null) return { inject: true, plan: buildPlan(input) };
+  const extension = reason.code === "already-injected" ? planExtension(input.pod, input.config) : null;
+  return extension === null ? { inject: false, reason } : { inject: true, plan: extension };
 }
 
 const INJECT = LABEL.inject.name;

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { parseAllDocuments, stringify } from "yaml";
 import { injectManifests } from "./inject-manifests.ts";
 import { defaultInjectionConfig } from "./injection-config.ts";
+import { manifestTags } from "./manifest-tags.ts";
 
 const inject = (text: string) => injectManifests(text, "shop", defaultInjectionConfig);
 
@@ -240,6 +241,31 @@ items:
   assert.deepEqual(three.spec, { containers: [{ name: "app", image: "web" }] });
 });
 
+test("a key that is the text << stays one, and is no order to merge", () => {
+  const written = `apiVersion: v1
+kind: Pod
+metadata: {name: p, annotations: {"<<": x}}
+spec:
+  '<<': false
+  x: {"<<": {a: 1}}
+  containers:
+    - {name: app, "<<": {image: web}}
+    - &shared {name: other, image: web}
+    - {<<: *shared, name: third}
+`;
+  const { text } = inject(written);
+  const { metadata, spec } = parseAllDocuments(text, { merge: true })[0]?.toJS() ?? {};
+  assert.equal(metadata.annotations["<<"], "x");
+  assert.deepEqual([spec["<<"], spec.x], [false, { "<<": { a: 1 } }]);
+  assert.deepEqual(spec.containers, [
+    { name: "app", "<<": { image: "web" } },
+    { name: "other", image: "web" },
+    { name: "third", image: "web" },
+  ]);
+  assert.match(text, /<<: \*shared/, "one that is an order stays so");
+  assert.equal(inject(text).text, text);
+});
+
 test("a bomb of aliases is refused", () => {
   const levels = Array.from(
     { length: 30 },
@@ -258,9 +284,8 @@ test("JSON keeps its indentation, and a document in braces with comments stays Y
 
 test("whatever a pod holds and however it is written, the same comes out, and a second time nothing changes", () => {
   const name = fc.stringMatching(/^[a-z]{1,8}$/);
-  const extra = fc.dictionary(fc.stringMatching(/^x[a-zA-Z<&*:#-]{0,6}$/), fc.jsonValue({ maxDepth: 3 }), {
-    maxKeys: 3,
-  });
+  const key = fc.oneof(fc.stringMatching(/^x[a-zA-Z<&*:#-]{0,6}$/), fc.constant("<<"));
+  const extra = fc.dictionary(key, fc.jsonValue({ maxDepth: 3 }), { maxKeys: 3 });
   const container = fc
     .record({ name, image: fc.string(), extra })
     .map(({ extra: fields, ...rest }) => ({ ...fields, ...rest }));
@@ -272,8 +297,9 @@ test("whatever a pod holds and however it is written, the same comes out, and a 
       const written = { apiVersion: "v1", kind: "Pod", metadata: { name: "p" }, spec: { ...fields, ...rest } };
       const manifest: unknown = JSON.parse(JSON.stringify(written));
       const expected = JSON.parse(inject(JSON.stringify(manifest)).text);
-      const { text } = inject(stringify(manifest, { indentSeq, indent, aliasDuplicateObjects: false }));
-      assert.deepEqual(parseAllDocuments(text)[0]?.toJS(), expected);
+      const options = { indentSeq, indent, aliasDuplicateObjects: false, customTags: manifestTags };
+      const { text } = inject(stringify(manifest, options));
+      assert.deepEqual(parseAllDocuments(text, { merge: true })[0]?.toJS(), expected);
       assert.equal(inject(text).text, text);
     }),
     { numRuns: 200 },

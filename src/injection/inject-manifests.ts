@@ -8,6 +8,7 @@ import { applyPlan } from "./apply.ts";
 import { decide, type SkipReasonCode } from "./decide.ts";
 import type { InjectionConfig } from "./injection-config.ts";
 import { formattingOf } from "./manifest-formatting.ts";
+import { manifestTags } from "./manifest-tags.ts";
 import { parsePod } from "./review.ts";
 import { updateNode } from "./update-node.ts";
 import { podTemplatePath } from "./workload-kinds.ts";
@@ -75,10 +76,9 @@ type Manifest = Static<typeof Manifest>;
 type Report = (decision: Omit<ManifestDecision, "document">) => void;
 
 function injectDocument(chunk: string, defaultNamespace: string, config: InjectionConfig, report: Report): string {
-  // Kubernetes' own tools know `<<` too.
   const lines = new LineCounter();
   // The library's prettier messages quote the document, which may hold a Secret.
-  const document = parseDocument(chunk, { merge: true, prettyErrors: false, lineCounter: lines });
+  const document = parseDocument(chunk, { customTags: manifestTags, prettyErrors: false, lineCounter: lines });
   const [error] = document.errors;
   if (error) throw new TrysailError("invalid-argument", `line ${lines.linePos(error.pos[0]).line}: ${error.message}`);
   const content: unknown = document.toJS();
@@ -150,10 +150,10 @@ function print(document: Document, content: unknown, chunk: string): string {
   const format = formattingOf(chunk);
   document.contents = updateNode(document, document.contents, content);
   const printed = document.toString(format);
-  const reread: unknown = parseDocument(printed, { merge: true }).toJS();
+  const reread: unknown = parseDocument(printed, { customTags: manifestTags }).toJS();
   if (isDeepStrictEqual(reread, content)) return printed;
   // An anchor that others refer to cannot be changed for one of them: written out, all say what they should.
-  const plain = new Document(content, { aliasDuplicateObjects: false }).toString(format);
+  const plain = new Document(content, { aliasDuplicateObjects: false, customTags: manifestTags }).toString(format);
   return `${/^---.*(?:\r?\n|$)/.exec(chunk)?.[0] ?? ""}${plain}`;
 }
 

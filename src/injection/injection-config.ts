@@ -1,7 +1,7 @@
+import type { InterceptionMode, ProxyConfig } from "../mesh/istio/mesh-proxy-config.ts";
 import type { LabelSelector } from "./label-selector.ts";
 import { type InterceptionSettings, interceptEverything } from "./pod-contract.ts";
 import type { PodTemplate } from "./pod-template.ts";
-import type { InterceptionMode, ProxyConfig } from "./proxy-config.ts";
 
 /** What the mesh's operator decides about every injected pod. */
 export interface InjectionConfig {

@@ -40,7 +40,8 @@ function parsePort(item: string, source: string): number {
 function parseRange(item: string, source: string): string {
   const [, address = "", prefix = ""] = /^([^/]*)\/([0-9]{1,3})$/.exec(item) ?? [];
   const family = isIP(address);
-  if (family === 0 || Number(prefix) > (family === 4 ? 32 : 128)) {
+  // A zone (`fe80::1%eth0`) belongs to one interface and to no range.
+  if (family === 0 || address.includes("%") || Number(prefix) > (family === 4 ? 32 : 128)) {
     throw new TrysailError("invalid-argument", `${source}: ${quote(item)} is not a CIDR range such as 10.0.0.0/8`);
   }
   return item;

@@ -19,9 +19,9 @@ function diff(before: unknown, after: unknown, path: string, into: Operation[]):
 
 function diffMappings(before: Mapping, after: Mapping, path: string, into: Operation[]): void {
   for (const key of Object.keys(before)) {
-    const at = `${path}/${escaped(key)}`;
-    if (Object.hasOwn(after, key)) diff(before[key], after[key], at, into);
-    else into.push({ op: "remove", path: at });
+    if (!Object.hasOwn(after, key)) into.push({ op: "remove", path: `${path}/${escaped(key)}` });
+    // Most of a pod stays as it is, and its paths need not be written.
+    else if (before[key] !== after[key]) diff(before[key], after[key], `${path}/${escaped(key)}`, into);
   }
   for (const key of Object.keys(after)) {
     if (!Object.hasOwn(before, key)) into.push({ op: "add", path: `${path}/${escaped(key)}`, value: after[key] });
@@ -32,18 +32,18 @@ function diffLists(before: readonly unknown[], after: readonly unknown[], path: 
   const operations: Operation[] = [];
   let kept = 0;
   for (const [index, item] of after.entries()) {
-    const at = `${path}/${index}`;
-    if (kept < before.length && isSame(before[kept], item)) diff(before[kept++], item, at, operations);
-    else operations.push({ op: "add", path: at, value: item });
+    if (kept < before.length && before[kept] === item) kept++;
+    else if (kept < before.length && isSame(before[kept], item)) {
+      diff(before[kept++], item, `${path}/${index}`, operations);
+    } else operations.push({ op: "add", path: `${path}/${index}`, value: item });
   }
   // Something went away or changed places.
   if (kept < before.length) into.push({ op: "replace", path, value: after });
   else into.push(...operations);
 }
 
-/** Whether `after` is what became of `before`: the thing itself, or one of the same name. */
+/** Whether `after` is what became of `before`: a thing of the same name. */
 function isSame(before: unknown, after: unknown): boolean {
-  if (before === after) return true;
   return isMapping(before) && isMapping(after) && before.name !== undefined && before.name === after.name;
 }
 
@@ -54,5 +54,6 @@ function isMapping(value: unknown): value is Mapping {
 }
 
 function escaped(key: string): string {
-  return key.includes("~") || key.includes("/") ? key.replaceAll("~", "~0").replaceAll("/", "~1") : key;
+  const tilded = key.includes("~") ? key.replaceAll("~", "~0") : key;
+  return tilded.includes("/") ? tilded.replaceAll("/", "~1") : tilded;
 }

@@ -28,6 +28,13 @@ export const LABEL = {
   ),
   network: label("topology.istio.io/network", "pod", "name", "the node metadata NETWORK", "the mesh's"),
   tlsMode: label("security.istio.io/tlsMode", "pod", "word", "written by injection, unless set: `istio`"),
+  workloadName: label(
+    "service.istio.io/workload-name",
+    "pod",
+    "name",
+    "the node metadata WORKLOAD_NAME",
+    "the workload's name",
+  ),
   canonicalName: label(
     "service.istio.io/canonical-name",
     "pod",

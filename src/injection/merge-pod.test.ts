@@ -109,3 +109,13 @@ test("__proto__ is a key like any other", () => {
   const merged = mergePod(JSON.parse('{"a":{"__proto__":{"x":1}}}'), JSON.parse('{"a":{"__proto__":{"y":2}}}'));
   assert.equal(JSON.stringify(merged), '{"a":{"__proto__":{"x":1,"y":2}}}');
 });
+
+test("lists of whatever length are merged in time that grows with it", () => {
+  const env = (prefix: string) =>
+    Array.from({ length: 40_000 }, (_, index) => ({ name: `${prefix}${index}`, value: "" }));
+  const before = process.cpuUsage();
+  const merged = mergePod({ env: env("a") }, { env: [...env("a"), ...env("b")] });
+  const { user } = process.cpuUsage(before);
+  assert.deepEqual(merged, { env: [...env("a"), ...env("b")] });
+  assert.ok(user < 2_000_000, `it took ${user} µs`);
+});

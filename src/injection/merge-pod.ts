@@ -11,17 +11,27 @@ export function mergePod(base: unknown, patch: unknown, field = ""): unknown {
   }
   if (!isMapping(patch)) return patch;
   if (!isMapping(base) && isPlain(patch)) return patch;
-  const { [DIRECTIVE]: directive, ...fields } = patch;
-  const old = isMapping(base) && directive !== "replace" ? withoutAlternatives(base, fields) : {};
-  const changed = Object.entries(fields).map(([name, value]): [string, unknown] => [
-    name,
-    mergePod(Object.hasOwn(old, name) ? old[name] : undefined, value, name),
-  ]);
-  const merged: Mapping = { ...old, ...Object.fromEntries(changed) };
-  // What was null before is what the user wrote; only the patch's nulls take away.
-  const removed = changed.filter(([, value]) => value === null).map(([name]) => name);
-  if (removed.length === 0) return merged;
-  return Object.fromEntries(Object.entries(merged).filter(([name]) => !removed.includes(name)));
+  const old = isMapping(base) && patch[DIRECTIVE] !== "replace" ? withoutAlternatives(base, patch) : {};
+  const merged: Record<string, unknown> = { ...old };
+  const removed: string[] = [];
+  for (const name of Object.keys(patch)) {
+    if (name === DIRECTIVE) continue;
+    const value = mergePod(Object.hasOwn(old, name) ? old[name] : undefined, patch[name], name);
+    // What was null before is what the user wrote; only the patch's nulls take away.
+    if (value === null) removed.push(name);
+    else setOwn(merged, name, value);
+  }
+  return removed.length === 0 ? merged : without(merged, removed);
+}
+
+/** An assignment would make `__proto__`, a key like any other here, the object's prototype. */
+function setOwn(into: Record<string, unknown>, name: string, value: unknown): void {
+  if (name !== "__proto__") into[name] = value;
+  else Object.defineProperty(into, name, { value, enumerable: true, configurable: true, writable: true });
+}
+
+function without(mapping: Mapping, names: readonly string[]): Mapping {
+  return Object.fromEntries(Object.entries(mapping).filter(([name]) => !names.includes(name)));
 }
 
 /** Fields of which Kubernetes takes one: how a probe or hook acts, and where a variable's value comes from. */
@@ -33,17 +43,19 @@ const ALTERNATIVES = [
 /** Who writes one of several alternatives means it in place of the others. */
 function withoutAlternatives(base: Mapping, patch: Mapping): Mapping {
   const isSet = (name: string) => Object.hasOwn(patch, name) && patch[name] !== null;
-  const replaced = ALTERNATIVES.filter((names) => names.some(isSet)).flat();
-  const dropped = replaced.filter((name) => Object.hasOwn(base, name) && !Object.hasOwn(patch, name));
-  if (dropped.length === 0) return base;
-  return Object.fromEntries(Object.entries(base).filter(([name]) => !dropped.includes(name)));
+  let dropped: readonly string[] = [];
+  for (const names of ALTERNATIVES) {
+    if (names.some(isSet)) dropped = [...dropped, ...names.filter((name) => !Object.hasOwn(patch, name))];
+  }
+  return dropped.some((name) => Object.hasOwn(base, name)) ? without(base, dropped) : base;
 }
 
 /** Whether nothing in it speaks about what it is merged over, so that it can be shared as it is. */
 function isPlain(value: unknown): boolean {
   if (Array.isArray(value)) return value.every(isPlain);
   if (!isMapping(value)) return value !== null;
-  return Object.keys(value).every((name) => name !== DIRECTIVE && isPlain(value[name]));
+  for (const name of Object.keys(value)) if (name === DIRECTIVE || !isPlain(value[name])) return false;
+  return true;
 }
 
 const DIRECTIVE = "$patch";
@@ -74,14 +86,20 @@ function mergeList(
   identity: (item: Mapping) => unknown,
 ): unknown[] {
   const merged = [...base];
-  for (const item of patch) {
-    const at = merged.findIndex((old) => isMapping(old) && identity(old) === identity(item));
-    if (item[DIRECTIVE] === "delete") {
-      if (at >= 0) merged.splice(at, 1);
-    } else if (at >= 0) merged[at] = mergePod(merged[at], item);
-    else merged.push(mergePod(undefined, item));
+  const places = new Map<unknown, number>();
+  for (const [index, item] of base.entries()) {
+    if (isMapping(item) && !places.has(identity(item))) places.set(identity(item), index);
   }
-  return merged;
+  const deleted = new Set<number>();
+  for (const item of patch) {
+    const at = places.get(identity(item));
+    if (item[DIRECTIVE] === "delete") {
+      if (at !== undefined) deleted.add(at);
+      places.delete(identity(item));
+    } else if (at !== undefined) merged[at] = mergePod(merged[at], item);
+    else places.set(identity(item), merged.push(mergePod(undefined, item)) - 1);
+  }
+  return deleted.size === 0 ? merged : merged.filter((_, index) => !deleted.has(index));
 }
 
 function isMapping(value: unknown): value is Mapping {

@@ -37,6 +37,7 @@ const mistakes: readonly [yaml: string, message: RegExp][] = [
   ["policy: maybe", /^file: policy must be one of "enabled", "disabled"/],
   ["polizy: enabled", /^file: there is no setting polizy$/],
   ["proxyConfig: {concurrency: x}", /^file: proxyConfig.concurrency must be/],
+  ["proxyConfig: {extraStatTags: ['']}", /^file: proxyConfig.extraStatTags\[0\] must not be empty text$/],
   ["proxyConfig: {nothing: x}", /^file: there is no setting proxyConfig.nothing$/],
   ["templates: {a: {spec: {containers: [{image: x}]}}}", /^file: templates.a.spec.containers\[0\].name is missing/],
   ["templates: {a: {metadata: {labels: {x: '{{ .Name }}'}}}}", /^file: templates.a holds \{\{…\}\}/],

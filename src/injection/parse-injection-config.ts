@@ -1,12 +1,13 @@
 import { type TSchema, Type } from "typebox";
 import { Compile } from "typebox/compile";
 import { parse as parseYaml } from "yaml";
+import { checkProxyConfig } from "../mesh/check-proxy-config.ts";
 import { conform } from "../mesh/conform.ts";
+import { ProxyConfig } from "../mesh/istio/mesh-proxy-config.ts";
 import { messageOf, TrysailError } from "../platform/errors.ts";
 import { defaultInjectionConfig, type InjectionConfig } from "./injection-config.ts";
 import { LabelSelector } from "./label-selector.ts";
 import { PodTemplate } from "./pod-template.ts";
-import { ProxyConfig } from "./proxy-config.ts";
 
 const closed = { additionalProperties: false } as const;
 const Names = Type.Array(Type.String({ minLength: 1 }));
@@ -76,6 +77,8 @@ export function parseInjectionConfig(text: string, source: string): InjectionCon
   if (!validator.Check(value) || !validator.Check(yaml)) {
     throw new TrysailError("invalid-argument", `${source}: not settings of injection`);
   }
+  const [problem] = checkProxyConfig(yaml.proxyConfig ?? {});
+  if (problem) throw new TrysailError("invalid-argument", `${source}: proxyConfig.${problem.path} ${problem.reason}`);
   assertNoGoTemplates(yaml.templates ?? {}, source);
   const ignored = [...defaultInjectionConfig.ignoredNamespaces, ...(yaml.ignoredNamespaces ?? [])];
   return Object.assign({}, defaultInjectionConfig, yaml, { ignoredNamespaces: [...new Set(ignored)] });

@@ -142,6 +142,18 @@ test("nothing the user wrote is lost, and the pod passed in is not touched", () 
   );
 });
 
+test("a pod as large as a request may be does not hold up the webhook", () => {
+  const containers = Array.from({ length: 20_000 }, (_, index) => ({
+    name: `c${index}`,
+    livenessProbe: { httpGet: { port: 80 } },
+  }));
+  const before = process.cpuUsage();
+  const { spec } = injectOverTheWire({ spec: { containers } });
+  const { user } = process.cpuUsage(before);
+  assert.equal(spec.containers.at(-1)?.livenessProbe?.httpGet?.path, "/app-health/c19999/livez");
+  assert.ok(user < 3_000_000, `it took ${user} µs`);
+});
+
 test("a pod that opts out gets no patch", () => {
   const pod = { metadata: { labels: { "sidecar.istio.io/inject": "false" } }, spec: { containers: [{ name: "app" }] } };
   assert.equal(injectOverTheWire(pod), pod);

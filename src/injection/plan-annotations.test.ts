@@ -30,13 +30,20 @@ const proxyConfig = (fields: object) => ({
   PROXY_CONFIG: JSON.stringify({ ...fields, discoveryAddress: discovery }),
 });
 
+const quietly = ["--concurrency", "1", "--log-level", "error", "--disable-hot-restart"];
+const distroless = {
+  image: "envoyproxy/envoy:distroless-v1.40.0",
+  lifecycle: { preStop: { exec: { command: ["envoy", "-c", "/etc/istio/proxy/pre-stop.json", ...quietly] } } },
+};
+const tasks = '{"preStop":{"kind":"drain","holdSeconds":0,"untilIdle":false}}';
+
 const cases: readonly Case[] = [
   { annotations: { [sidecar("proxyImage")]: "my/envoy:1" }, proxy: { image: "my/envoy:1" } },
   { annotations: { [sidecar("proxyImageType")]: "default" } },
   {
     annotations: { [sidecar("proxyImageType")]: "distroless" },
-    // Nothing in such an image could run a hook.
-    proxy: { image: "envoyproxy/envoy:distroless-v1.40.0", lifecycle: undefined },
+    proxy: distroless,
+    env: { PROXY_LIFECYCLE_TASKS: tasks },
   },
   {
     annotations: { [sidecar("proxyCPU")]: "1500m" },
@@ -123,9 +130,16 @@ const cases: readonly Case[] = [
     },
   },
   {
+    annotations: { "status.sidecar.istio.io/port": "15030" },
+    warnings: [/15030 has no effect: health stays on port 15021 and metrics on 15020$/],
+  },
+  {
+    annotations: { [sidecar("extraStatTags")]: "b,a", ...config("extraStatTags: [a, c]") },
+    env: { PROXY_CONFIG: JSON.stringify({ extraStatTags: ["a", "c", "b"], discoveryAddress: discovery }) },
+  },
+  {
     annotations: { [sidecar("extraStatTags")]: "a,b" },
     env: proxyConfigLast({ extraStatTags: ["a", "b"] }),
-    warnings: [/extraStatTags has no effect/],
   },
   {
     annotations: { [sidecar("statsInclusionPrefixes")]: "cluster,http", [sidecar("statsInclusionRegexps")]: "^a.*" },
@@ -138,7 +152,6 @@ const cases: readonly Case[] = [
   { annotations: { [sidecar("statsEvictionInterval")]: "5m" }, env: proxyConfigLast({ statsEvictionInterval: "5m" }) },
   {
     annotations: { [sidecar("statsHistogramBuckets")]: '{"istio":[1,5,10]}' },
-    warnings: [/statsHistogramBuckets has no effect/],
   },
   { annotations: { [sidecar("enableCoreDump")]: "true" }, warnings: [/enableCoreDump has no effect/] },
   {
@@ -213,14 +226,34 @@ const cases: readonly Case[] = [
     },
   },
   {
+    annotations: config(
+      "{tracing: {datadog: {address: '$(HOST_IP):8126'}}, proxyMetadata: {A: 'on $(HOST_IP) in $(POD_NAME), $(HOME)'}}",
+    ),
+    env: {
+      HOST_IP: "",
+      PROXY_CONFIG: JSON.stringify({
+        tracing: { datadog: { address: "$(HOST_IP):8126" } },
+        proxyMetadata: { A: "on $(HOST_IP) in $(POD_NAME), $$(HOME)" },
+        discoveryAddress: discovery,
+      }),
+      A: "on $(HOST_IP) in $(POD_NAME), $$(HOME)",
+    },
+    proxy: {
+      env: [
+        { name: "POD_NAME", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } },
+        { name: "HOST_IP", valueFrom: { fieldRef: { fieldPath: "status.hostIP" } } },
+        { name: "A", value: "on $(HOST_IP) in $(POD_NAME), $$(HOME)" },
+      ],
+    },
+  },
+  {
     annotations: config("tracing: {sampling: 10.5, zipkin: {address: 'zipkin:9411'}}"),
     env: proxyConfig({ tracing: { sampling: 10.5, zipkin: { address: "zipkin:9411" } } }),
-    warnings: [/tracing.sampling has no effect/],
   },
   {
     annotations: config("image: {imageType: distroless}"),
-    proxy: { image: "envoyproxy/envoy:distroless-v1.40.0", lifecycle: undefined },
-    env: proxyConfig({ image: { imageType: "distroless" } }),
+    proxy: distroless,
+    env: { ...proxyConfig({ image: { imageType: "distroless" } }), PROXY_LIFECYCLE_TASKS: tasks },
   },
   {
     annotations: config("readinessProbe: {periodSeconds: 3}"),
@@ -275,6 +308,7 @@ const mistakes: readonly [name: string, value: string, message: RegExp][] = [
   [sidecar("proxyCPU"), "-1", /is not an amount/],
   [sidecar("proxyMemoryLimit"), "1GiB", /is not an amount/],
   [sidecar("logLevel"), "loud", /is not one of trace, debug, info/],
+  [sidecar("componentLogLevel"), "misc:error,foo:debug", /Envoy has no component foo:debug$/],
   [sidecar("componentLogLevel"), "upstream", /is not a list of COMPONENT:LEVEL$/],
   [sidecar("interceptionMode"), "redirect", /is not one of REDIRECT, TPROXY, NONE$/],
   [sidecar("nativeSidecar"), "yes", /"yes" is not true or false$/],
@@ -286,7 +320,14 @@ const mistakes: readonly [name: string, value: string, message: RegExp][] = [
   [sidecar("userVolume"), '{"istio-token":{}}', /the sidecar needs the name istio-token for itself/],
   [sidecar("userVolumeMount"), "[1]", /is not JSON such as/],
   [sidecar("bootstrapOverride"), "Not_A_Name", /is not the name of a Kubernetes object$/],
+  [sidecar("userVolume"), `{"a":{"x":${"[".repeat(30_000)}${"]".repeat(30_000)}}}`, /is not JSON such as/],
+  [sidecar("userVolume"), " ".repeat(65_537), /has 65537 characters, which are more than 65536$/],
+  ["inject.istio.io/templates", "sidecar,gateway", /a pod is a gateway or has a sidecar, not both$/],
   [sidecar("extraStatTags"), "a,,b", /is not a list of names$/],
+  [sidecar("statsInclusionRegexps"), "^a$,(?<=a)b", /"\(\?<=a\)b" is not a regular expression in RE2's syntax/],
+  [sidecar("statsEvictionInterval"), "7s", /is not a multiple of 5s$/],
+  ["traffic.sidecar.istio.io/excludeOutboundIPRanges", "fe80::1%eth0/64", /is not a CIDR range/],
+  ["traffic.sidecar.istio.io/excludeInterfaces", "-j", /is not a list of network interfaces$/],
   [sidecar("statsHistogramBuckets"), "[1]", /is not a JSON mapping$/],
   [sidecar("statsHistogramBuckets"), '{"a":["1"]}', /is not JSON such as/],
   [sidecar("statsEvictionInterval"), "5", /is not a duration/],
@@ -307,9 +348,30 @@ const mistakes: readonly [name: string, value: string, message: RegExp][] = [
   ["proxy.istio.io/config", "tracing: {sampling: 101}", /field tracing.sampling must be a number from 0 to 100/],
   ["proxy.istio.io/config", "tracing: {zipkin: here}", /field tracing.zipkin must be a mapping/],
   ["proxy.istio.io/config", "a: &a [x]\nb: [*a, *a]", /not YAML/],
+  [
+    "proxy.istio.io/config",
+    "concurrency: 1\nconcurrency: 2",
+    /Map keys must be unique, but "concurrency" is there twice/,
+  ],
+  [
+    "proxy.istio.io/config",
+    `proxyMetadata: {A: ${"x".repeat(20_000)}}`,
+    /has 20020 characters, which are more than 16384/,
+  ],
+  ["proxy.istio.io/config", "discoveryAddress: istiod", /field discoveryAddress must be HOST:PORT, but is "istiod"$/],
+  [
+    "proxy.istio.io/config",
+    "proxyStatsMatcher: {inclusionRegexps: ['a[']}",
+    /field proxyStatsMatcher.inclusionRegexps\[0\] is/,
+  ],
+  [
+    "proxy.istio.io/config",
+    "proxyMetadata: {MINIMUM_DRAIN_DURATION: soon}",
+    /field proxyMetadata.MINIMUM_DRAIN_DURATION must/,
+  ],
 ];
 for (const [name, value, message] of mistakes) {
-  test(`${name}: ${JSON.stringify(value)} is refused by name`, () => {
+  test(`${name}: ${JSON.stringify(value.slice(0, 60))} is refused by name`, () => {
     assert.throws(
       () => inject({ [name]: value }),
       (error) =>

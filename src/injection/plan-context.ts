@@ -1,4 +1,5 @@
 import type { InjectionConfig } from "./injection-config.ts";
+import type { MetricsPlan } from "./metrics.ts";
 import type { PodManifest } from "./pod.ts";
 import type { AppProbers, InterceptionSettings } from "./pod-contract.ts";
 import type { ProxySettings } from "./proxy-settings.ts";
@@ -13,6 +14,7 @@ export interface PlanContext {
   readonly settings: ProxySettings;
   readonly interception: InterceptionSettings;
   readonly probers: AppProbers;
+  readonly metrics: MetricsPlan;
   /** A gateway is the pod's purpose, not an addition to it. */
   readonly role: "sidecar" | "gateway";
 }

@@ -29,11 +29,16 @@ test("holdApplicationUntilProxyStarts puts a classic sidecar first, with a hook 
   assert.match(script(container(pod, "istio-proxy"), "postStart"), /15021 GET \/healthz\/ready/);
 });
 
-test("what a distroless image cannot do is said, and Kubernetes' own sleep does the rest", () => {
+test("in a distroless image a second Envoy carries out what a shell does elsewhere", () => {
   const annotations = { ...native(false), ...hold, "sidecar.istio.io/proxyImageType": "distroless" };
   const { pod, warnings } = inject({ annotations, containers: [app] });
-  assert.deepEqual(container(pod, "istio-proxy").lifecycle, { preStop: { sleep: { seconds: 5 } } });
-  assert.match(warnings.join(), /a distroless image cannot wait/);
+  const quietly = ["--concurrency", "1", "--log-level", "error", "--disable-hot-restart"];
+  const hook = (file: string) => ({ exec: { command: ["envoy", "-c", `/etc/istio/proxy/${file}.json`, ...quietly] } });
+  const lifecycle = { postStart: hook("post-start"), preStop: hook("pre-stop") };
+  assert.deepEqual(container(pod, "istio-proxy").lifecycle, lifecycle);
+  const tasks = '{"postStart":{"kind":"wait"},"preStop":{"kind":"drain","holdSeconds":5,"untilIdle":false}}';
+  assert.ok(JSON.stringify(container(pod, "istio-init")).includes(JSON.stringify(tasks)));
+  assert.deepEqual(warnings, []);
 });
 
 test("the end of a classic sidecar follows the ProxyConfig", () => {
@@ -44,6 +49,7 @@ test("the end of a classic sidecar follows the ProxyConfig", () => {
   assert.match(ending("terminationDrainDuration: 20s"), /\nsleep 20$/);
   const untilIdle = "proxyMetadata: {EXIT_ON_ZERO_ACTIVE_CONNECTIONS: 'true', MINIMUM_DRAIN_DURATION: 7s}";
   assert.match(ending(untilIdle), /\nsleep 7\n[\s\S]*until idle; do sleep 1; done$/);
+  assert.match(ending(untilIdle.replace("'true'", '"1"')), /until idle/, "as Go reads it");
 });
 
 test("a drain longer than the pod's grace period, and a classic sidecar in a Job, are warned about", () => {
@@ -79,6 +85,15 @@ test("the user's own istio-proxy says what should be different about the sidecar
     securityContext: { ...Object(usual.securityContext), readOnlyRootFilesystem: false },
     volumeMounts: [...list(usual.volumeMounts), ...own.volumeMounts],
   });
+});
+
+test("Envoy has as many threads as the user's own istio-proxy may have CPUs", () => {
+  const threads = (cpu: string) => {
+    const own = { name: "istio-proxy", image: "auto", resources: { limits: { cpu } } };
+    const args = container(inject({ containers: [app, own] }).pod, "istio-proxy").args;
+    return Array.isArray(args) ? args[args.indexOf("--concurrency") + 1] : undefined;
+  };
+  assert.deepEqual(["500m", "3500m", "8", "1000k"].map(threads), ["1", "4", "8", "1024"]);
 });
 
 test("an image of the user's own stays, and a classic sidecar takes the same wishes", () => {

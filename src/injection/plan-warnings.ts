@@ -1,9 +1,19 @@
+import { readAnnotation } from "./annotation-entry.ts";
+import { ANNOTATION } from "./annotations.ts";
 import { interceptsInPod, type PlanContext } from "./plan-context.ts";
-import { hasShell } from "./proxy-image.ts";
+import { annotationsOf } from "./pod.ts";
+import { PROXY_PORT } from "./pod-contract.ts";
 
 /** What will not go as its author may expect, one sentence each. */
 export function planWarnings(context: PlanContext): readonly string[] {
-  return [...bypassing(context), ...classic(context), ...draining(context)];
+  const { metrics } = context;
+  return [
+    ...bypassing(context),
+    ...classic(context),
+    ...draining(context),
+    ...statusPort(context),
+    ...metrics.warnings,
+  ];
 }
 
 /** The rules know Envoy's own traffic by its user and group. */
@@ -20,17 +30,20 @@ function bypassing(context: PlanContext): readonly string[] {
   });
 }
 
+/** Istio's agent would answer there; 0 says that the sidecar is not to be asked at all. */
+function statusPort({ pod }: PlanContext): readonly string[] {
+  const port = readAnnotation(annotationsOf(pod), ANNOTATION.statusPort) ?? 0;
+  if (port === 0 || port === PROXY_PORT.status || port === PROXY_PORT.mergedMetrics) return [];
+  const { status, mergedMetrics } = PROXY_PORT;
+  return [
+    `annotation ${ANNOTATION.statusPort.name}: ${port} has no effect: health stays on port ${status} and metrics on ${mergedMetrics}`,
+  ];
+}
+
 function classic({ settings, owner, role }: PlanContext): readonly string[] {
   if (role === "gateway" || settings.isNative) return [];
   const isJob = owner.kind === "Job" || owner.kind === "CronJob";
-  return [
-    ...(isJob ? [`the ${owner.kind} will not complete, for its sidecar goes on: use a native sidecar`] : []),
-    ...(settings.holdApplication && !hasShell(settings.image)
-      ? [
-          "holdApplicationUntilProxyStarts only orders the containers: a distroless image cannot wait; use a native sidecar",
-        ]
-      : []),
-  ];
+  return [...(isJob ? [`the ${owner.kind} will not complete, for its sidecar goes on: use a native sidecar`] : [])];
 }
 
 function draining({ pod, settings, role }: PlanContext): readonly string[] {

@@ -10,8 +10,7 @@ import { drainScript } from "./proxy-lifecycle.ts";
 
 const config = defaultInjectionConfig;
 
-const settings = { drainSeconds: 45, terminationSeconds: 5, untilIdleSeconds: null };
-const drain = drainScript({ adminPort: 15000, endsBehindApp: true, drain: settings });
+const drain = drainScript({ kind: "drain", holdSeconds: 0, untilIdle: false });
 
 test("a pod of a Deployment becomes exactly this one", () => {
   const pod = {
@@ -54,7 +53,7 @@ test("a pod of a Deployment becomes exactly this one", () => {
       annotations: {
         note: "kept",
         "prometheus.io/scrape": "true",
-        "prometheus.io/port": "15090",
+        "prometheus.io/port": "15020",
         "prometheus.io/path": "/stats/prometheus",
         "kubectl.kubernetes.io/default-container": "app",
         "kubectl.kubernetes.io/default-logs-container": "app",
@@ -213,6 +212,15 @@ test("a pod of a Deployment becomes exactly this one", () => {
 const named = (labels: Record<string, string>) => labelsOf(inject({ metadata: { name: "solo", labels }, spec }));
 const spec: PodManifest["spec"] = { containers: [{ name: "app" }] };
 
+test("a label names the workload otherwise than its owner does", () => {
+  const name = (labels: Record<string, string>) => {
+    const pod = { metadata: { name: "web-0", labels }, spec: { containers: [{ name: "app" }] } };
+    const after = applyPlan(pod, buildPlan({ pod, namespace: "shop", config: defaultInjectionConfig }));
+    return /"ISTIO_META_WORKLOAD_NAME","value":"([^"]*)"/.exec(JSON.stringify(after))?.[1];
+  };
+  assert.deepEqual([name({}), name({ "service.istio.io/workload-name": "web" })], ["web-0", "web"]);
+});
+
 test("the canonical name and revision follow Istio's order of labels", () => {
   const name = "service.istio.io/canonical-name";
   const revision = "service.istio.io/canonical-revision";
@@ -225,15 +233,21 @@ test("the canonical name and revision follow Istio's order of labels", () => {
   assert.equal(named({ "security.istio.io/tlsMode": "disabled" })["security.istio.io/tlsMode"], "disabled");
 });
 
-test("a pod's own word about its metrics stays, and merge-metrics: false adds none", () => {
+test("Prometheus is led to one place for all of a pod's metrics, unless merge-metrics is false", () => {
   const scraped = (annotations: Record<string, string>) => {
     const all = inject({ metadata: { annotations }, spec }).metadata?.annotations ?? {};
     return Object.fromEntries(Object.entries(all).filter(([name]) => name.startsWith("prometheus.io/")));
   };
-  assert.equal(scraped({})["prometheus.io/port"], "15090");
+  const merged = {
+    "prometheus.io/scrape": "true",
+    "prometheus.io/port": "15020",
+    "prometheus.io/path": "/stats/prometheus",
+  };
   const own = { "prometheus.io/scrape": "true", "prometheus.io/port": "8080" };
-  assert.deepEqual(scraped(own), own);
-  assert.deepEqual(scraped({ "prometheus.io/scrape": "false" }), { "prometheus.io/scrape": "false" });
+  assert.deepEqual(scraped({}), merged);
+  assert.deepEqual(scraped(own), merged);
+  const optedOut = { ...own, "prometheus.istio.io/merge-metrics": "false" };
+  assert.deepEqual(scraped(optedOut), own);
   assert.deepEqual(scraped({ "prometheus.istio.io/merge-metrics": "false" }), {});
 });
 
@@ -295,6 +309,21 @@ for (const [annotations, expected] of flags) {
     assert.deepEqual(init?.args, ["init", ...expected]);
   });
 }
+
+test("a pod that asks for captured DNS has its queries redirected", () => {
+  const argsFor = (capture: string) => {
+    const annotations = { "proxy.istio.io/config": `{proxyMetadata: {ISTIO_META_DNS_CAPTURE: "${capture}"}}` };
+    const { initContainers, warnings } = buildPlan({
+      pod: { metadata: { annotations }, spec },
+      namespace: "shop",
+      config,
+    });
+    assert.deepEqual(warnings, []);
+    return initContainers[0]?.args;
+  };
+  assert.deepEqual(argsFor("true"), ["init", "--redirect-dns"]);
+  assert.deepEqual(argsFor("false"), ["init"]);
+});
 
 const mistakes: readonly [annotations: Record<string, string>, message: string][] = [
   [{ includeInboundPorts: "http" }, '"http" is not a port between 1 and 65535'],

@@ -1,22 +1,24 @@
+import type { ProxyConfig } from "../mesh/istio/mesh-proxy-config.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { readAnnotation } from "./annotation-entry.ts";
 import { ANNOTATION } from "./annotations.ts";
 import { buildGatewayTemplate, buildSidecarTemplate } from "./built-in-templates.ts";
 import type { InjectionConfig } from "./injection-config.ts";
+import { NO_METRICS, planMetrics } from "./metrics.ts";
 import type { NamedObject } from "./new-container.ts";
 import type { PlanContext } from "./plan-context.ts";
 import { planWarnings } from "./plan-warnings.ts";
 import { annotationsOf, type PodManifest } from "./pod.ts";
 import type { PodTemplate } from "./pod-template.ts";
 import { type ProbePlan, type ProbeRewrite, planProbes } from "./probes.ts";
-import type { ProxyConfig } from "./proxy-config.ts";
 import { buildProxySettings } from "./proxy-settings.ts";
 import { parseTrafficAnnotations } from "./traffic-annotations.ts";
 import { VOLUME_NAMES } from "./volume-names.ts";
 import { type Owner, ownerOf } from "./workload-owner.ts";
 
-/** Everything injection does to one pod. Nothing the user wrote is replaced, but for the probes. */
+/** Everything injection does to one pod. Nothing the user wrote is replaced, but for the probes and where Prometheus looks. */
 export interface InjectionPlan {
+  readonly kind: "inject";
   /** Merged over the pod one after the other. */
   readonly templates: readonly PodTemplate[];
   /** What the templates put in front of the pod's own, before the pod's own wishes are merged over them. */
@@ -45,6 +47,10 @@ export function buildPlan(input: PlanInput): InjectionPlan {
   const { pod, namespace, config, owner = ownerOf(pod), namespaceAnnotations = {} } = input;
   assertVolumesFree(pod);
   const names = templateNames(pod, config);
+  if (names.includes("sidecar") && names.includes("gateway")) {
+    const message = `annotation ${ANNOTATION.templates.name}: a pod is a gateway or has a sidecar, not both`;
+    throw new TrysailError("invalid-argument", message);
+  }
   const settings = buildProxySettings({ pod, namespaceAnnotations, config, selected: input.proxyConfig ?? {} });
   const isGateway = names.includes("gateway");
   const { rewrites, probers } = isGateway || !settings.rewriteAppProbes ? NO_PROBES : planProbes(pod);
@@ -56,10 +62,12 @@ export function buildPlan(input: PlanInput): InjectionPlan {
     settings,
     interception: parseTrafficAnnotations(annotationsOf(pod), config.interception),
     probers,
+    metrics: settings.mergeMetrics ? planMetrics(annotationsOf(pod)) : NO_METRICS,
     role: isGateway ? "gateway" : "sidecar",
   };
   const templates = names.map((name) => buildTemplate(name, context));
   return {
+    kind: "inject",
     templates,
     initContainers: templates.flatMap(({ spec }) => spec?.initContainers ?? []),
     proxyFirst: isGateway || settings.holdApplication,

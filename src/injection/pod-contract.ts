@@ -12,14 +12,17 @@ export const PROXY_PORT = {
   inbound: 15006,
   /** Reserved by Istio for tunnelled traffic (HBONE); terminated by its own listener, so never redirected. */
   tunnel: 15008,
-  /** Reserved by Istio for its agent, which this mesh has no need of. */
-  agent: 15020,
+  /** Istio's agent's: the proxy's and the app's metrics in one answer. */
+  mergedMetrics: 15020,
   status: 15021,
   metrics: 15090,
 } as const;
 
 export const POD_PATH = {
   bootstrap: "/etc/istio/proxy/envoy.json",
+  /** Of the second Envoys that are the hooks of an image without a shell. */
+  postStart: "/etc/istio/proxy/post-start.json",
+  preStop: "/etc/istio/proxy/pre-stop.json",
   podInfo: "/etc/istio/pod",
   /** The user's own, merged over the bootstrap. */
   override: "/etc/istio/custom-bootstrap/custom_bootstrap.json",
@@ -31,6 +34,30 @@ export const CONTAINER_NAME = { init: "istio-init", proxy: "istio-proxy" } as co
 
 /** The environment variable of the init container that carries `AppProbers` as JSON. */
 export const APP_PROBERS_ENV = "ISTIO_KUBE_APP_PROBERS";
+
+/** The environment variable of the init container that carries `AppMetrics` as JSON. */
+export const APP_METRICS_ENV = "ISTIO_PROMETHEUS_ANNOTATIONS";
+
+/** Where the app's annotations say that its own metrics are. */
+export interface AppMetrics {
+  readonly port: number;
+  /** With its query, if any. */
+  readonly path: string;
+  readonly scheme: "http" | "https";
+}
+
+/** The environment variable of the init container that carries `LifecycleTasks` as JSON, where the image has no shell. */
+export const LIFECYCLE_TASKS_ENV = "PROXY_LIFECYCLE_TASKS";
+
+export interface LifecycleTasks {
+  readonly postStart?: LifecycleTask;
+  readonly preStop: LifecycleTask;
+}
+
+/** `wait` lasts until the proxy is ready. `drain` has callers go elsewhere, and lasts as it says. */
+export type LifecycleTask =
+  | { readonly kind: "wait" }
+  | { readonly kind: "drain"; readonly holdSeconds: number; readonly untilIdle: boolean };
 
 /** Paths of the status port: of probes, `/app-health/CONTAINER/readyz` and so on, and of lifecycle hooks. */
 export const APP_PATH = { health: "/app-health/", lifecycle: "/app-lifecycle/" } as const;

@@ -1,7 +1,7 @@
 import { LABEL } from "./labels.ts";
 import type { PlanContext } from "./plan-context.ts";
 import { annotationsOf, labelsOf } from "./pod.ts";
-import { CONTAINER_NAME, PROXY_PORT } from "./pod-contract.ts";
+import { CONTAINER_NAME } from "./pod-contract.ts";
 
 /** What a pod gets unless it says so itself. https://istio.io/latest/docs/reference/config/labels/ */
 export function missingLabels({ pod, owner, config, role }: PlanContext): Record<string, string> {
@@ -14,28 +14,21 @@ export function missingLabels({ pod, owner, config, role }: PlanContext): Record
   });
 }
 
-export function missingAnnotations({ pod, config, settings }: PlanContext): Record<string, string> {
+/** What a pod gets unless it says so itself, and what Prometheus is told in place of what the pod says. */
+export function newAnnotations({ pod, config, metrics }: PlanContext): Record<string, string> {
   const first = pod.spec.containers.find(({ name }) => name !== CONTAINER_NAME.proxy) ?? pod.spec.containers[0];
   const annotations = annotationsOf(pod);
-  return missing(annotations, {
-    // A pod that says anything about its metrics is left to say all of it.
-    ...(settings.mergeMetrics && !Object.keys(annotations).some((name) => name.startsWith("prometheus.io/"))
-      ? scrape
-      : {}),
+  const wanted = missing(annotations, {
     // Where `kubectl logs` and `kubectl exec` go when they are not told.
     "kubectl.kubernetes.io/default-container": first?.name ?? "",
     "kubectl.kubernetes.io/default-logs-container": first?.name ?? "",
     ...config.injectedAnnotations,
   });
+  return { ...metrics.annotations, ...wanted };
 }
 
-/** Where annotations tell Prometheus to look for metrics, here the proxy's. */
-const scrape = {
-  "prometheus.io/scrape": "true",
-  "prometheus.io/port": String(PROXY_PORT.metrics),
-  "prometheus.io/path": "/stats/prometheus",
-};
-
 function missing(present: Readonly<Record<string, string>>, wanted: Record<string, string>): Record<string, string> {
+  const keys = Object.keys(wanted);
+  if (!keys.some((key) => Object.hasOwn(present, key))) return wanted;
   return Object.fromEntries(Object.entries(wanted).filter(([key]) => !Object.hasOwn(present, key)));
 }

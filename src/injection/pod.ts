@@ -12,22 +12,22 @@ const StringMap = Type.Record(Type.String(), Type.String());
 const Port = Type.Union([Type.Integer(), Type.String()]);
 
 const HttpGet = Type.Object({
-  path: Type.Optional(Type.String()),
+  path: orNull(Type.String()),
   port: Port,
-  host: Type.Optional(Type.String()),
-  scheme: Type.Optional(Type.String()),
+  host: orNull(Type.String()),
+  scheme: orNull(Type.String()),
   httpHeaders: orNull(Type.Array(Type.Object({ name: Type.String(), value: Type.String() }))),
 });
 
-const TcpSocket = Type.Object({ port: Port, host: Type.Optional(Type.String()) });
+const TcpSocket = Type.Object({ port: Port, host: orNull(Type.String()) });
 const Grpc = Type.Object({ port: Type.Integer(), service: orNull(Type.String()) });
 
 const Probe = Type.Object({
   httpGet: orNull(HttpGet),
   tcpSocket: orNull(TcpSocket),
   grpc: orNull(Grpc),
-  timeoutSeconds: Type.Optional(Type.Integer({ minimum: 0 })),
-  periodSeconds: Type.Optional(Type.Integer({ minimum: 0 })),
+  timeoutSeconds: orNull(Type.Integer({ minimum: 0 })),
+  periodSeconds: orNull(Type.Integer({ minimum: 0 })),
 });
 export type Probe = Static<typeof Probe>;
 
@@ -50,8 +50,8 @@ const Container = Type.Object({
     Type.Array(
       Type.Object({
         containerPort: Type.Integer(),
-        name: Type.Optional(Type.String()),
-        protocol: Type.Optional(Type.String()),
+        name: orNull(Type.String()),
+        protocol: orNull(Type.String()),
       }),
     ),
   ),
@@ -74,6 +74,7 @@ const PodMetadata = Type.Object({
         apiVersion: Type.String(),
         kind: Type.String(),
         name: Type.String(),
+        uid: orNull(Type.String()),
         controller: orNull(Type.Boolean()),
       }),
     ),

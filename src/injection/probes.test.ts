@@ -67,6 +67,21 @@ for (const [title, handler, becomes, asked] of moved) {
   });
 }
 
+test("what is null is not said", () => {
+  const httpGet = { port: 80, path: null, host: null, scheme: null, httpHeaders: null };
+  const { probers } = plan({
+    ports: [{ containerPort: 80, name: null, protocol: null }],
+    livenessProbe: { httpGet, tcpSocket: null, grpc: null, timeoutSeconds: null, periodSeconds: null },
+    readinessProbe: { tcpSocket: { port: 80, host: null } },
+    lifecycle: { postStart: null, preStop: { httpGet } },
+  });
+  assert.deepEqual(probers, {
+    "/app-health/app/livez": { httpGet: { port: 80 } },
+    "/app-health/app/readyz": { tcpSocket: { port: 80 } },
+    "/app-lifecycle/app/prestopz": { httpGet: { port: 80 } },
+  });
+});
+
 const untouched: Readonly<Record<string, Probe & { exec?: object }>> = {
   "an exec probe": { exec: { command: ["true"] } },
   "an HTTP probe of another host": { httpGet: { port: 80, host: "10.9.8.7" } },
@@ -75,6 +90,10 @@ const untouched: Readonly<Record<string, Probe & { exec?: object }>> = {
   "a TCP probe of another host": { tcpSocket: { port: 80, host: "10.9.8.7" } },
   "a TCP probe of a port nobody declares": { tcpSocket: { port: "nowhere" } },
   "a gRPC probe of the status port": { grpc: { port: 15021 } },
+  "an HTTP probe of a number that is no port": { httpGet: { port: 65_536 } },
+  "an HTTP probe of such a number as text": { httpGet: { port: "70000" } },
+  "a TCP probe of port 0": { tcpSocket: { port: 0 } },
+  "a gRPC probe of a negative port": { grpc: { port: -1 } },
 };
 for (const [title, probe] of Object.entries(untouched)) {
   test(`${title} stays as it is`, () =>

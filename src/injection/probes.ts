@@ -71,16 +71,16 @@ function planHooks(container: Container): { lifecycle: Lifecycle | null; hooks: 
   return { lifecycle: Object.keys(moved).length === 0 ? null : { ...container.lifecycle, ...moved }, hooks };
 }
 
-/** Null for probes that stay as they are: exec, aimed at another host, or at a port that nobody declares. */
+/** Null for probes that stay as they are: exec, aimed at another host, or at a port that there is not. */
 function appProber(probe: Probe, container: Container): AppProber | null {
   const { timeoutSeconds, periodSeconds } = probe;
-  const timeout = timeoutSeconds === undefined ? {} : { timeoutSeconds };
+  const timeout = timeoutSeconds == null ? {} : { timeoutSeconds };
   if (probe.httpGet) {
     const httpGet = httpTarget(probe.httpGet, container);
     return httpGet && { httpGet, ...timeout };
   }
   // Only what Envoy asks by itself needs to be asked in time with the kubelet.
-  const timing = { ...timeout, ...(periodSeconds === undefined ? {} : { periodSeconds }) };
+  const timing = { ...timeout, ...(periodSeconds == null ? {} : { periodSeconds }) };
   if (probe.tcpSocket && !probe.tcpSocket.host) {
     const port = resolvePort(probe.tcpSocket.port, container);
     return port === null ? null : { tcpSocket: { port }, ...timing };
@@ -100,20 +100,23 @@ function httpTarget({ host, path, port, scheme, httpHeaders }: HttpGet, containe
   const resolved = host ? null : resolvePort(port, container);
   if (resolved === null) return null;
   return {
-    ...(path === undefined ? {} : { path }),
+    ...(path == null ? {} : { path }),
     port: resolved,
-    ...(scheme === undefined ? {} : { scheme }),
+    ...(scheme == null ? {} : { scheme }),
     ...(httpHeaders ? { httpHeaders } : {}),
   };
 }
 
-/** Null also for the status port, which answers the kubelet itself. */
+/**
+ * Null also for the status port, which answers the kubelet itself, and for a number that is no port, so that Kubernetes
+ * says what is wrong with it.
+ */
 function resolvePort(port: number | string, container: Container): number | null {
   const resolved =
     typeof port === "number" || /^[0-9]+$/.test(port)
       ? Number(port)
-      : (container.ports?.find(({ name }) => name === port)?.containerPort ?? null);
-  return resolved === PROXY_PORT.status ? null : resolved;
+      : (container.ports?.find(({ name }) => name === port)?.containerPort ?? 0);
+  return resolved === PROXY_PORT.status || resolved < 1 || resolved > 65_535 ? null : resolved;
 }
 
 function movedProbe({ tcpSocket: _, grpc: __, httpGet, ...timing }: Probe, path: string): Probe {
@@ -122,6 +125,6 @@ function movedProbe({ tcpSocket: _, grpc: __, httpGet, ...timing }: Probe, path:
 
 /** Headers stay: the kubelet keeps sending them and Envoy passes them on. The status port itself is plain HTTP. */
 function movedGet(httpGet: HttpGet, path: string): HttpGet {
-  const scheme = httpGet.scheme === undefined ? {} : { scheme: "HTTP" };
+  const scheme = httpGet.scheme == null ? {} : { scheme: "HTTP" };
   return { ...httpGet, path, port: PROXY_PORT.status, ...scheme };
 }

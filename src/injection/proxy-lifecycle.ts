@@ -1,63 +1,74 @@
-import { PROXY_PORT } from "./pod-contract.ts";
+import type { PlanContext } from "./plan-context.ts";
+import { type LifecycleTask, type LifecycleTasks, POD_PATH, PROXY_PORT } from "./pod-contract.ts";
 import { hasShell } from "./proxy-image.ts";
-import type { DrainSettings } from "./proxy-settings.ts";
+
+/** How the proxy's start holds the app, and its end lets no request fall. */
+export function lifecycleTasks({ role, settings }: PlanContext): LifecycleTasks {
+  const isNative = role === "sidecar" && settings.isNative;
+  const { terminationSeconds, untilIdleSeconds } = settings.drain;
+  const drain: LifecycleTask = isNative
+    ? // Kubernetes ends it once the app has ended. All others get their signal together with the app.
+      { kind: "drain", holdSeconds: 0, untilIdle: false }
+    : { kind: "drain", holdSeconds: untilIdleSeconds ?? terminationSeconds, untilIdle: untilIdleSeconds !== null };
+  const waits = role === "sidecar" && !isNative && settings.holdApplication;
+  return { ...(waits ? { postStart: { kind: "wait" } } : {}), preStop: drain };
+}
+
+interface Hook {
+  readonly exec: { readonly command: readonly string[] };
+}
+
+interface ProxyLifecycle {
+  readonly postStart?: Hook;
+  readonly preStop: Hook;
+}
 
 /**
- * How the proxy's start holds the app and its end lets no request fall, by what a stock image has: bash, which can
- * open connections itself (`/dev/tcp`). Distroless images have no shell; Kubernetes' own `sleep` is all they get.
+ * The hooks that carry the tasks out, by what the image has: bash, which can open connections itself (`/dev/tcp`), or
+ * Envoy alone, which as a second, short-lived process does the same (src/init/lifecycle-task.ts).
  */
-export interface ProxyLifecycle {
-  readonly postStart?: object;
-  readonly preStop?: object;
-}
-
-export interface LifecycleInput {
-  readonly image: string;
-  /** A native sidecar: Kubernetes ends it once the app has ended. All others get their signal together with the app. */
-  readonly endsBehindApp: boolean;
-  readonly holdsApplication: boolean;
-  readonly drain: DrainSettings;
-}
-
-export function buildLifecycle({ image, endsBehindApp, holdsApplication, drain }: LifecycleInput): ProxyLifecycle {
-  if (!hasShell(image)) {
-    const seconds = drain.untilIdleSeconds ?? drain.terminationSeconds;
-    return endsBehindApp || seconds === 0 ? {} : { preStop: { sleep: { seconds } } };
-  }
+export function buildLifecycle(tasks: LifecycleTasks, image: string): ProxyLifecycle {
+  const { postStart, preStop } = tasks;
+  const byShell = (task: LifecycleTask) => ["/bin/bash", "-c", task.kind === "wait" ? waitScript() : drainScript(task)];
+  const byEnvoy = (file: string) => ["envoy", "-c", file, ...QUIETLY];
+  const isShell = hasShell(image);
+  const run = (task: LifecycleTask, file: string) => ({
+    exec: { command: isShell ? byShell(task) : byEnvoy(file) },
+  });
   return {
-    ...(holdsApplication ? { postStart: run(waitScript(PROXY_PORT.status)) } : {}),
-    preStop: run(drainScript({ adminPort: PROXY_PORT.admin, endsBehindApp, drain })),
+    ...(postStart === undefined ? {} : { postStart: run(postStart, POD_PATH.postStart) }),
+    preStop: run(preStop, POD_PATH.preStop),
   };
 }
 
+const QUIETLY = ["--concurrency", "1", "--log-level", "error", "--disable-hot-restart"];
+
 /** Ends once the proxy has its configuration. */
-export function waitScript(statusPort: number): string {
+export function waitScript(statusPort: number = PROXY_PORT.status): string {
   return `${SEND}
 ready() { send ${statusPort} GET /healthz/ready | { read -r _ status _ && [ "$status" = 200 ]; }; }
 until ready; do sleep 0.2; done`;
 }
 
 /**
- * Asks callers to take their connections elsewhere while still serving them, then, unless Kubernetes keeps the proxy
- * for as long as the app runs anyway, holds Envoy's end back. `skip_exit` keeps listeners open for those that come late.
+ * Asks callers to take their connections elsewhere while still serving them, then holds Envoy's end back. `skip_exit`
+ * keeps listeners open for those that come late.
  */
-export function drainScript(options: {
-  readonly adminPort: number;
-  readonly endsBehindApp: boolean;
-  readonly drain: DrainSettings;
-}): string {
-  const { adminPort, endsBehindApp, drain } = options;
-  const script = `${SEND}\nsend ${adminPort} POST '/drain_listeners?graceful&skip_exit&inboundonly' >/dev/null`;
-  if (endsBehindApp) return script;
-  if (drain.untilIdleSeconds === null) return `${script}\nsleep ${drain.terminationSeconds}`;
-  // The probes' and the metrics' own listeners, and the administration port that is asked here, are never idle.
-  return `${script}
-sleep ${drain.untilIdleSeconds}
-idle() {
+export function drainScript(task: LifecycleTask & { kind: "drain" }, adminPort: number = PROXY_PORT.admin): string {
+  const parts = [SEND, `send ${adminPort} POST '/drain_listeners?graceful&skip_exit&inboundonly' >/dev/null`];
+  if (task.holdSeconds > 0 || task.untilIdle) parts.push(`sleep ${task.holdSeconds}`);
+  if (task.untilIdle) parts.push(untilIdle(adminPort));
+  return parts.join("\n");
+}
+
+/** The probes' and the metrics' own listeners, and the administration port that is asked here, are never idle. */
+function untilIdle(adminPort: number): string {
+  const never = [PROXY_PORT.status, PROXY_PORT.metrics, PROXY_PORT.mergedMetrics].map((port) => `*[_:]${port}.*`);
+  return `idle() {
   send ${adminPort} GET '/stats?usedonly&filter=downstream_cx_active' | {
     while read -r name count; do
       case "$name" in
-        listener.admin.*|*.worker_*|*[_:]${PROXY_PORT.status}.*|*[_:]${PROXY_PORT.metrics}.*) ;;
+        listener.admin.*|*.worker_*|${never.join("|")}) ;;
         listener.*.downstream_cx_active:) [ "\${count%?}" = 0 ] || [ "$count" = 0 ] || exit 1 ;;
       esac
     done
@@ -72,7 +83,3 @@ const SEND = `send() (
   printf '%s %s HTTP/1.1\\r\\nHost: localhost\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n' "$2" "$3" >&3
   cat <&3
 ) 2>/dev/null`;
-
-function run(script: string): object {
-  return { exec: { command: ["/bin/bash", "-c", script] } };
-}

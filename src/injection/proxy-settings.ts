@@ -1,11 +1,14 @@
+import type { InterceptionMode, ProxyConfig } from "../mesh/istio/mesh-proxy-config.ts";
+import { ineffectiveFields } from "../mesh/istio/proxy-config-fields.ts";
 import { checkAnnotations, invalidAnnotation, readAnnotation } from "./annotation-entry.ts";
+import { parseBoolean } from "./annotation-values.ts";
 import { ANNOTATION, ANNOTATION_BY_NAME } from "./annotations.ts";
 import { durationSeconds } from "./duration-seconds.ts";
 import { type ProxyIds, proxyIds } from "./identity-range.ts";
 import type { InjectionConfig, ResourceRequirements } from "./injection-config.ts";
+import { ownLimit } from "./own-limit.ts";
 import { annotationsOf, type PodManifest } from "./pod.ts";
-import { type InterceptionMode, mergeProxyConfig, type ProxyConfig } from "./proxy-config.ts";
-import { ineffectiveFields } from "./proxy-config-fields.ts";
+import { mergeProxyConfig } from "./proxy-config.ts";
 import { proxyImage } from "./proxy-image.ts";
 import { parseQuantity } from "./quantity.ts";
 import { VOLUME_NAMES } from "./volume-names.ts";
@@ -63,7 +66,11 @@ export function buildProxySettings(input: ProxySettingsInput): ProxySettings {
   const warnings = [...checkAnnotations(written, ANNOTATION_BY_NAME)];
   const own = readAnnotation(written, ANNOTATION.proxyConfig);
   if (own !== undefined) {
-    warnings.push(...own.warnings, ...ineffectiveFields(own.config, `annotation ${ANNOTATION.proxyConfig.name}`));
+    const told = ineffectiveFields(own.config).map(({ name, reason }) => {
+      const because = reason === "" ? "" : `: ${reason}`;
+      return `annotation ${ANNOTATION.proxyConfig.name}: ${name} has no effect${because}`;
+    });
+    warnings.push(...own.warnings, ...told);
   }
   const merged = mergeProxyConfig(mergeProxyConfig(config.proxyConfig, input.selected), own?.config ?? {});
   const proxyConfig = withAnnotations(merged, written, config);
@@ -77,7 +84,7 @@ export function buildProxySettings(input: ProxySettingsInput): ProxySettings {
     }),
     logLevel: readAnnotation(written, ANNOTATION.logLevel) ?? config.proxyLogLevel,
     componentLogLevel: readAnnotation(written, ANNOTATION.componentLogLevel) ?? config.proxyComponentLogLevel,
-    concurrency: proxyConfig.concurrency ?? concurrencyFor(resources),
+    concurrency: proxyConfig.concurrency ?? concurrencyFor(resources, ownLimit(pod, "cpu")),
     resources,
     interceptionMode:
       readAnnotation(written, ANNOTATION.interceptionMode) ?? proxyConfig.interceptionMode ?? config.interceptionMode,
@@ -102,6 +109,7 @@ function withAnnotations(
   written: Readonly<Record<string, string>>,
   config: InjectionConfig,
 ): ProxyConfig {
+  const statsCompression = readAnnotation(written, ANNOTATION.statsCompression);
   const extraStatTags = readAnnotation(written, ANNOTATION.extraStatTags);
   const eviction = readAnnotation(written, ANNOTATION.statsEvictionInterval);
   const inclusion = {
@@ -116,7 +124,11 @@ function withAnnotations(
     ...merged,
     discoveryAddress:
       readAnnotation(written, ANNOTATION.discoveryAddress) ?? merged.discoveryAddress ?? config.discoveryAddress,
-    ...(extraStatTags === undefined ? {} : { extraStatTags: [...extraStatTags] }),
+    ...(statsCompression === undefined ? {} : { statsCompression }),
+    // Both count, as in Istio; the other lists replace what the ProxyConfig has.
+    ...(extraStatTags === undefined
+      ? {}
+      : { extraStatTags: [...new Set([...(merged.extraStatTags ?? []), ...extraStatTags])] }),
     ...(eviction === undefined ? {} : { statsEvictionInterval: eviction }),
     ...(inclusions.length === 0
       ? {}
@@ -156,10 +168,10 @@ function exceeds(request: string | undefined, limit: string | undefined): boolea
   return request !== undefined && limit !== undefined && (parseQuantity(request) ?? 0) > (parseQuantity(limit) ?? 0);
 }
 
-/** More threads than CPUs would only wait for each other. */
-function concurrencyFor({ limits, requests }: ResourceRequirements): number {
-  const cpus = parseQuantity(limits?.cpu ?? requests?.cpu ?? "2") ?? 2;
-  return Math.max(1, Math.ceil(cpus));
+/** More threads than CPUs would only wait for each other, and than Envoy's configuration may ask for help nobody. */
+function concurrencyFor({ limits, requests }: ResourceRequirements, own: string | undefined): number {
+  const cpus = parseQuantity(own ?? limits?.cpu ?? requests?.cpu ?? "2") ?? 2;
+  return Math.min(Math.max(1, Math.ceil(cpus)), 1024);
 }
 
 function readReadiness(written: Readonly<Record<string, string>>, { readinessProbe = {} }: ProxyConfig) {
@@ -177,7 +189,8 @@ function readDrain(
   { drainDuration, terminationDrainDuration }: ProxyConfig,
   environment: Readonly<Record<string, string>>,
 ): DrainSettings {
-  const isUntilIdle = environment.EXIT_ON_ZERO_ACTIVE_CONNECTIONS === "true";
+  const { EXIT_ON_ZERO_ACTIVE_CONNECTIONS: untilIdle = "false" } = environment;
+  const isUntilIdle = parseBoolean(untilIdle, "proxyMetadata EXIT_ON_ZERO_ACTIVE_CONNECTIONS");
   return {
     drainSeconds: drainDuration === undefined ? 45 : durationSeconds(drainDuration),
     terminationSeconds: terminationDrainDuration === undefined ? 5 : durationSeconds(terminationDrainDuration),

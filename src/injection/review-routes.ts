@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyPluginAsync } from "fastify";
 import { TrysailError } from "../platform/errors.ts";
 import type { Logger } from "../platform/log.ts";
+import { encodeReview, type ReviewResponse } from "./encode-review.ts";
 import { type AdmissionRequest, parseReview } from "./review.ts";
 
 export interface ReviewRoute {
@@ -8,7 +9,7 @@ export interface ReviewRoute {
   readonly path: string;
   readonly log: Logger;
   /** The `response` of the review; must not throw for anything a request can hold. */
-  answer(request: AdmissionRequest): { readonly uid: string; readonly allowed: boolean };
+  answer(request: AdmissionRequest): ReviewResponse;
 }
 
 /** The API server takes objects of up to 3 MiB; the rest is room for the review around one. */
@@ -29,10 +30,8 @@ export function reviewRoutes({ path, log, answer }: ReviewRoute): FastifyPluginA
 
     app.post(path, { bodyLimit: MAX_BODY_BYTES }, async (request, reply) => {
       if (!Buffer.isBuffer(request.body)) throw new TrysailError("invalid-argument", "the request has no body");
-      const response = answer(parseReview(request.body));
-      const review = { apiVersion: "admission.k8s.io/v1", kind: "AdmissionReview", response };
       // As bytes: a text would be encoded anew on its way through TLS.
-      return reply.type("application/json").send(Buffer.from(JSON.stringify(review)));
+      return reply.type("application/json").send(encodeReview(answer(parseReview(request.body))));
     });
   };
 }

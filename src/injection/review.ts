@@ -51,16 +51,19 @@ export function parsePod(value: unknown): PodManifest {
 /** Counts brackets without building anything, so that depth costs nothing. */
 function assertShallow(body: Buffer): void {
   let depth = 0;
-  let inString = false;
   for (let at = 0; at < body.length; at++) {
-    const byte = body[at];
-    if (inString) {
-      if (byte === 0x5c) at++;
-      else if (byte === 0x22) inString = false;
-    } else if (byte === 0x22) inString = true;
-    else if (byte === 0x7b || byte === 0x5b) {
-      if (++depth > MAX_DEPTH) throw new TrysailError("invalid-argument", `nested deeper than ${MAX_DEPTH} levels`);
-    } else if (byte === 0x7d || byte === 0x5d) depth--;
+    switch (body[at]) {
+      case 0x22: // a text: on to its closing quote
+        while (++at < body.length && body[at] !== 0x22) if (body[at] === 0x5c) at++;
+        break;
+      case 0x5b:
+      case 0x7b:
+        if (++depth > MAX_DEPTH) throw new TrysailError("invalid-argument", `nested deeper than ${MAX_DEPTH} levels`);
+        break;
+      case 0x5d:
+      case 0x7d:
+        depth--;
+    }
   }
 }
 

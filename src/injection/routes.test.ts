@@ -35,6 +35,13 @@ test("what has no effect is warned about, once each and cut short", async (t) =>
   const annotations = { "sidecar.istio.io/agentLogLevel": "debug", [long]: "" };
   const { body } = await review({ object: { ...pod, metadata: { ...pod.metadata, annotations } } });
   assert.equal(body.response.allowed, true);
+  const config = { "proxy.istio.io/config": '"a\\r\\nb\\u202e": 1' };
+  const odd = await review({ object: { ...pod, metadata: { ...pod.metadata, annotations: config } } });
+  assert.match(
+    odd.body.response.warnings[0],
+    /^annotation proxy\.istio\.io\/config: ProxyConfig has no field \["a[ -~]*b/,
+  );
+  assert.doesNotMatch(odd.body.response.warnings[0], /[\p{Cc}\p{Cf}]/u);
   const [first, second, ...more] = body.response.warnings;
   assert.equal(
     first,
@@ -54,6 +61,14 @@ test("a pod that is not injected is allowed, with the reason", async (t) => {
   assert.equal(record?.namespace, "unlabelled");
   assert.equal(record?.pod, "web");
   assert.equal(record?.dryRun, true);
+});
+
+test("a pod that asks for a sidecar and gets none is told why", async (t) => {
+  const { review } = await serve(t);
+  const asking = { ...pod, metadata: { ...pod.metadata, labels: { "sidecar.istio.io/inject": "true" } } };
+  const object = { ...asking, spec: { ...pod.spec, hostNetwork: true } };
+  const { body } = await review({ namespace: "shop", object });
+  assert.deepEqual(body.response.warnings, ["The pod uses the node's network (spec.hostNetwork)."]);
 });
 
 const denied: readonly [title: string, request: Record<string, unknown>, message: RegExp][] = [

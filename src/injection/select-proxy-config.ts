@@ -1,7 +1,8 @@
+import type { ProxyConfig } from "../mesh/istio/mesh-proxy-config.ts";
 import type { ProxyConfigResource } from "../mesh/istio/proxy-config.ts";
 import { labelsMatch } from "../mesh/labels.ts";
 import { olderFirst } from "../mesh/object.ts";
-import { mergeProxyConfig, type ProxyConfig } from "./proxy-config.ts";
+import { mergeProxyConfig } from "./proxy-config.ts";
 
 /**
  * What ProxyConfig resources say about a pod with these labels: the mesh's, over that the namespace's, over that the one

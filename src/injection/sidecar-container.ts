@@ -2,7 +2,8 @@ import { durationSeconds } from "./duration-seconds.ts";
 import type { NewContainer } from "./new-container.ts";
 import type { PlanContext } from "./plan-context.ts";
 import { CONTAINER_NAME, POD_PATH, PROXY_PORT } from "./pod-contract.ts";
-import { buildLifecycle } from "./proxy-lifecycle.ts";
+import { expanded, variablesIn } from "./pod-variables.ts";
+import { buildLifecycle, lifecycleTasks } from "./proxy-lifecycle.ts";
 import type { ProxySettings } from "./proxy-settings.ts";
 import { restricted } from "./security-context.ts";
 import { proxyVolumeMounts } from "./volumes.ts";
@@ -15,12 +16,6 @@ import { proxyVolumeMounts } from "./volumes.ts";
 export function buildSidecarContainer(context: PlanContext): NewContainer {
   const { config, settings, role } = context;
   const isNative = role === "sidecar" && settings.isNative;
-  const lifecycle = buildLifecycle({
-    image: settings.image,
-    endsBehindApp: isNative,
-    holdsApplication: role === "sidecar" && !isNative && settings.holdApplication,
-    drain: settings.drain,
-  });
   return {
     name: CONTAINER_NAME.proxy,
     image: settings.image,
@@ -31,7 +26,7 @@ export function buildSidecarContainer(context: PlanContext): NewContainer {
     ...environmentOf(settings),
     ports: [{ name: "http-envoy-prom", containerPort: PROXY_PORT.metrics, protocol: "TCP" }],
     ...probesOf(settings),
-    ...(Object.keys(lifecycle).length === 0 ? {} : { lifecycle }),
+    lifecycle: buildLifecycle(lifecycleTasks(context), settings.image),
     resources: settings.resources,
     securityContext: securityOf(context),
     volumeMounts: proxyVolumeMounts(settings),
@@ -60,8 +55,9 @@ function envoyArguments(settings: ProxySettings): readonly string[] {
 }
 
 function environmentOf({ environment }: ProxySettings): { env?: object[] } {
-  const env = Object.entries(environment).map(([name, value]) => ({ name, value: value.replaceAll("$", "$$$$") }));
-  return env.length === 0 ? {} : { env };
+  const env = Object.entries(environment).map(([name, value]) => expanded(name, value));
+  const variables = variablesIn(Object.values(environment)).filter(({ name }) => !Object.hasOwn(environment, name));
+  return env.length === 0 ? {} : { env: [...variables, ...env] };
 }
 
 function probesOf({ readiness }: ProxySettings): { startupProbe?: object; readinessProbe?: object } {

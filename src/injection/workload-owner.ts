@@ -7,8 +7,16 @@ export interface Owner {
   readonly name: string;
 }
 
-export function ownerOf(pod: PodManifest): Owner {
+/** What makes and replaces the pod, such as a ReplicaSet or a Job. */
+export function controllerOf(pod: PodManifest): (Owner & { readonly uid?: string }) | undefined {
   const controller = pod.metadata?.ownerReferences?.find((reference) => reference.controller === true);
+  if (!controller) return undefined;
+  const { apiVersion, kind, name, uid } = controller;
+  return { apiVersion, kind, name, ...(uid ? { uid } : {}) };
+}
+
+export function ownerOf(pod: PodManifest): Owner {
+  const controller = controllerOf(pod);
   if (!controller) return { apiVersion: "v1", kind: "Pod", name: nameOf(pod) };
   const { apiVersion, kind, name } = controller;
 

@@ -6,10 +6,11 @@ import { systemClock } from "../../src/platform/clock.ts";
 import { temporaryAuthority } from "../support/authority.ts";
 import type { TestControlPlane } from "../support/control-plane.ts";
 import { until } from "../support/until.ts";
+import { create } from "./create.ts";
 import { findKubernetes } from "./programs.ts";
 import { addingWebhook, closedPort, customWebhook, listening } from "./servers.ts";
 import { startKubernetes } from "./start-kubernetes.ts";
-import { controlPlaneFor, create, registerInjection, webhookOptions } from "./webhooks.ts";
+import { controlPlaneFor, registerInjection, webhookOptions } from "./webhooks.ts";
 
 const found = findKubernetes();
 const skip = "missing" in found ? found.missing : false;
@@ -150,7 +151,7 @@ test("the webhook in front of a real API server", { skip, timeout: 180_000 }, as
     }
   });
 
-  await t.test("a webhook that adds a container later has ours asked again, which changes nothing", async (t) => {
+  await t.test("a webhook that adds a container later has ours asked again, for its probes alone", async (t) => {
     const other = await addingWebhook(t);
     await create(client, "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations", other);
     const pod = podNamed("reinvoked", {}, { labels: { "add-helper": "yes" } });
@@ -162,6 +163,13 @@ test("the webhook in front of a real API server", { skip, timeout: 180_000 }, as
     assert.deepEqual(names(body.spec.initContainers), ["istio-init", "istio-proxy"]);
     assert.deepEqual(names(body.spec.containers), ["app", "helper"]);
     assert.match(await metrics(mesh), /trysail_injection_reviews_total\{outcome="already-injected"\} [1-9]/);
+
+    const probed = await createPod("shop", podNamed("probed", {}, { labels: { "add-helper": "probed" } }));
+    assert.equal(probed.status, 201, JSON.stringify(probed.body));
+    const [, helper] = probed.body.spec.containers;
+    assert.deepEqual([helper.livenessProbe.tcpSocket, helper.livenessProbe.httpGet.port], [undefined, 15021]);
+    const probers = JSON.stringify(probed.body.spec.initContainers[0].env);
+    assert.match(probers, /ISTIO_KUBE_APP_PROBERS.*\/app-health\/helper\/livez.*9000/);
   });
 
   await t.test("where the control plane is away, Fail refuses the mesh's pods and no others", async (t) => {

@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { groupOf, type KindSchema, kindSchemas } from "../../src/mesh/schemas.ts";
 import { until } from "../support/until.ts";
+import { create } from "./create.ts";
 import type { KubernetesClient } from "./kubernetes-client.ts";
 import { findKubernetes } from "./programs.ts";
 import { closedPort } from "./servers.ts";
 import { startKubernetes } from "./start-kubernetes.ts";
-import { controlPlaneFor, create, registerValidation, webhookOptions } from "./webhooks.ts";
+import { controlPlaneFor, registerValidation, webhookOptions } from "./webhooks.ts";
 
 const found = findKubernetes();
 const skip = "missing" in found ? found.missing : false;
@@ -57,12 +58,14 @@ test("validation in front of a real API server", { skip, timeout: 180_000 }, asy
   });
 
   await t.test("what is used but not as written is created with warnings", async () => {
-    const spec = { hosts: ["cart"], http: [{ fault: { abort: {} }, route: [{ destination: { host: "crat" } }] }] };
-    const { status, warnings } = await client.call("POST", routes("shop"), route("odd", spec));
-    assert.equal(status, 201);
-    assert.equal(warnings.length, 2);
-    assert.match(warnings[0] ?? "", /^VirtualService shop\/odd: spec\.http\[0\]\.fault is a field of Istio's/);
-    assert.match(warnings[1] ?? "", /destination\.host names crat \(crat\.shop\.svc\.cluster\.local\)/);
+    const toCrat = { route: [{ destination: { host: "crat" } }] };
+    const spec = { hosts: ["cart"], http: [toCrat, { match: [{ uri: { exact: "/late" } }], ...toCrat }] };
+    const { status, body, warnings } = await client.call("POST", routes("shop"), route("odd", spec));
+    assert.equal(status, 201, JSON.stringify(body));
+    assert.equal(warnings.length, 3, warnings.join());
+    assert.match(warnings[0] ?? "", /^VirtualService shop\/odd: spec\.http\[1\] is never reached/);
+    assert.match(warnings[1] ?? "", /http\[0\].*host names crat \(crat\.shop\.svc\.cluster\.local\)/);
+    assert.match(warnings[2] ?? "", /http\[1\].*host names crat/);
   });
 
   await t.test("an update is validated as well", async () => {

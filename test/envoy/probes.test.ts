@@ -59,7 +59,7 @@ function bootstrapOf(ipAddress: string) {
     },
     discovery: { address: "localhost:1", tokenFile: "/nowhere", rootCertFile: "/nowhere" },
     probers,
-    ports: { admin: 15000, status: 15021, metrics: 15090 },
+    ports: { admin: 15000, status: 15021, metrics: 15090, mergedMetrics: 0 },
   });
 }
 

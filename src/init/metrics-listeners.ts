@@ -1,0 +1,59 @@
+import { create } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
+import type { Listener } from "../gen/envoy/config/listener/v3/listener_pb.ts";
+import { GzipSchema } from "../gen/envoy/extensions/compression/gzip/compressor/v3/gzip_pb.ts";
+import { CompressorSchema } from "../gen/envoy/extensions/filters/http/compressor/v3/compressor_pb.ts";
+import {
+  type HttpFilter,
+  HttpFilterSchema,
+} from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
+import type { AppMetrics } from "../injection/pod-contract.ts";
+import { socketAddress } from "./address.ts";
+import type { AppAddress } from "./app-address.ts";
+import { appMetricsFilter, appMetricsRoute } from "./app-metrics.ts";
+import { forwardedRoute, localListener } from "./local-listener.ts";
+
+export interface MetricsListenersInput {
+  /** Address to listen at. */
+  readonly bindTo: string;
+  readonly ports: { readonly metrics: number; readonly mergedMetrics: number };
+  readonly app: AppAddress;
+  /** Where the app has metrics of its own, if it says so. */
+  readonly appMetrics: AppMetrics | undefined;
+  /** For those who accept gzip; by default they are, as in Istio. */
+  readonly isCompressed: boolean;
+}
+
+/** Where Prometheus finds the proxy's metrics and, where the app has some, both parties' in one answer. */
+export function metricsListeners({ bindTo, ports, app, appMetrics, isCompressed }: MetricsListenersInput): Listener[] {
+  const filters = isCompressed ? [gzip] : [];
+  const own = forwardedRoute({
+    path: "/stats/prometheus",
+    to: "/stats/prometheus",
+    cluster: "prometheus_stats",
+    timeoutSeconds: 30,
+  });
+  const merged = socketAddress(bindTo, ports.mergedMetrics);
+  return [
+    localListener("metrics", socketAddress(bindTo, ports.metrics), [own], filters),
+    appMetrics === undefined
+      ? localListener("merged-metrics", merged, [own], filters)
+      : localListener("merged-metrics", merged, [appMetricsRoute(appMetrics, app)], [...filters, appMetricsFilter()]),
+  ];
+}
+
+const gzip: HttpFilter = create(HttpFilterSchema, {
+  name: "envoy.filters.http.compressor",
+  configType: {
+    case: "typedConfig",
+    value: anyPack(
+      CompressorSchema,
+      create(CompressorSchema, {
+        compressorLibrary: {
+          name: "gzip",
+          typedConfig: anyPack(GzipSchema, create(GzipSchema)),
+        },
+      }),
+    ),
+  },
+});

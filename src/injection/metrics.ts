@@ -1,0 +1,65 @@
+import { type AppMetrics, PROXY_PORT } from "./pod-contract.ts";
+
+/** What becomes of the annotations by which Prometheus finds a pod's metrics. */
+export interface MetricsPlan {
+  /** In place of the pod's own. */
+  readonly annotations: Readonly<Record<string, string>>;
+  /** What the app has, to be served together with what the proxy has; undefined where it says nothing about any. */
+  readonly app: AppMetrics | undefined;
+  /** Sentences for whoever creates the pod. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Prometheus scrapes a pod in one place. There the proxy answers with its metrics and the app's, which it fetches past
+ * the rules, so that this works under strict mTLS too. A pod that is not to be scraped, or says what cannot be read, is
+ * left alone; one that only says where counts as one to be scraped, as in Istio. https://istio.io/latest/docs/ops/integrations/prometheus/#option-1-metrics-merging
+ */
+export function planMetrics(annotations: Readonly<Record<string, string>>): MetricsPlan {
+  if (FALSE.includes(annotations[SCRAPE] ?? "")) return NO_METRICS;
+  if (![SCRAPE, PORT, PATH].some((name) => Object.hasOwn(annotations, name))) return { ...merged, app: undefined };
+  const { [PORT]: port = "80", [PATH]: path = "/metrics", [SCHEME]: scheme = "http" } = annotations;
+  // Injected already, or written for a gateway.
+  if (OWN_PORTS.includes(port)) return NO_METRICS;
+  const bad = badAnnotation(port, path, scheme);
+  if (bad !== undefined) {
+    const warning = `annotation ${bad} cannot be read, so the pod's prometheus.io annotations stay and its proxy's metrics are not joined to the app's`;
+    return { ...NO_METRICS, warnings: [warning] };
+  }
+  return {
+    annotations: { ...merged.annotations, ...(annotations[SCHEME] === undefined ? {} : { [SCHEME]: "http" }) },
+    app: {
+      port: Number(port),
+      path: path.startsWith("/") ? path : `/${path}`,
+      scheme: scheme === "https" ? "https" : "http",
+    },
+    warnings: [],
+  };
+}
+
+const [SCRAPE, PORT, PATH, SCHEME] = [
+  "prometheus.io/scrape",
+  "prometheus.io/port",
+  "prometheus.io/path",
+  "prometheus.io/scheme",
+] as const;
+
+/** The spellings that Go's `strconv.ParseBool` knows. */
+const FALSE: readonly string[] = ["0", "f", "F", "FALSE", "false", "False"];
+
+const merged = {
+  annotations: { [SCRAPE]: "true", [PORT]: String(PROXY_PORT.mergedMetrics), [PATH]: "/stats/prometheus" },
+  warnings: [],
+};
+
+/** Where the annotations are not to be touched. */
+export const NO_METRICS: MetricsPlan = { annotations: {}, app: undefined, warnings: [] };
+
+const OWN_PORTS: readonly string[] = [PROXY_PORT.mergedMetrics, PROXY_PORT.metrics].map(String);
+
+function badAnnotation(port: string, path: string, scheme: string): string | undefined {
+  if (!/^[0-9]{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65_535) return PORT;
+  // What may stand in the first line of a request.
+  if (path.length > 2048 || !/^[!-~]*$/.test(path)) return PATH;
+  return scheme === "http" || scheme === "https" ? undefined : SCHEME;
+}
