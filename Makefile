@@ -4,10 +4,10 @@ SHELL := /bin/bash
 # Node 24 and the tools of package-lock.json come before whatever the machine has.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup demo test bench check types lint gen golden gen-check dead-code lock lock-check build clean
+.PHONY: help setup demo test test-cluster bench check types lint gen golden gen-check dead-code lock lock-check build clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 setup: ## bring Node 24, npm packages, Envoy, iptables; does nothing the second time
 	@scripts/setup.sh
@@ -17,6 +17,9 @@ demo: setup ## run the sample application as a mesh on this machine and measure 
 
 test: setup ## run every test with coverage, or TEST="FILE ..." alone; skips are listed with reasons
 	@scripts/test.sh $(TEST)
+
+test-cluster: setup ## install the chart on a real one-node Kubernetes (or KUBECONFIG=… IMAGE_LOADER=…) and try it
+	@test/cluster/test-cluster.sh
 
 bench: setup ## measure the control plane against its targets (BENCH="--proxies 300" adds a case)
 	@node bench/bench.ts $(BENCH)
@@ -30,7 +33,7 @@ types: setup
 lint: setup
 	biome check --error-on-warnings
 
-gen: setup ## write src/gen anew from proto/
+gen: setup ## write src/gen anew from proto/, and the chart's CRDs from src/mesh
 	@scripts/generate.sh
 
 golden: setup ## rewrite the expected outputs in test/golden; review the difference

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Writes src/gen from proto/, or with --check shows how src/gen differs from what would be written.
+# Writes src/gen from proto/ and the chart's CRDs from src/mesh, or with --check shows how they differ from what would
+# be written.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+node scripts/generate-crds.ts "$@"
 # shellcheck source=scripts/python.sh
 source scripts/python.sh
 

@@ -1,0 +1,65 @@
+{{/* The name of everything of this control plane: one of a revision runs beside the others. */}}
+{{- define "trysail.name" -}}
+{{- if eq .Values.revision "default" -}}trysail{{- else -}}trysail-{{ .Values.revision }}{{- end -}}
+{{- end }}
+
+{{- define "trysail.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{- define "trysail.selector" -}}
+app: trysail
+istio.io/rev: {{ .Values.revision }}
+{{- end }}
+
+{{- define "trysail.labels" -}}
+{{ include "trysail.selector" . }}
+app.kubernetes.io/name: trysail
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: trysail
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{/* What every container of the chart may do: nothing. */}}
+{{- define "trysail.restricted" -}}
+allowPrivilegeEscalation: false
+capabilities:
+  drop: [ALL]
+privileged: false
+readOnlyRootFilesystem: true
+{{- end }}
+
+{{- define "trysail.restrictedPod" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{/* Never injected: the program's own list, and what the values add. */}}
+{{- define "trysail.ignoredNamespaces" -}}
+{{- $always := list "kube-system" "kube-public" "kube-node-lease" "local-path-storage" "trysail-system" -}}
+{{- concat $always (.Values.injection.ignoredNamespaces | default list) | uniq | toJson -}}
+{{- end }}
+
+{{/* What `trysail serve --injection-config` reads; what `injection` says wins over the values with a name of their own. */}}
+{{- define "trysail.injectionConfig" -}}
+{{- $own := dict
+  "revision" .Values.revision
+  "revisionTags" .Values.revisionTags
+  "enableNamespacesByDefault" .Values.enableNamespacesByDefault
+  "initImage" (include "trysail.image" .)
+  "imagePullPolicy" .Values.image.pullPolicy
+  "imagePullSecrets" .Values.imagePullSecrets
+  "proxyImage" .Values.proxy.image
+  "proxyLogLevel" .Values.proxy.logLevel
+  "resources" .Values.proxy.resources
+  "nativeSidecars" .Values.nativeSidecars
+  "discoveryAddress" (printf "%s.%s.svc:15012" (include "trysail.name" .) .Release.Namespace)
+-}}
+{{- merge (deepCopy .Values.injection) $own | toYaml -}}
+{{- end }}

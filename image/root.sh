@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Lays out what is Trysail's own in its image, below the folder that is named: the compiled program, the packages that it
+# needs in production, and what they are (SPDX). Dockerfile and the tests' images both run this, so they hold the same
+# files. Needs node_modules (npm ci). The same sources give the same bytes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PWD/node_modules/.bin:$PATH"
+root=${1:?name a folder}
+app=$root/opt/trysail
+rm -rf "$root"
+mkdir -p "$app" "$root/usr/local/bin"
+
+tsc -p tsconfig.build.json --declaration false --outDir "$app/dist"
+cp package.json LICENSE "$app/"
+npm ls --omit=dev --all --parseable | sed -n "s#^$PWD/\(node_modules/.*\)#\1#p" | sort -u |
+  tar -c --exclude='*/node_modules/*/node_modules' -T - | tar -x -C "$app"
+# Types, sources and tests of packages are for those who compile.
+find "$app/node_modules" -type f \( -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' -o -name '*.map' \) -delete
+npm sbom --omit=dev --sbom-format=spdx |
+  node -e '
+    const sbom = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
+    // These two would differ from run to run.
+    sbom.creationInfo.created = new Date(Number(process.env.SOURCE_DATE_EPOCH ?? 0) * 1000).toISOString();
+    sbom.documentNamespace = sbom.documentNamespace.replace(/-[0-9a-f-]{36}$/, "");
+    process.stdout.write(JSON.stringify(sbom));
+  ' >"$app/sbom.spdx.json"
+chmod 0755 "$app/dist/cli/trysail.js"
+ln -s /opt/trysail/dist/cli/trysail.js "$root/usr/local/bin/trysail"

@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { parse } from "yaml";
+import {
+  buildInjectionWebhooks,
+  buildValidationWebhooks,
+  type WebhookOptions,
+} from "../../src/control-plane/webhook-configurations.ts";
+import { parseInjectionConfig } from "../../src/injection/parse-injection-config.ts";
+import { readKinds } from "../../src/kubernetes/read-kinds.ts";
+import { isRecord } from "../../src/mesh/conform.ts";
+import { groupOf } from "../../src/mesh/schemas.ts";
+import { CHART, helm, helmMissing } from "../support/helm.ts";
+import { only, type RenderedObject, renderChart } from "./rendered.ts";
+
+const skip = helmMissing;
+const readme = readFileSync(join(CHART, "README.md"), "utf8");
+
+test("Helm finds nothing to complain about", { skip }, async () => {
+  const said = await helm("lint", "--strict", "--namespace=trysail-system", CHART);
+  assert.match(said, /1 chart\(s\) linted, 0 chart\(s\) failed/);
+});
+
+const settings: readonly {
+  revision?: string;
+  revisionTags?: string[];
+  enableNamespacesByDefault?: boolean;
+  failurePolicy?: "Ignore";
+}[] = [
+  {},
+  { enableNamespacesByDefault: true },
+  { revision: "canary", revisionTags: ["stable"] },
+  { revision: "canary", revisionTags: ["default"], failurePolicy: "Ignore" },
+];
+for (const setting of settings) {
+  test(`the webhooks are those that the control plane means: ${JSON.stringify(setting)}`, { skip }, async () => {
+    const { failurePolicy = "Fail", ...values } = setting;
+    const injection = { ignoredNamespaces: ["legacy"] };
+    const objects = await renderChart({ ...values, injection, "webhooks.failurePolicy": failurePolicy });
+    const { revision = "default", revisionTags = [], enableNamespacesByDefault = false } = values;
+    const name = revision === "default" ? "trysail" : `trysail-${revision}`;
+    const options: WebhookOptions = {
+      ...{ revision, revisionTags, enableNamespacesByDefault, failurePolicy },
+      ignoredNamespaces: injectionConfigOf(objects, name).ignoredNamespaces,
+      systemNamespace: "trysail-system",
+      caBundlePem: "",
+      target: { service: { name, namespace: "trysail-system", port: 15017 } },
+      timeoutSeconds: 10,
+    };
+    const mutating = only(objects, "MutatingWebhookConfiguration");
+    const validating = only(objects, "ValidatingWebhookConfiguration");
+    for (const [rendered, built] of [
+      [mutating, buildInjectionWebhooks(options)],
+      [validating, buildValidationWebhooks(options)],
+    ] as const) {
+      const expected = JSON.parse(JSON.stringify(built, (key, value) => (key === "caBundle" ? undefined : value)));
+      assert.deepEqual(rendered.webhooks, expected.webhooks);
+      assert.equal(rendered.metadata.name, expected.metadata.name);
+    }
+  });
+}
+
+test("what the values say about injection is what the control plane reads", { skip }, async () => {
+  const objects = await renderChart({
+    image: { repository: "registry.example/trysail", tag: "9", pullPolicy: "Always" },
+    "proxy.image": "registry.example/envoy:1",
+    nativeSidecars: false,
+    injection: { proxyLogLevel: "debug", injectedLabels: { team: "mesh" } },
+  });
+  const config = injectionConfigOf(objects, "trysail");
+  assert.equal(config.initImage, "registry.example/trysail:9");
+  assert.equal(config.proxyImage, "registry.example/envoy:1");
+  assert.equal(config.imagePullPolicy, "Always");
+  assert.equal(config.nativeSidecars, false);
+  assert.equal(config.proxyLogLevel, "debug", "`injection` wins over `proxy.logLevel`");
+  assert.deepEqual(config.injectedLabels, { team: "mesh" });
+  assert.equal(config.discoveryAddress, "trysail.trysail-system.svc:15012");
+});
+
+test("a pod of the control plane follows its injection settings, and runs under the strictest Pod Security", {
+  skip,
+}, async () => {
+  const [plain, changed] = [await renderChart(), await renderChart({ nativeSidecars: false })].map(
+    (objects) => only(objects, "Deployment").spec.template,
+  );
+  assert.notEqual(plain.metadata.annotations["checksum/injection"], changed.metadata.annotations["checksum/injection"]);
+  assert.equal(plain.spec.securityContext.runAsNonRoot, true);
+  assert.deepEqual(plain.spec.securityContext.seccompProfile, { type: "RuntimeDefault" });
+  for (const { securityContext } of plain.spec.containers) {
+    assert.deepEqual(securityContext, {
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ["ALL"] },
+      privileged: false,
+      readOnlyRootFilesystem: true,
+    });
+  }
+});
+
+test("every flag that the chart gives is one of the program's", { skip }, async () => {
+  const program = fileURLToPath(new URL("../../src/cli/trysail.ts", import.meta.url));
+  const { stdout: help } = await promisify(execFile)(process.execPath, [program, "serve", "--help"]);
+  const known = new Set(help.match(/--[a-z-]+/g));
+  const { args } = only(await renderChart(), "Deployment").spec.template.spec.containers[0];
+  const [command, ...flags] = args;
+  assert.equal(command, "serve");
+  assert.deepEqual(
+    flags.map((flag: string) => flag.split("=")[0]).filter((flag: string) => !known.has(flag)),
+    [],
+  );
+});
+
+test("the control plane may list and watch what it reads, by name where it reads by name", { skip }, async () => {
+  const objects = await renderChart();
+  const plurals = new Map(
+    objects
+      .filter(({ kind }) => kind === "CustomResourceDefinition")
+      .map(({ spec }) => [spec.names.kind, spec.names.plural]),
+  );
+  const { rules } = only(objects, "ClusterRole");
+  for (const { entry, resource = plurals.get(entry.kind), query } of readKinds) {
+    const group = groupOf(entry.apiVersions[0]);
+    const allowing = rules.filter(
+      (rule: { apiGroups: string[]; resources: string[]; verbs: string[] }) =>
+        rule.apiGroups.includes(group) &&
+        rule.resources.includes(resource) &&
+        rule.verbs.includes("watch") &&
+        rule.verbs.includes("list"),
+    );
+    const names = allowing.flatMap(({ resourceNames = [] }: { resourceNames?: string[] }) => resourceNames);
+    const [, asked] = /^metadata\.name=(\S+)$/.exec(query?.fieldSelector ?? "") ?? [];
+    assert.ok(allowing.length > 0, `${entry.kind} may not be read`);
+    if (asked !== undefined) assert.ok(names.includes(asked), `${entry.kind} ${asked} may not be read`);
+    else assert.deepEqual(names, [], `${entry.kind} may be read by name only`);
+  }
+});
+
+test("nothing may be read or written that is named `*`, and no Secret outside the control plane's namespace", {
+  skip,
+}, async () => {
+  const objects = await renderChart();
+  const { rules } = only(objects, "ClusterRole");
+  for (const rule of [...rules, ...only(objects, "Role").rules]) {
+    assert.ok(!JSON.stringify([rule.apiGroups, rule.resources, rule.verbs]).includes("*"), JSON.stringify(rule));
+  }
+  assert.ok(!rules.some(({ resources }: { resources: string[] }) => resources.includes("secrets")));
+});
+
+test("a value that does not exist, or is of the wrong type, is refused by name", { skip }, async () => {
+  const refused: readonly [string, unknown, RegExp][] = [
+    ["replica", 2, /replica/],
+    ["replicas", "two", /replicas/],
+    ["webhooks", { failurePolicy: "Maybe" }, /failurePolicy/],
+    ["workloadCertTtl", "a day", /workloadCertTtl/],
+    ["extraArgs", ["serve"], /extraArgs/],
+  ];
+  for (const [name, value, complaint] of refused) {
+    await assert.rejects(renderChart({ [name]: value }), complaint);
+  }
+});
+
+test("the README lists every value with its default, and no others", () => {
+  const values: unknown = parse(readFileSync(join(CHART, "values.yaml"), "utf8"));
+  const rows = [...readme.matchAll(/^\| `([\w.]+)` \| (.*?) \|/gm)].map(
+    ([, name = "", shown = ""]) => [name, shown] as const,
+  );
+  const names = new Set(rows.map(([name]) => name));
+  assert.deepEqual(
+    leaves(values, "", names).map(([name]) => name),
+    [...names],
+  );
+  for (const [name, value] of leaves(values, "", names)) {
+    const [, shown = ""] = rows.find(([row]) => row === name) ?? [];
+    // Groups of resources are described in words.
+    if (!shown.startsWith("`")) assert.ok(isRecord(value), name);
+    else assert.deepEqual(parse(shown.replaceAll("`", "")), value, name);
+  }
+});
+
+test("another namespace is refused with the command that works", { skip }, async () => {
+  await assert.rejects(helm("template", "trysail", CHART, "--namespace=mesh"), /--namespace trysail-system/);
+});
+
+/** Paths of what can be set: down to where the README describes a whole group, or to a value. */
+function leaves(value: unknown, path: string, groups: ReadonlySet<string>): [string, unknown][] {
+  if (!isRecord(value) || Object.keys(value).length === 0 || groups.has(path)) return [[path, value]];
+  return Object.entries(value).flatMap(([key, field]) => leaves(field, path === "" ? key : `${path}.${key}`, groups));
+}
+
+function injectionConfigOf(objects: readonly RenderedObject[], name: string) {
+  const { data } = only(objects, "ConfigMap", `${name}-injection`);
+  return parseInjectionConfig(data["config.yaml"], "the chart's ConfigMap");
+}

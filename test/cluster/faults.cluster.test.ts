@@ -1,0 +1,200 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { helm } from "../support/helm.ts";
+import { until } from "../support/until.ts";
+import { deployment, service } from "./app-objects.ts";
+import {
+  clusterMissing,
+  createNamespace,
+  installMesh,
+  type MeshCluster,
+  meshCluster,
+  SYSTEM_NAMESPACE,
+  uninstallMesh,
+  upgradeMesh,
+} from "./mesh-cluster.ts";
+import { apiServerOutage, killContainer, notOurNode } from "./node-faults.ts";
+
+const skip = clusterMissing;
+const OUTAGE_MS = 60_000;
+// The kubelet and the scheduler take up to a minute to come back behind an outage of the API server.
+const SLOW = { timeoutMs: 180_000, everyMs: 200 };
+const DEPLOYMENTS = "/apis/apps/v1/namespaces";
+
+test("what goes on in a cluster's life costs no request", { skip, timeout: 600_000 }, async (t) => {
+  const cluster = await meshCluster(t);
+  await installMesh(t, cluster);
+  await createNamespace(t, cluster, "shop", { "istio-injection": "enabled" });
+  await cluster.apply(
+    {
+      apiVersion: "security.istio.io/v1",
+      kind: "PeerAuthentication",
+      metadata: { name: "default", namespace: "shop" },
+      ...{ spec: { mtls: { mode: "STRICT" } } },
+    },
+    service("shop", "orders"),
+    deployment({ namespace: "shop", name: "web" }),
+    deployment({ namespace: "shop", name: "orders", replicas: 2 }),
+  );
+  const web = await cluster.readyPod("shop", "web");
+  await cluster.readyPods("shop", "orders", 2);
+  const underLoad = async (what: () => Promise<void>) => {
+    await until(
+      "the first answer",
+      async () => (await cluster.callFrom(web, "http://orders.shop/")).status === 200,
+      SLOW,
+    );
+    await cluster.control(web, `/load/start?url=${encodeURIComponent("http://orders.shop/")}`);
+    await what();
+    const { requests, failed, failures } = await cluster.control(web, "/load/stop");
+    t.diagnostic(`${requests} requests, ${failed} failed`);
+    assert.ok(requests > 10, `${requests} requests`);
+    assert.deepEqual(failures, []);
+  };
+
+  await t.test("a rolling restart of the app", () => underLoad(() => restart(cluster, "shop", "orders")));
+
+  await t.test("a rolling restart of the control plane, which serves new configuration afterwards", async () => {
+    await underLoad(() => restart(cluster, SYSTEM_NAMESPACE, "trysail"));
+    await configurationArrives("restarted");
+  });
+
+  await t.test("an upgrade of the chart", () => underLoad(() => upgradeMesh(cluster, "logLevel=debug")));
+
+  await t.test("`helm test` asks the control plane through its Service", async () => {
+    const said = await helm("test", "trysail", `--kubeconfig=${cluster.kubeconfig}`, `--namespace=${SYSTEM_NAMESPACE}`);
+    assert.match(said, /Phase: +Succeeded/);
+  });
+
+  await t.test("an API server that is away for a minute", { skip: notOurNode }, async () => {
+    await underLoad(async () => {
+      const outage = await apiServerOutage(cluster);
+      await sleep(OUTAGE_MS);
+      await outage.end();
+    });
+    await configurationArrives("after-outage");
+  });
+
+  await t.test("while the control plane is away, the mesh's new pods are refused and its pods serve on", async () => {
+    await underLoad(async () => {
+      await scale(cluster, 0);
+      const { status, body } = await cluster.call("POST", "/api/v1/namespaces/shop/pods", lonelyPod("refused"));
+      assert.deepEqual([status, /failed calling webhook/.test(body.message)], [500, true], body.message);
+      await scale(cluster, 2);
+    });
+  });
+
+  await t.test(
+    "one of two control planes killed with -9, and what is configured next",
+    { skip: notOurNode },
+    async () => {
+      const [victim] = await cluster.readyPods(SYSTEM_NAMESPACE, "trysail", 2);
+      assert.ok(victim !== undefined);
+      await underLoad(async () => {
+        await killContainer(cluster, victim);
+        await configurationArrives("one-killed", { timeoutMs: 15_000, everyMs: 100 });
+      });
+    },
+  );
+
+  await t.test("pods that came without a sidecar are told once the control plane is back", async () => {
+    await upgradeMesh(cluster, "webhooks.failurePolicy=Ignore");
+    await scale(cluster, 0);
+    const { status, body } = await cluster.call("POST", "/api/v1/namespaces/shop/pods", lonelyPod("unmeshed"));
+    assert.deepEqual([status, body.spec.initContainers], [201, undefined]);
+    await scale(cluster, 2);
+    const event = await until(
+      "an Event on the pod",
+      async () => {
+        const { items } = await cluster.read("/apis/events.k8s.io/v1/namespaces/shop/events");
+        return items.find(
+          ({ reason, regarding }: { reason: string; regarding: { name: string } }) =>
+            reason === "SidecarMissing" && regarding.name === "unmeshed",
+        );
+      },
+      SLOW,
+    );
+    assert.equal(event.type, "Warning");
+  });
+
+  await t.test("uninstalled, it leaves nothing but CRDs, configuration and the mesh's root", async () => {
+    await uninstallMesh(cluster);
+    for (const kind of ["mutating", "validating"]) {
+      const { items } = await cluster.read(`/apis/admissionregistration.k8s.io/v1/${kind}webhookconfigurations`);
+      const names = items.map(({ metadata }: { metadata: { name: string } }) => metadata.name);
+      assert.deepEqual(
+        names.filter((name: string) => name.startsWith("trysail")),
+        [],
+      );
+    }
+    const left = await until(
+      "its pods to be gone",
+      async () => {
+        const { items } = await cluster.read(`/api/v1/namespaces/${SYSTEM_NAMESPACE}/pods`);
+        return items.length === 0 && items;
+      },
+      SLOW,
+    );
+    assert.deepEqual(left, []);
+    const { items } = await cluster.read("/apis/security.istio.io/v1/namespaces/shop/peerauthentications");
+    assert.equal(items.length, 1);
+  });
+
+  async function configurationArrives(header: string, soon = SLOW): Promise<void> {
+    await cluster.apply({
+      apiVersion: "networking.istio.io/v1",
+      kind: "VirtualService",
+      metadata: { name: "orders", namespace: "shop" },
+      ...{
+        spec: {
+          hosts: ["orders"],
+          http: [{ headers: { request: { set: { "x-seen": header } } }, route: [{ destination: { host: "orders" } }] }],
+        },
+      },
+    });
+    await until(
+      "the new route",
+      async () => {
+        const { body } = await cluster.callFrom(web, "http://orders.shop/");
+        return JSON.parse(body).headers["x-seen"] === header;
+      },
+      soon,
+    );
+  }
+});
+
+/** As `kubectl rollout restart`, and waits as `kubectl rollout status` does. */
+async function restart(cluster: MeshCluster, namespace: string, name: string): Promise<void> {
+  const annotations = { "kubectl.kubernetes.io/restartedAt": new Date().toISOString() };
+  const body = { spec: { template: { metadata: { annotations } } } };
+  await cluster.call("PATCH", `${DEPLOYMENTS}/${namespace}/deployments/${name}`, body, "application/merge-patch+json");
+  await rolledOut(cluster, namespace, name);
+}
+
+async function scale(cluster: MeshCluster, replicas: number): Promise<void> {
+  const path = `${DEPLOYMENTS}/${SYSTEM_NAMESPACE}/deployments/trysail`;
+  await cluster.call("PATCH", path, { spec: { replicas } }, "application/merge-patch+json");
+  await rolledOut(cluster, SYSTEM_NAMESPACE, "trysail");
+}
+
+async function rolledOut(cluster: MeshCluster, namespace: string, name: string): Promise<void> {
+  await until(
+    `${namespace}/${name} to be rolled out`,
+    async () => {
+      const { metadata, spec, status } = await cluster.read(`${DEPLOYMENTS}/${namespace}/deployments/${name}`);
+      if (status.observedGeneration !== metadata.generation) return false;
+      const [updated = 0, ready = 0, all = 0] = [status.updatedReplicas, status.readyReplicas, status.replicas];
+      const { items } = await cluster.read(`/api/v1/namespaces/${namespace}/pods?labelSelector=app%3D${name}`);
+      return (
+        updated === spec.replicas && ready === spec.replicas && all === spec.replicas && items.length === spec.replicas
+      );
+    },
+    SLOW,
+  );
+}
+
+function lonelyPod(name: string) {
+  const container = { name: "app", image: "trysail/test-app:1" };
+  return { apiVersion: "v1", kind: "Pod", metadata: { name }, spec: { containers: [container] } };
+}

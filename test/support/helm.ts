@@ -1,0 +1,19 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const BUILT = fileURLToPath(new URL("../../.cache/kubernetes/bin/helm", import.meta.url));
+export const CHART = fileURLToPath(new URL("../../charts/trysail", import.meta.url));
+
+/** Why tests with Helm are skipped here, or false. */
+export const helmMissing = existsSync(BUILT)
+  ? false
+  : "no Helm: test/cluster/build.sh helm builds it where there is Go";
+
+/** Runs Helm to its end and hands out what it printed; rejects with what it complained about. */
+export async function helm(...args: readonly string[]): Promise<string> {
+  const { stdout } = await run(BUILT, [...args], { maxBuffer: 64 * 1024 * 1024, timeout: 120_000 });
+  return stdout;
+}
