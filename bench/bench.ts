@@ -1,10 +1,10 @@
 /** `make bench`: measures the control plane as a process of its own and prints what it reached. */
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startControlPlane } from "./control-plane.ts";
-import { BENCH_NAMESPACE, measureInject } from "./inject.ts";
+import { BENCH_NAMESPACE } from "./inject.ts";
 import { findLoadClient, type LoadClient, type LoadResult, runPush, runSync } from "./load-client.ts";
 import {
   buildEndpointSlice,
@@ -15,10 +15,23 @@ import {
   routesFile,
   writeMesh,
 } from "./mesh.ts";
+import { measureRotation } from "./rotation.ts";
 import { buildTable, type Measurement, TARGETS } from "./targets.ts";
+import { measureTranslation } from "./translate.ts";
 import { measureValidation } from "./validation.ts";
+import { measureWebhook } from "./webhook.ts";
 
 const PROXIES = 100;
+
+interface Run {
+  readonly client: LoadClient;
+  readonly size: MeshSize;
+  /** A further case with so many proxies. */
+  readonly more: number | null;
+  /** Over how many reviews memory is watched. */
+  readonly reviews: number;
+  readonly scratch: string;
+}
 
 /** A tool that watches the folder must never see half a file. */
 async function replaceFile(path: string, content: object): Promise<void> {
@@ -26,7 +39,7 @@ async function replaceFile(path: string, content: object): Promise<void> {
   await rename(`${path}.new`, path);
 }
 
-async function measure(client: LoadClient, size: MeshSize, more: number | null, scratch: string) {
+async function measure({ client, size, more, reviews, scratch }: Run) {
   const folder = join(scratch, "mesh");
   await mkdir(folder);
   await writeMesh(folder, size);
@@ -90,27 +103,37 @@ async function measure(client: LoadClient, size: MeshSize, more: number | null, 
       value: controlPlane.peakMemoryMb(),
       target: TARGETS.peakMemory,
     });
-    const webhook = {
-      port: controlPlane.httpsPort,
-      root: await readFile(controlPlane.rootCertFile, "utf8"),
-      connections: 16,
-    };
-    const reviews = await measureInject({ ...webhook, seconds: 5 });
     measurements.push(
-      { name: "/inject over HTTPS, 16 connections", value: reviews.perSecond, target: TARGETS.reviews },
-      { name: "/inject, p99", value: reviews.p99Ms, target: TARGETS.reviewTime },
+      ...(await measureWebhook({ client, controlPlane, reviews, scratch, push: () => sync(PROXIES, true) })),
     );
-    const [busy] = await Promise.all([measureInject({ ...webhook, connections: 4, seconds: 5 }), sync(PROXIES, true)]);
-    measurements.push({
-      name: `/inject while ${PROXIES} proxies come in sync, p99`,
-      value: busy.p99Ms,
-      target: TARGETS.reviewTimeBusy,
-    });
+    const translation = measureTranslation(size, PROXIES);
+    measurements.push(
+      {
+        name: "translation for the first proxy, CPU",
+        value: translation.firstProxyMs,
+        target: TARGETS.firstTranslation,
+      },
+      {
+        name: `of a VirtualService change for ${PROXIES}, CPU`,
+        value: translation.routeChangeMs,
+        target: TARGETS.translation,
+      },
+      {
+        name: `of an endpoint change for ${PROXIES}, CPU`,
+        value: translation.endpointChangeMs,
+        target: TARGETS.translation,
+      },
+    );
     measurements.push({
       name: "validation of a policy of 1,000 rules (p99)",
       value: measureValidation(),
       target: TARGETS.validation,
     });
+    const rotation = await measureRotation({ workloads: 10_000, windowMs: 30_000 });
+    measurements.push(
+      { name: "10,000 certificates renewed over 30 s", value: rotation.tookMs, target: TARGETS.renewals },
+      { name: "event loop kept waiting meanwhile (p99)", value: rotation.lagP99Ms, target: TARGETS.renewalLag },
+    );
     return { readyMs: controlPlane.readyMs, measurements, runs };
   } finally {
     await controlPlane.stop();
@@ -124,6 +147,7 @@ const { values: options } = parseArgs({
     services: { type: "string", default: "1000" },
     endpoints: { type: "string", default: "5" },
     proxies: { type: "string" },
+    reviews: { type: "string", default: "100000" },
   },
 });
 const wanted = options.client === "go" || options.client === "node" ? options.client : undefined;
@@ -132,7 +156,13 @@ const scratch = await mkdtemp(join(tmpdir(), "trysail-bench-"));
 try {
   const client = await findLoadClient(wanted);
   const more = options.proxies === undefined ? null : Number(options.proxies);
-  const { readyMs, measurements, runs } = await measure(client, size, more, scratch);
+  const { readyMs, measurements, runs } = await measure({
+    client,
+    size,
+    more,
+    reviews: Number(options.reviews),
+    scratch,
+  });
   if (options.json) {
     console.log(JSON.stringify({ client: client.name, ...size, readyMs, measurements, runs }, null, 2));
   } else {

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, open, readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { type LiveMemory, liveMemory } from "./live-memory.ts";
 
 /** The control plane under measurement: the real program, as a process of its own. */
 export interface ControlPlane {
@@ -18,36 +19,49 @@ export interface ControlPlane {
   readonly readyMs: number;
   /** The most memory it ever held, in MB (VmHWM). */
   peakMemoryMb(): number;
+  /** What it holds now, behind a full collection. */
+  liveMemory(): Promise<LiveMemory>;
+  /** Processor time of all its threads since its start. */
+  cpuMs(): number;
   stop(): Promise<void>;
 }
 
 /** Starts `trysail serve` on `configDir`; rejects with its log where it ends or is not ready in 30 s. */
 export async function startControlPlane(configDir: string, scratch: string): Promise<ControlPlane> {
-  const [ads, http, grpc, https, monitoring] = await freePorts(5);
+  const [ads, http, grpc, https, monitoring, inspector] = await freePorts(6);
   const stateDir = join(scratch, "state");
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   const program = fileURLToPath(new URL("../src/cli/trysail.ts", import.meta.url));
+  const logPath = join(scratch, "control-plane.log");
+  const logFile = await open(logPath, "w");
   const began = performance.now();
   const child = spawn(
     process.execPath,
     [
-      ...[program, "serve", "--config-dir", configDir, "--state-dir", stateDir],
+      ...[
+        `--inspect-port=127.0.0.1:${inspector}`,
+        program,
+        "serve",
+        "--config-dir",
+        configDir,
+        "--state-dir",
+        stateDir,
+      ],
       ...["--plaintext-addr", `127.0.0.1:${ads}`, "--http-addr", `127.0.0.1:${http}`],
       ...["--grpc-addr", `127.0.0.1:${grpc}`, "--https-addr", `127.0.0.1:${https}`],
       ...["--monitoring-addr", `127.0.0.1:${monitoring}`],
     ],
-    { stdio: ["ignore", "ignore", "pipe"] },
+    // To a file: reading a line for each review would be work of this process, beside the clients'.
+    { stdio: ["ignore", "ignore", logFile.fd] },
   );
-  let log = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    log = (log + text).slice(-10_000);
-  });
+  await logFile.close();
   const stop = () => end(child);
   while (!(await isReady(`http://127.0.0.1:${http}/ready`))) {
-    if (child.exitCode !== null) throw new Error(`the control plane ended with ${child.exitCode}:\n${log}`);
+    if (child.exitCode !== null)
+      throw new Error(`the control plane ended with ${child.exitCode}:\n${await tailOf(logPath)}`);
     if (performance.now() - began > 30_000) {
       await stop();
-      throw new Error(`the control plane was not ready in 30 s:\n${log}`);
+      throw new Error(`the control plane was not ready in 30 s:\n${await tailOf(logPath)}`);
     }
     await sleep(10);
   }
@@ -61,8 +75,24 @@ export async function startControlPlane(configDir: string, scratch: string): Pro
       if (line === null) throw new Error("the kernel tells no peak memory of the control plane");
       return Number(line[1]) / 1024;
     },
+    liveMemory() {
+      child.kill("SIGUSR1"); // only now, so that what was measured before knew no inspector
+      return liveMemory(Number(inspector));
+    },
+    cpuMs() {
+      // The fields behind the command's name in parentheses: user and system time are the 12th and 13th of them.
+      const fields = readFileSync(`/proc/${child.pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+      return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
+    },
     stop,
   };
+}
+
+/** Linux counts processor time in hundredths of a second for all its programs to read. */
+const MS_PER_TICK = 10;
+
+async function tailOf(path: string): Promise<string> {
+  return (await readFile(path, "utf8")).slice(-10_000);
 }
 
 async function isReady(url: string): Promise<boolean> {

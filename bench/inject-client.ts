@@ -1,21 +1,22 @@
 /** A thread that plays an API server: it writes reviews and reads no more of the answers than it must. */
 import { connect } from "node:tls";
 import { parentPort, workerData } from "node:worker_threads";
-import type { InjectResult, InjectTarget } from "./inject.ts";
+import type { InjectLoad } from "./inject.ts";
 
-const { port, root, connections, seconds, body }: InjectTarget & { body: string } = workerData;
+const { port, root, connections, amount, body }: Omit<InjectLoad, "rootCertFile"> & { root: string; body: string } =
+  workerData;
 
-const WARM_UP_MS = 1000;
 const request = Buffer.from(
   `POST /inject HTTP/1.1\r\nHost: trysail\r\nContent-Type: application/json\r\n` +
     `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
 );
 const began = performance.now();
-const counted = began + WARM_UP_MS;
-const end = counted + seconds * 1000;
+const counted = began + ("seconds" in amount ? amount.warmUpSeconds * 1000 : 0);
+const end = "seconds" in amount ? counted + amount.seconds * 1000 : Number.POSITIVE_INFINITY;
+let left = "reviews" in amount ? amount.reviews : Number.POSITIVE_INFINITY;
 const times: number[] = [];
 
-/** Resolves when the time is over; rejects for an answer that is not a patch. */
+/** Resolves when there is no more to do; rejects for an answer that is not a patch. */
 function play(): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: "127.0.0.1", servername: "localhost", ca: root });
@@ -29,7 +30,10 @@ function play(): Promise<void> {
       socket.write(request);
     };
     socket.setNoDelay(true);
-    socket.once("secureConnect", send);
+    socket.once("secureConnect", () => {
+      if (left-- > 0) send();
+      else socket.end(resolve);
+    });
     socket.once("error", reject);
     socket.on("data", (chunk: Buffer) => {
       if (missing < 0) {
@@ -48,7 +52,7 @@ function play(): Promise<void> {
       if (missing > 0) return;
       const now = performance.now();
       if (sentAt >= counted && now <= end) times.push(now - sentAt);
-      if (now < end) send();
+      if (now < end && left-- > 0) send();
       else socket.end(resolve);
     });
   });
@@ -56,9 +60,9 @@ function play(): Promise<void> {
 
 await Promise.all(Array.from({ length: connections }, play));
 times.sort((a, b) => a - b);
-const result: InjectResult = {
-  reviews: times.length,
-  perSecond: times.length / seconds,
-  p99Ms: times[Math.floor(times.length * 0.99)] ?? Number.POSITIVE_INFINITY,
-};
-parentPort?.postMessage(result);
+const seconds = "seconds" in amount ? amount.seconds : (performance.now() - began) / 1000;
+parentPort?.postMessage({
+  n: times.length,
+  per_s: times.length / seconds,
+  p99_ms: times[Math.floor(times.length * 0.99)] ?? Number.POSITIVE_INFINITY,
+});

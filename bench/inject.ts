@@ -1,19 +1,23 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { Worker } from "node:worker_threads";
+import { type LoadClient, runClient } from "./load-client.ts";
 
-/** How the webhook answered a stream of reviews over HTTPS keep-alive. */
+/** What the clients say of the webhook's answers. */
 export interface InjectResult {
-  readonly perSecond: number;
-  readonly p99Ms: number;
-  readonly reviews: number;
+  /** How many were counted. */
+  readonly n: number;
+  readonly per_s: number;
+  readonly p99_ms: number;
 }
 
-export interface InjectTarget {
+export interface InjectLoad {
   readonly port: number;
-  /** PEM that the webhook's certificate is checked against. */
-  readonly root: string;
+  /** What the webhook's certificate is checked against. */
+  readonly rootCertFile: string;
   readonly connections: number;
-  readonly seconds: number;
+  /** Either for so long, not counting what comes before the program is warm, or so many. */
+  readonly amount: { readonly seconds: number; readonly warmUpSeconds: number } | { readonly reviews: number };
 }
 
 /** A Deployment's pod in an enabled namespace, as the API server sends it. */
@@ -100,24 +104,33 @@ export const BENCH_NAMESPACE = {
   metadata: { name: "bench-inject", labels: { "istio-injection": "enabled" } },
 };
 
-/** Sends reviews from a thread of its own, `connections` at a time, after a second of warming up. */
-export async function measureInject(target: InjectTarget): Promise<InjectResult> {
+/** Sends reviews over HTTPS keep-alive, one at a time on each connection. Rejects for an answer that is not a patch. */
+export async function measureInject(client: LoadClient, load: InjectLoad, scratch: string): Promise<InjectResult> {
+  const { port, rootCertFile, connections, amount } = load;
+  if (client.name === "node") return await inThread(load);
+  const bodyFile = join(scratch, "review.json");
+  await writeFile(bodyFile, buildReviewBody());
+  return await runClient<InjectResult>(client, [
+    ...["-mode", "inject", "-target", `127.0.0.1:${port}`, "-ca", rootCertFile, "-body", bodyFile],
+    ...["-clients", String(connections)],
+    ...("seconds" in amount
+      ? ["-for", `${amount.seconds}s`, "-warm-up", `${amount.warmUpSeconds}s`]
+      : ["-n", String(amount.reviews), "-warm-up", "0s"]),
+  ]);
+}
+
+async function inThread({ rootCertFile, ...load }: InjectLoad): Promise<InjectResult> {
+  const root = await readFile(rootCertFile, "utf8");
   const worker = new Worker(new URL("./inject-client.ts", import.meta.url), {
-    workerData: { ...target, body: buildReviewBody() },
+    workerData: { ...load, root, body: buildReviewBody() },
   });
-  const timer = new AbortController();
   try {
-    const answer = new Promise<InjectResult>((resolve, reject) => {
+    return await new Promise<InjectResult>((resolve, reject) => {
       worker.once("message", resolve);
       worker.once("error", reject);
       worker.once("exit", (code) => reject(new Error(`the client of the webhook ended with ${code}`)));
     });
-    const late = sleep((target.seconds + 30) * 1000, undefined, { signal: timer.signal }).then(() => {
-      throw new Error("the webhook's client did not end in time");
-    });
-    return await Promise.race([answer, late]);
   } finally {
-    timer.abort();
     await worker.terminate();
   }
 }

@@ -49,7 +49,7 @@ export interface LoadCase {
 
 /** Connects all clients at once and waits until each has clusters, endpoints, listeners and routes. */
 export function runSync(client: LoadClient, load: LoadCase): Promise<LoadResult> {
-  return run(client, ["-mode", "xds", ...caseFlags(load)], async () => {});
+  return runClient<LoadResult>(client, ["-mode", "xds", ...caseFlags(load)]);
 }
 
 /**
@@ -61,7 +61,8 @@ export function runPush(
   load: LoadCase & { watch: string; scratch: string; change: () => Promise<void> },
 ): Promise<LoadResult> {
   const trigger = join(load.scratch, `trigger-${Date.now()}`);
-  return run(client, ["-mode", "push", "-watch", load.watch, "-trigger", trigger, ...caseFlags(load)], async () => {
+  const flags = ["-mode", "push", "-watch", load.watch, "-trigger", trigger, ...caseFlags(load)];
+  return runClient<LoadResult>(client, flags, async () => {
     await writeFile(trigger, ""); // its mtime starts the clock, so it comes first
     await load.change();
   });
@@ -71,10 +72,15 @@ function caseFlags({ target, clients, delta }: LoadCase): string[] {
   return ["-target", target, "-clients", String(clients), "-wait", "60s", ...(delta ? ["-delta"] : [])];
 }
 
-async function run(client: LoadClient, flags: string[], onSettled: () => Promise<void>): Promise<LoadResult> {
+/** Runs the client to its end and resolves with the line of JSON that it prints. */
+export async function runClient<T>(
+  client: LoadClient,
+  flags: readonly string[],
+  onSettled: () => Promise<void> = async () => {},
+): Promise<T> {
   const [program = "", ...first] = client.command;
   const child = spawn(program, [...first, ...flags], { stdio: ["ignore", "pipe", "inherit"] });
-  let result: LoadResult | undefined;
+  let result: T | undefined;
   for await (const line of createInterface({ input: child.stdout })) {
     if (line === "settled") await onSettled();
     else result = JSON.parse(line);

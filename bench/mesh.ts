@@ -1,5 +1,5 @@
 import { mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 /**
  * A made-up mesh to measure with: `services` services in 20 namespaces, `endpoints` endpoints each, and a
@@ -82,17 +82,27 @@ export function buildVirtualService(index: number, services: number, canary: str
 export const endpointsFile = (index: number) => join(namespaceOf(index), `svc-${index}.endpoints.json`);
 export const routesFile = (index: number) => join(namespaceOf(index), `svc-${index}.routes.json`);
 
-/** Writes the mesh the way a repository holds one: a folder per namespace, a file per object. */
-export async function writeMesh(folder: string, { services, endpoints }: MeshSize): Promise<void> {
-  const write = (path: string, object: object) => writeFile(join(folder, path), JSON.stringify(object));
-  for (let index = 0; index < Math.min(NAMESPACES, services); index++) {
+/** Every object of the mesh, and the file that a repository would have it in. */
+export function buildMesh({ services, endpoints }: MeshSize): { readonly path: string; readonly object: object }[] {
+  const namespaces = Array.from({ length: Math.min(NAMESPACES, services) }, (_, index) => {
     const name = namespaceOf(index);
-    await mkdir(join(folder, name), { recursive: true });
-    await write(join(name, "namespace.json"), { apiVersion: "v1", kind: "Namespace", metadata: { name } });
-  }
-  for (let index = 0; index < services; index++) {
-    await write(join(namespaceOf(index), `svc-${index}.service.json`), buildService(index));
-    await write(endpointsFile(index), buildEndpointSlice(index, endpointAddresses(index, endpoints)));
-    if (index % 10 === 0) await write(routesFile(index), buildVirtualService(index, services, "1"));
+    return {
+      path: join(name, "namespace.json"),
+      object: { apiVersion: "v1", kind: "Namespace", metadata: { name } },
+    };
+  });
+  const perService = Array.from({ length: services }, (_, index) => [
+    { path: join(namespaceOf(index), `svc-${index}.service.json`), object: buildService(index) },
+    { path: endpointsFile(index), object: buildEndpointSlice(index, endpointAddresses(index, endpoints)) },
+    ...(index % 10 === 0 ? [{ path: routesFile(index), object: buildVirtualService(index, services, "1") }] : []),
+  ]);
+  return [...namespaces, ...perService.flat()];
+}
+
+/** Writes the mesh the way a repository holds one: a folder per namespace, a file per object. */
+export async function writeMesh(folder: string, size: MeshSize): Promise<void> {
+  for (const { path, object } of buildMesh(size)) {
+    await mkdir(join(folder, dirname(path)), { recursive: true });
+    await writeFile(join(folder, path), JSON.stringify(object));
   }
 }

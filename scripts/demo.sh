@@ -13,6 +13,8 @@ flock -n 9 || {
 echo "demo: the bookstore as a mesh on this machine" >&2
 rm -rf .cache/demo
 cp -r examples/bookstore .cache/demo
+# A new mesh each time: of an older one's root nobody knows how long its certificates were to live.
+rm -rf .cache/demo-state/control-plane
 # Certificates that live 20 s show a rotation in half that time. The lock lives as long as the runner does.
 exec node src/cli/trysail.ts dev .cache/demo --state-dir .cache/demo-state --once --workload-cert-ttl 20s \
   -- node examples/bookstore/demo.ts

@@ -1,10 +1,15 @@
+import { type AuthenticatorConfig, parseAuthenticatorConfig } from "./ca/authenticator-config.ts";
+import { isDnsLabel, isDnsSubdomain } from "./ca/dns-names.ts";
+import { TOKEN_AUDIENCE } from "./ca/token-issuer.ts";
 import { messageOf, TrysailError } from "./platform/errors.ts";
 import { type ListenAddress, parseListenAddress } from "./platform/listen-address.ts";
 import type { LogLevel } from "./platform/log.ts";
 
 /** Everything `trysail serve` is told, checked and complete; later code trusts it. */
 export interface ServeConfig {
-  readonly configDirs: readonly string[];
+  readonly source: SourceConfig;
+  /** Where the control plane itself lives. */
+  readonly systemNamespace: string;
   readonly stateDir: string;
   /** TLS: ADS, SDS, and the certificate service. */
   readonly grpc: ListenAddress;
@@ -17,6 +22,21 @@ export interface ServeConfig {
   readonly http: ListenAddress;
   readonly trustDomain: string;
   readonly workloadCertTtlMs: number;
+  /** The proofs of identity that are taken, in the order in which they are asked. */
+  readonly authenticators: readonly AuthenticatorConfig[];
+  /** A token must be for one of these. */
+  readonly tokenAudiences: readonly string[];
+  /** Accounts (`NAMESPACE/NAME`) of node agents, which may ask for the identities of the pods on their node. */
+  readonly trustedNodeAccounts: readonly string[];
+  /** A folder with the key that signs, followed live; null where the mesh makes its own root. */
+  readonly caDir: string | null;
+  readonly rootTtlMs: number;
+  /** How long a new root is published at least before it signs. */
+  readonly rootPropagationMs: number;
+  /** ConfigMaps in which each namespace of a cluster is to have the trust bundle. */
+  readonly rootCertificateMaps: readonly string[];
+  /** How long proxies may take to come back behind a start, before anything is concluded from who is there. */
+  readonly proxyReconnectMs: number;
   /** Names beyond the usual ones under which clients reach the control plane. */
   readonly servingNames: readonly string[];
   /** YAML with what the operator decides about injected pods; null for the defaults. */
@@ -24,9 +44,17 @@ export interface ServeConfig {
   readonly logLevel: LogLevel;
 }
 
+/** Where the mesh's objects are read from. */
+export type SourceConfig =
+  | { readonly kind: "folders"; readonly dirs: readonly string[] }
+  | { readonly kind: "kubeconfig"; readonly path: string }
+  /** The cluster that this process is a pod of. */
+  | { readonly kind: "in-cluster"; readonly host: string; readonly port: string };
+
 /** The flags of `trysail serve` as the command line gives them. */
 export interface ServeFlags {
   readonly configDir: readonly string[];
+  readonly kubeconfig?: string;
   readonly stateDir?: string;
   readonly grpcAddr: string;
   readonly httpsAddr: string;
@@ -35,6 +63,13 @@ export interface ServeFlags {
   readonly httpAddr: string;
   readonly trustDomain: string;
   readonly workloadCertTtl: number;
+  readonly authenticator: readonly string[];
+  readonly tokenAudience: readonly string[];
+  readonly trustedNodeAccount: readonly string[];
+  readonly caDir?: string;
+  readonly rootTtl: number;
+  readonly rootPropagation: number;
+  readonly istioRootCert?: boolean;
   readonly servingName: readonly string[];
   readonly injectionConfig?: string;
   readonly logLevel: string;
@@ -43,12 +78,21 @@ export interface ServeFlags {
 const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error", "silent"];
 const SHORTEST_TTL_MS = 5000;
 const DAY_MS = 86_400_000;
+const ROOT_CERTIFICATE_MAP = "trysail-ca-root-cert";
+const ISTIO_MAP = "istio-ca-root-cert";
+/** Several times what Envoy waits between two attempts (src/init/discovery.ts). */
+const PROXY_RECONNECT_MS = 15_000;
+
+/** What the kubelet tells every pod. */
+export interface ServeEnvironment {
+  readonly KUBERNETES_SERVICE_HOST?: string;
+  readonly KUBERNETES_SERVICE_PORT?: string;
+  /** As the chart's Deployment sets it from the pod's own metadata. */
+  readonly POD_NAMESPACE?: string;
+}
 
 /** Throws `invalid-argument` naming the flag. */
-export function parseServeConfig(flags: ServeFlags): ServeConfig {
-  if (flags.configDir.length === 0) {
-    throw new TrysailError("invalid-argument", "--config-dir is missing: name a folder of manifests to serve");
-  }
+export function parseServeConfig(flags: ServeFlags, environment: ServeEnvironment): ServeConfig {
   if (flags.stateDir === undefined) {
     throw new TrysailError("invalid-argument", "--state-dir is missing: name a folder for the mesh's keys");
   }
@@ -59,8 +103,13 @@ export function parseServeConfig(flags: ServeFlags): ServeConfig {
   if (flags.workloadCertTtl < SHORTEST_TTL_MS || flags.workloadCertTtl > 90 * DAY_MS) {
     throw new TrysailError("invalid-argument", "--workload-cert-ttl must be between 5s and 90d");
   }
+  if (flags.rootTtl < 4 * flags.workloadCertTtl) {
+    throw new TrysailError("invalid-argument", "--root-ttl must be at least four times --workload-cert-ttl");
+  }
+  const source = sourceOf(flags, environment);
   return Object.freeze({
-    configDirs: flags.configDir,
+    source,
+    systemNamespace: environment.POD_NAMESPACE || "trysail-system",
     stateDir: flags.stateDir,
     grpc: addressOf("--grpc-addr", flags.grpcAddr),
     https: addressOf("--https-addr", flags.httpsAddr),
@@ -69,10 +118,49 @@ export function parseServeConfig(flags: ServeFlags): ServeConfig {
     http: addressOf("--http-addr", flags.httpAddr),
     trustDomain: flags.trustDomain,
     workloadCertTtlMs: flags.workloadCertTtl,
+    ...identityOf(flags, source.kind !== "folders"),
+    caDir: flags.caDir ?? null,
+    rootTtlMs: flags.rootTtl,
+    rootPropagationMs: flags.rootPropagation,
+    rootCertificateMaps: flags.istioRootCert === true ? [ROOT_CERTIFICATE_MAP, ISTIO_MAP] : [ROOT_CERTIFICATE_MAP],
+    proxyReconnectMs: PROXY_RECONNECT_MS,
     servingNames: flags.servingName,
     injectionConfigFile: flags.injectionConfig ?? null,
     logLevel,
   });
+}
+
+function sourceOf({ configDir, kubeconfig }: ServeFlags, environment: ServeEnvironment): SourceConfig {
+  const { KUBERNETES_SERVICE_HOST: host = "", KUBERNETES_SERVICE_PORT: port = "443" } = environment;
+  if (kubeconfig !== undefined) {
+    if (configDir.length === 0) return { kind: "kubeconfig", path: kubeconfig };
+    throw new TrysailError("invalid-argument", "--config-dir and --kubeconfig exclude each other: name one of the two");
+  }
+  if (configDir.length > 0) return { kind: "folders", dirs: configDir };
+  if (host !== "") return { kind: "in-cluster", host, port };
+  const message =
+    "there is nothing to serve: name a folder of manifests (--config-dir) or a cluster (--kubeconfig), or run in one";
+  throw new TrysailError("invalid-argument", message);
+}
+
+function identityOf(
+  flags: ServeFlags,
+  isCluster: boolean,
+): Pick<ServeConfig, "authenticators" | "tokenAudiences" | "trustedNodeAccounts"> {
+  const usual = ["mesh-token", ...(isCluster ? ["token-review"] : []), "client-certificate"];
+  const wrong = flags.trustedNodeAccount.find((account) => {
+    const [namespace = "", name = "", ...more] = account.split("/");
+    return !isDnsLabel(namespace) || !isDnsSubdomain(name) || more.length > 0;
+  });
+  if (wrong !== undefined) {
+    throw new TrysailError("invalid-argument", `--trusted-node-account is NAMESPACE/NAME, and this is not: ${wrong}`);
+  }
+  if (flags.tokenAudience.includes("")) throw new TrysailError("invalid-argument", "--token-audience is empty");
+  return {
+    authenticators: (flags.authenticator.length > 0 ? flags.authenticator : usual).map(parseAuthenticatorConfig),
+    tokenAudiences: flags.tokenAudience.length > 0 ? flags.tokenAudience : [TOKEN_AUDIENCE],
+    trustedNodeAccounts: flags.trustedNodeAccount,
+  };
 }
 
 function addressOf(flag: string, text: string): ListenAddress {

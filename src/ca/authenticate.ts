@@ -1,38 +1,51 @@
-import type { KeyObject } from "node:crypto";
-import { errors, type JWTPayload, jwtVerify } from "jose";
-import type { Clock } from "../platform/clock.ts";
-import { TrysailError } from "../platform/errors.ts";
+import type { X509Certificate } from "node:crypto";
+import { decodeJwt } from "jose";
 import type { WorkloadIdentity } from "./identity.ts";
-import { TOKEN_ISSUER } from "./token-issuer.ts";
-import { parseWorkloadClaims } from "./workload-claims.ts";
+import { Refusal } from "./refusal.ts";
 
-/** Answers who the bearer of a token is proven to be. Throws `unauthenticated`; the cause is for the log alone. */
-export type Authenticate = (token: string | undefined) => Promise<WorkloadIdentity>;
-
-export interface TokenAuthenticatorDeps {
-  readonly issuer: { readonly publicKey: KeyObject };
-  readonly audience: string;
-  readonly trustDomain: string;
-  readonly clock: Pick<Clock, "now">;
+/** What a caller shows of itself. */
+export interface Credentials {
+  readonly token?: string | undefined;
+  /** The certificate that TLS has verified against the mesh's own roots; asked for only where it is needed. */
+  clientCertificate?(): X509Certificate | undefined;
+  /** The cluster that the caller says it is in. */
+  readonly clusterId?: string | undefined;
 }
 
-/** How far the clocks of issuer and verifier may stand apart. */
-const CLOCK_SKEW_SECONDS = 30;
+/** Answers who a caller is proven to be. Rejects with a Refusal; its cause is for the log alone. */
+export type Authenticate = (credentials: Credentials) => Promise<WorkloadIdentity>;
+
+/** One kind of proof. */
+export interface Authenticator {
+  /** For the log. */
+  readonly name: string;
+  /** Null where the credentials are of another kind; what is of its kind and wrong is a Refusal, and final. */
+  authenticate(presented: PresentedCredentials): Promise<WorkloadIdentity> | null;
+}
+
+export interface PresentedCredentials {
+  /** `issuer` is what the token says, which nobody has verified. */
+  readonly token: { readonly text: string; readonly issuer: string | undefined } | undefined;
+  clientCertificate(): X509Certificate | undefined;
+  readonly clusterId: string | undefined;
+}
+
 /** Kubernetes' tokens are about 1 KB; what is far longer is not looked at. */
 const LONGEST_TOKEN = 16 * 1024;
-const NOT_OUR_SIGNATURE = "token not signed by this mesh's issuer";
 
-/** Authenticates the tokens of this mesh's own issuer. */
-export function createTokenAuthenticator(deps: TokenAuthenticatorDeps): Authenticate {
-  return async (token) => {
-    if (token === undefined || token === "") throw new TrysailError("unauthenticated", "no token");
-    if (token.length > LONGEST_TOKEN) throw new TrysailError("unauthenticated", "token is too long");
-    const payload = await verifiedPayload(deps, token);
-    try {
-      return { trustDomain: deps.trustDomain, ...parseWorkloadClaims(payload) };
-    } catch (cause) {
-      throw new TrysailError("unauthenticated", "token does not name a workload", { cause });
+/**
+ * Asks the authenticators in their order; the first that knows the kind of the credentials decides. So a token that is
+ * refused is not tried elsewhere, and a caller is told what is wrong with what it sent.
+ */
+export function createAuthenticate(authenticators: readonly Authenticator[]): Authenticate {
+  return async ({ token, clientCertificate = () => undefined, clusterId }) => {
+    const presented = { token: token ? presentedToken(token) : undefined, clientCertificate, clusterId };
+    for (const authenticator of authenticators) {
+      const answer = authenticator.authenticate(presented);
+      if (answer !== null) return answer;
     }
+    if (presented.token === undefined) throw new Refusal("no-credentials", "no token");
+    throw new Refusal("token-untrusted-issuer", "token of an issuer that this mesh does not trust");
   };
 }
 
@@ -41,43 +54,11 @@ export function bearerToken(authorizationHeader: string | undefined): string | u
   return /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i.exec(authorizationHeader ?? "")?.[1];
 }
 
-async function verifiedPayload(deps: TokenAuthenticatorDeps, token: string): Promise<JWTPayload> {
+function presentedToken(text: string): NonNullable<PresentedCredentials["token"]> {
+  if (text.length > LONGEST_TOKEN) throw new Refusal("token-too-long", "token is too long");
   try {
-    const { payload } = await jwtVerify(token, deps.issuer.publicKey, {
-      // The list is what refuses `none`, and an HMAC keyed with the public key.
-      algorithms: ["ES256"],
-      issuer: TOKEN_ISSUER,
-      audience: deps.audience,
-      requiredClaims: ["iss", "aud", "sub", "exp", "iat"],
-      currentDate: new Date(deps.clock.now()),
-      clockTolerance: CLOCK_SKEW_SECONDS,
-    });
-    return payload;
+    return { text, issuer: decodeJwt(text).iss };
   } catch (cause) {
-    throw new TrysailError("unauthenticated", safeMessage(cause), { cause: safeCause(cause) });
+    throw new Refusal("token-malformed", "token is malformed", { cause });
   }
-}
-
-/** What the bearer may read: enough to put it right, and only what its own signed token says. */
-function safeMessage(error: unknown): string {
-  if (error instanceof errors.JWTExpired) return `token expired at ${isoTime(error.payload.exp)}`;
-  if (error instanceof errors.JWTClaimValidationFailed) {
-    if (error.claim === "aud") return "token has another audience";
-    if (error.claim === "iss") return NOT_OUR_SIGNATURE;
-    if (error.claim === "nbf") return `token is not valid before ${isoTime(error.payload.nbf)}`;
-    return "token lacks a claim";
-  }
-  if (error instanceof errors.JWSSignatureVerificationFailed) return NOT_OUR_SIGNATURE;
-  if (error instanceof errors.JOSEAlgNotAllowed) return NOT_OUR_SIGNATURE;
-  return "token is malformed";
-}
-
-/** The library's errors carry the whole payload, which a log need not hold. */
-function safeCause(error: unknown): Error {
-  return error instanceof Error ? new Error(`${error.name}: ${error.message}`) : new Error("token was not verified");
-}
-
-function isoTime(seconds: number | undefined): string {
-  const date = new Date((seconds ?? Number.NaN) * 1000);
-  return Number.isNaN(date.getTime()) ? "no known time" : date.toISOString();
 }

@@ -1,166 +1,224 @@
-import { createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from "node:crypto";
-import { join } from "node:path";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { Clock } from "../platform/clock.ts";
-import { messageOf, TrysailError } from "../platform/errors.ts";
+import { TrysailError } from "../platform/errors.ts";
 import type { Logger } from "../platform/log.ts";
-import { type Random, systemRandom } from "../platform/random.ts";
-import type { StateDir } from "../platform/state-dir.ts";
-import { certificatePem, keyIdentifier, nameOf, signCertificate } from "./certificate.ts";
-import {
-  authorityKeyIdentifier,
-  basicConstraints,
-  certificateAndCrlSigning,
-  subjectAlternativeNames,
-  subjectKeyIdentifier,
-  uriName,
-} from "./extensions.ts";
+import type { Random } from "../platform/random.ts";
+import { type AuthorityMaterial, validityOf } from "./authority-material.ts";
+import { type AuthorityState, type Slot, slotOf, trustBundleOf, withLongestLife } from "./authority-state.ts";
+import type { AuthorityStore, StoredState } from "./authority-store.ts";
+import { certificatesOf } from "./pem-certificates.ts";
+import { createSelfSignedRoot } from "./self-signed-root.ts";
 import { createSigner, type Signer } from "./signer.ts";
 
-/** The root of the mesh's trust, and what signs under it. */
+/** The mesh's authority: what signs, and whom peers must trust. Both change with a rotation, so ask anew at each use. */
 export interface Authority {
-  readonly rootCertificatePem: string;
+  /** What signs now; it goes on to sign with the same key until it is asked for again. */
+  signer(): Signer;
   /** Every root that peers must accept, as one PEM text. */
-  readonly trustBundlePem: string;
-  readonly signer: Signer;
+  trustBundlePem(): string;
+  state(): AuthorityState;
+  /**
+   * Saves what `next` makes of the newest state, then takes it into use. `next` is asked again where another process was
+   * first; where it answers the state it was given, or throws, nothing is saved.
+   */
+  change(next: (state: AuthorityState) => AuthorityState): Promise<AuthorityState>;
+  /** Takes into use what another process has saved. */
+  refresh(): Promise<void>;
+  /** Called behind each change of what signs, or of whom to trust. Returns the unsubscription. */
+  onChange(listener: (change: AuthorityChange) => void): () => void;
+}
+
+export interface AuthorityChange {
+  /** Leaves are signed by another key than before. */
+  readonly signer: boolean;
+  readonly trustBundle: boolean;
 }
 
 export interface AuthorityDeps {
-  readonly state: StateDir;
-  readonly clock: Clock;
+  readonly store: AuthorityStore;
+  readonly clock: Pick<Clock, "now">;
+  readonly random: Pick<Random, "bytes">;
   readonly trustDomain: string;
   readonly log: Logger;
-  readonly random?: Random;
+  /** What to begin with where the store is empty, or what it has is over; a new root of our own unless given. */
+  first?(): Promise<FirstMaterial | undefined>;
+  /** How long roots made here live; ten years unless given. */
+  readonly rootLifeMs?: number | undefined;
 }
 
-const FOLDER = "ca";
-const CERTIFICATE = "root-cert.pem";
-const KEY = "root-key.pem";
-const LIFETIME_YEARS = 10;
-const BACKDATE_MS = 60_000;
+export interface FirstMaterial {
+  readonly origin: Slot["origin"];
+  readonly material: AuthorityMaterial;
+}
 
-/**
- * Reads the root from the state folder, and makes it on the first start. A root is never replaced: where what lies
- * there is damaged, or of another mesh, this throws `failed-precondition` naming the file and the way out.
- */
+/** Another process that saves all the time is no reason to go on for ever. */
+const ATTEMPTS = 20;
+
+/** Reads the authority from its store, and makes it on the first start. Rejects where it is damaged, or of another mesh. */
 export async function loadAuthority(deps: AuthorityDeps): Promise<Authority> {
-  const random = deps.random ?? systemRandom;
-  if ((await readRoot(deps.state)) === undefined) {
-    const files = createRoot({ ...deps, random });
-    if (await deps.state.createStateFolder(FOLDER, files)) {
-      deps.log.info({ folder: join(deps.state.path, FOLDER), trustDomain: deps.trustDomain }, "made a new mesh root");
+  const listeners = new Set<(change: AuthorityChange) => void>();
+  let stored = await loadOrCreate(deps);
+  assertOurs(deps, stored.state);
+  if (validityOf(stored.state.active).notAfter <= deps.clock.now()) stored = await replaceExpired(deps, stored);
+  let signer = signerOf(stored.state.active);
+  let trustBundlePem = trustBundleOf(stored.state);
+  let saving: Promise<unknown> = Promise.resolve();
+
+  function signerOf(slot: Slot): Signer {
+    return createSigner({
+      certificate: new X509Certificate(slot.certificatePem),
+      key: createPrivateKey(Buffer.from(slot.keyPem.reveal())),
+      intermediatesPem: slot.intermediatesPem,
+      crossCertificatesPem: unexpired(slot.crossCertificatesPem, deps.clock.now()),
+      clock: deps.clock,
+      random: deps.random,
+      beforeSigning: (lifeMs) => allowLife(slot.id, lifeMs),
+    });
+  }
+
+  /** Undefined where it is allowed already, as it nearly always is. */
+  function allowLife(id: string, lifeMs: number): Promise<void> | undefined {
+    const { active } = stored.state;
+    if (active.id === id && lifeMs <= active.longestLifeMs) return undefined;
+    return change((state) => {
+      if (state.active.id !== id) throw new TrysailError("unavailable", "the authority was just replaced: ask again");
+      return withLongestLife(state, roundedLife(lifeMs));
+    }).then(() => {});
+  }
+
+  function use(next: StoredState): void {
+    const before = stored;
+    if (before.revision === next.revision) return;
+    stored = next;
+    const bundle = trustBundleOf(next.state);
+    const changed: AuthorityChange = {
+      signer: signs(before.state.active) !== signs(next.state.active),
+      trustBundle: bundle !== trustBundlePem,
+    };
+    if (changed.signer) signer = signerOf(next.state.active);
+    trustBundlePem = bundle;
+    if (changed.signer || changed.trustBundle) for (const listener of [...listeners]) listener(changed);
+  }
+
+  async function attempt(next: (state: AuthorityState) => AuthorityState): Promise<AuthorityState> {
+    for (let attempts = 0; attempts < ATTEMPTS; attempts++) {
+      const wanted = next(stored.state);
+      if (wanted === stored.state) return wanted;
+      const saved = await deps.store.save(wanted, stored.revision);
+      if (saved !== undefined) {
+        use(saved);
+        return saved.state;
+      }
+      await reload();
     }
+    throw new TrysailError("unavailable", "the authority's state is changed by others all the time: try again");
   }
-  // Read back in every case: another process may have been first, and what was written is what counts.
-  const root = await readRoot(deps.state);
-  if (root === undefined) {
-    throw broken(deps.state, FOLDER, "has other files, but no root in it");
+
+  async function reload(): Promise<void> {
+    const newest = await deps.store.load();
+    if (newest === undefined) {
+      throw new TrysailError(
+        "failed-precondition",
+        `the authority is gone from ${deps.store.name}; the last one stays`,
+      );
+    }
+    assertOurs(deps, newest.state);
+    use(newest);
   }
-  assertUsable(deps, root);
+
+  /** One after the other, so that processes compete, but not the parts of one. */
+  function inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const result = saving.then(run);
+    saving = result.catch(() => {});
+    return result;
+  }
+
+  function change(next: (state: AuthorityState) => AuthorityState): Promise<AuthorityState> {
+    return inTurn(() => attempt(next));
+  }
+
   return {
-    rootCertificatePem: root.certificate.toString(),
-    trustBundlePem: root.certificate.toString(),
-    signer: createSigner({ ...root, clock: deps.clock, random }),
-  };
-}
-
-interface Root {
-  readonly certificate: X509Certificate;
-  readonly key: KeyObject;
-}
-
-function createRoot(deps: { clock: Clock; random: Random; trustDomain: string }) {
-  const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const spki = publicKey.export({ type: "spki", format: "der" });
-  const serialNumber = deps.random.bytes(16);
-  // Roots that follow one another need different names, so that a verifier finds the right one.
-  const label = Buffer.from(serialNumber).toString("hex").slice(0, 8);
-  const name = nameOf({ organization: deps.trustDomain, commonName: `Trysail root ${label}` });
-  const notAfter = new Date(deps.clock.now());
-  notAfter.setUTCFullYear(notAfter.getUTCFullYear() + LIFETIME_YEARS);
-  const certificate = signCertificate(
-    {
-      serialNumber,
-      issuer: name,
-      subject: name,
-      notBefore: deps.clock.now() - BACKDATE_MS,
-      notAfter: notAfter.getTime(),
-      publicKey: spki,
-      extensions: [
-        basicConstraints(true),
-        certificateAndCrlSigning(),
-        subjectKeyIdentifier(keyIdentifier(spki)),
-        authorityKeyIdentifier(keyIdentifier(spki)),
-        subjectAlternativeNames([uriName(trustDomainId(deps.trustDomain))], { critical: false }),
-      ],
+    signer: () => signer,
+    trustBundlePem: () => trustBundlePem,
+    state: () => stored.state,
+    change,
+    refresh: () => inTurn(reload),
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
     },
-    privateKey,
-  );
-  return [
-    { name: CERTIFICATE, bytes: certificatePem(certificate), mode: 0o644 },
-    { name: KEY, bytes: privateKey.export({ type: "pkcs8", format: "pem" }), mode: 0o600 },
-  ];
-}
-
-async function readRoot(state: StateDir): Promise<Root | undefined> {
-  let [certificatePem, keyPem] = await readPair(state);
-  if ((certificatePem === undefined) !== (keyPem === undefined)) {
-    // Another process may have put the folder in place between the two reads; then both are there now.
-    [certificatePem, keyPem] = await readPair(state);
-  }
-  if (certificatePem === undefined && keyPem === undefined) return undefined;
-  if (certificatePem === undefined) throw broken(state, `${FOLDER}/${CERTIFICATE}`, `is missing beside ${KEY}`);
-  if (keyPem === undefined) throw broken(state, `${FOLDER}/${KEY}`, `is missing beside ${CERTIFICATE}`);
-  return {
-    certificate: parse(state, `${FOLDER}/${CERTIFICATE}`, () => new X509Certificate(certificatePem)),
-    key: parse(state, `${FOLDER}/${KEY}`, () => createPrivateKey(keyPem)),
   };
 }
 
-async function readPair(state: StateDir): Promise<[Buffer | undefined, Buffer | undefined]> {
-  return [await state.readState(`${FOLDER}/${CERTIFICATE}`), await state.readState(`${FOLDER}/${KEY}`)];
+async function loadOrCreate(deps: AuthorityDeps): Promise<StoredState> {
+  const found = await deps.store.load();
+  if (found !== undefined) return found;
+  return saveNew(deps, null);
 }
 
-function assertUsable(deps: AuthorityDeps, { certificate, key }: Root): void {
-  const refuse = (file: string, problem: string): TrysailError => broken(deps.state, `${FOLDER}/${file}`, problem);
-  if (key.asymmetricKeyType !== "ec" || key.asymmetricKeyDetails?.namedCurve !== "prime256v1") {
-    throw refuse(KEY, "is not a P-256 key");
-  }
-  if (!certificate.checkPrivateKey(key)) throw refuse(KEY, `is not the key of ${CERTIFICATE}`);
-  if (!certificate.ca) throw refuse(CERTIFICATE, "is not the certificate of an authority");
-  if (!certificate.verify(certificate.publicKey)) throw refuse(CERTIFICATE, "is not signed by its own key");
-  const id = trustDomainId(deps.trustDomain);
-  if (certificate.subjectAltName !== `URI:${id}`) {
-    throw refuse(CERTIFICATE, `is for ${certificate.subjectAltName ?? "no trust domain"}, and this mesh is ${id}`);
-  }
-  const now = deps.clock.now();
-  if (certificate.validToDate.getTime() <= now)
-    throw refuse(CERTIFICATE, `expired at ${isoTime(certificate.validToDate)}`);
-  if (certificate.validFromDate.getTime() > now) {
-    throw refuse(CERTIFICATE, `begins at ${isoTime(certificate.validFromDate)}: is this machine's clock right?`);
-  }
+/** Nothing that it signed can be valid any more, so there is nothing to be careful with. */
+async function replaceExpired(deps: AuthorityDeps, expired: StoredState): Promise<StoredState> {
+  const { id } = expired.state.active;
+  deps.log.warn({ authority: id }, "the mesh's authority has expired, and every certificate of it: it is replaced");
+  return saveNew(deps, expired.revision);
 }
 
-function parse<T>(state: StateDir, name: string, read: () => T): T {
+async function saveNew(deps: AuthorityDeps, replaces: string | null): Promise<StoredState> {
+  const { origin, material } = (await deps.first?.()) ?? {
+    origin: "self-signed" as const,
+    material: createSelfSignedRoot({ ...deps, lifeMs: deps.rootLifeMs }),
+  };
+  const active = slotOf(material, { origin, preparedAt: deps.clock.now() });
+  const saved = await deps.store.save({ active, prepared: null, old: [] }, replaces);
+  if (saved !== undefined) {
+    deps.log.info({ store: deps.store.name, authority: active.id, origin }, "the mesh has a new authority");
+    return saved;
+  }
+  // Another process was first, and what is written is what counts.
+  const others = await deps.store.load();
+  if (others === undefined) throw new TrysailError("unavailable", `${deps.store.name} cannot be written`);
+  return others;
+}
+
+/** What was stored is of this mesh, and of this time. One that has ended is let through: a rotation mends it. */
+function assertOurs(deps: AuthorityDeps, { active }: AuthorityState): void {
+  const refuse = (problem: string) =>
+    new TrysailError("failed-precondition", `the mesh's authority in ${deps.store.name} ${problem}`);
+  const certificate = new X509Certificate(active.certificatePem);
+  let fits: boolean;
   try {
-    return read();
-  } catch (error) {
-    throw broken(state, name, `cannot be read (${messageOf(error)})`);
+    fits = certificate.checkPrivateKey(createPrivateKey(Buffer.from(active.keyPem.reveal())));
+  } catch {
+    throw refuse(`has a key that cannot be read. ${WAY_OUT}`);
+  }
+  if (!fits) throw refuse(`has another key than its certificate. ${WAY_OUT}`);
+  const id = `URI:spiffe://${deps.trustDomain}`;
+  const uris = (certificate.subjectAltName ?? "").split(", ").filter((name) => name.startsWith("URI:"));
+  if (uris.some((uri) => uri !== id)) {
+    throw refuse(`is for ${uris.join(", ").replaceAll("URI:", "")}, and this mesh is spiffe://${deps.trustDomain}`);
+  }
+  const { notBefore } = validityOf(active);
+  if (notBefore > deps.clock.now()) {
+    throw refuse(`begins at ${new Date(notBefore).toISOString()}: is this machine's clock right?`);
   }
 }
 
-function broken(state: StateDir, name: string, problem: string): TrysailError {
-  const folder = join(state.path, FOLDER);
-  return new TrysailError(
-    "failed-precondition",
-    `the mesh root ${join(state.path, name)} ${problem}. Restore ${folder} from a backup, or move it away to start with a new root that every workload must be told of`,
-  );
+const WAY_OUT =
+  "Restore it from a backup, or move it away to start with a new root that every workload must be told of";
+
+function signs({ id, certificatePem, intermediatesPem }: Slot): string {
+  return id + certificatePem + intermediatesPem;
 }
 
-/** The SPIFFE id of an authority has no path (X.509-SVID, 3.2). */
-function trustDomainId(trustDomain: string): string {
-  return `spiffe://${trustDomain}`;
+/** Up by a quarter at most, so that callers who ask for ever longer lives cause four writes for each doubling. */
+function roundedLife(lifeMs: number): number {
+  const step = 2 ** (Math.floor(Math.log2(Math.max(lifeMs, 1000))) - 2);
+  return Math.ceil(lifeMs / step) * step;
 }
 
-function isoTime(date: Date): string {
-  return date.toISOString();
+function unexpired(pem: string, now: number): string {
+  return certificatesOf(pem)
+    .filter((certificate) => certificate.validToDate.getTime() > now)
+    .map((certificate) => certificate.toString())
+    .join("");
 }

@@ -28,31 +28,55 @@ export interface CertificateContent {
 }
 
 const VERSION_3 = explicit(0, integer(Buffer.from([2])));
-const ECDSA_WITH_SHA256 = sequence(objectIdentifier("1.2.840.10045.4.3.2"));
 
-/** The DER of an X.509 v3 certificate (RFC 5280, 4.1), signed with a P-256 key. */
+/** The DER of an X.509 v3 certificate (RFC 5280, 4.1), signed with an RSA key or one on a NIST curve. */
 export function signCertificate(content: CertificateContent, key: KeyObject): Buffer {
+  const algorithm = signatureAlgorithmOf(key);
   const toBeSigned = sequence(
     VERSION_3,
     integer(content.serialNumber),
-    ECDSA_WITH_SHA256,
+    algorithm.identifier,
     content.issuer,
     sequence(time(content.notBefore), time(content.notAfter)),
     content.subject,
     content.publicKey,
     explicit(3, sequence(...content.extensions)),
   );
-  const signature = sign("sha256", toBeSigned, { key, dsaEncoding: "der" });
-  return sequence(toBeSigned, ECDSA_WITH_SHA256, bitString(signature));
+  const signature = sign(algorithm.hash, toBeSigned, { key, dsaEncoding: "der" });
+  return sequence(toBeSigned, algorithm.identifier, bitString(signature));
+}
+
+interface SignatureAlgorithm {
+  readonly hash: string;
+  /** DER of the AlgorithmIdentifier: RFC 5758 (3.2) wants no parameters for ECDSA, RFC 4055 (5) NULL for RSA. */
+  readonly identifier: Buffer;
+}
+
+const RSA_WITH_SHA256: SignatureAlgorithm = {
+  hash: "sha256",
+  identifier: sequence(objectIdentifier("1.2.840.113549.1.1.11"), der(TAG.null)),
+};
+/** By curve, with the hash that is as strong. */
+const ECDSA: Readonly<Record<string, SignatureAlgorithm>> = {
+  prime256v1: { hash: "sha256", identifier: sequence(objectIdentifier("1.2.840.10045.4.3.2")) },
+  secp384r1: { hash: "sha384", identifier: sequence(objectIdentifier("1.2.840.10045.4.3.3")) },
+  secp521r1: { hash: "sha512", identifier: sequence(objectIdentifier("1.2.840.10045.4.3.4")) },
+};
+
+function signatureAlgorithmOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): SignatureAlgorithm {
+  const algorithm =
+    asymmetricKeyType === "rsa" ? RSA_WITH_SHA256 : ECDSA[asymmetricKeyDetails?.namedCurve ?? asymmetricKeyType ?? ""];
+  if (algorithm === undefined) throw new RangeError(`cannot sign certificates with a key of type ${asymmetricKeyType}`);
+  return algorithm;
 }
 
 /** PEM with lines of 64 characters and a final newline (RFC 7468). */
 export function certificatePem(certificate: Uint8Array): string {
-  const lines =
-    Buffer.from(certificate)
-      .toString("base64")
-      .match(/.{1,64}/g) ?? [];
-  return `-----BEGIN CERTIFICATE-----\n${lines.join("\n")}\n-----END CERTIFICATE-----\n`;
+  const { buffer, byteOffset, byteLength } = certificate;
+  const base64 = Buffer.from(buffer, byteOffset, byteLength).toString("base64");
+  let pem = "-----BEGIN CERTIFICATE-----\n";
+  for (let start = 0; start < base64.length; start += 64) pem += `${base64.slice(start, start + 64)}\n`;
+  return `${pem}-----END CERTIFICATE-----\n`;
 }
 
 /** DER of a Name: an organization and a common name, or nothing at all. */
@@ -71,6 +95,33 @@ export function subjectNameOf(certificate: X509Certificate): Buffer {
   if (subject?.tag !== TAG.sequence) throw new RangeError("not an X.509 v3 certificate");
   return subject.raw;
 }
+
+/**
+ * How certificates issued with this one must name its key: by its own subject key identifier, where it has one, since
+ * others derive theirs in other ways (RFC 5280, 4.2.1.1).
+ */
+export function keyIdentifierOf(certificate: X509Certificate): Buffer {
+  const [identifier] = readDer(extensionValueOf(certificate, "2.5.29.14") ?? Buffer.alloc(0));
+  if (identifier?.tag === TAG.octetString) return identifier.content;
+  return keyIdentifier(certificate.publicKey.export({ type: "spki", format: "der" }));
+}
+
+/** The DER inside an extension's OCTET STRING; undefined where the certificate has no such extension. */
+function extensionValueOf(certificate: X509Certificate, type: string): Buffer | undefined {
+  const wanted = objectIdentifier(type);
+  const [whole] = readDer(certificate.raw);
+  const [toBeSigned] = readDer(whole?.content ?? Buffer.alloc(0));
+  const tagged = readDer(toBeSigned?.content ?? Buffer.alloc(0)).find(({ tag }) => tag === EXTENSIONS);
+  const [extensions] = readDer(tagged?.content ?? Buffer.alloc(0));
+  for (const extension of readDer(extensions?.content ?? Buffer.alloc(0))) {
+    const parts = readDer(extension.content);
+    if (parts[0]?.raw.equals(wanted)) return parts.at(-1)?.content;
+  }
+  return undefined;
+}
+
+/** `[3] EXPLICIT`, in which a certificate holds its extensions. */
+const EXTENSIONS = 0xa3;
 
 /** SHA-1 over the key's bits, as RFC 5280 (4.2.1.2) has it: a name for the key, not a protection of it. */
 export function keyIdentifier(publicKey: Uint8Array): Buffer {

@@ -1,14 +1,16 @@
 /**
- * DER (ITU-T X.690), as much of it as X.509 certificates need. The writer cannot write what it should not; the
- * reader is for bytes that OpenSSL has parsed already.
+ * DER (ITU-T X.690), as much of it as X.509 certificates and requests need. The writer cannot write what it should
+ * not; the reader takes bytes from anyone.
  */
 export const TAG = {
   boolean: 0x01,
   integer: 0x02,
   bitString: 0x03,
   octetString: 0x04,
+  null: 0x05,
   objectIdentifier: 0x06,
   utf8String: 0x0c,
+  printableString: 0x13,
   sequence: 0x30,
   set: 0x31,
   utcTime: 0x17,
@@ -17,8 +19,18 @@ export const TAG = {
 
 /** One element with the given tag around `contents`. */
 export function der(tag: number, ...contents: Uint8Array[]): Buffer {
-  const body = Buffer.concat(contents);
-  return Buffer.concat([Buffer.from([tag, ...lengthOctets(body.length)]), body]);
+  let length = 0;
+  for (const content of contents) length += content.length;
+  const octets = lengthOctets(length);
+  const element = Buffer.allocUnsafe(1 + octets.length + length);
+  element[0] = tag;
+  element.set(octets, 1);
+  let at = 1 + octets.length;
+  for (const content of contents) {
+    element.set(content, at);
+    at += content.length;
+  }
+  return element;
 }
 
 export function sequence(...contents: Uint8Array[]): Buffer {
@@ -65,11 +77,12 @@ export function objectIdentifier(dotted: string): Buffer {
 
 /** A time to the second, in the form RFC 5280 (4.1.2.5) asks for: UTCTime through 2049, GeneralizedTime after it. */
 export function time(epochMs: number): Buffer {
-  const date = new Date(epochMs);
-  const digits = `${date.toISOString().replace(/\.\d+/, "").replace(/[-:T]/g, "")}`;
-  return date.getUTCFullYear() < 2050
-    ? der(TAG.utcTime, Buffer.from(digits.slice(2), "ascii"))
-    : der(TAG.generalizedTime, Buffer.from(digits, "ascii"));
+  const iso = new Date(epochMs).toISOString();
+  const century = iso.slice(0, 2);
+  const rest = `${iso.slice(2, 4)}${iso.slice(5, 7)}${iso.slice(8, 10)}${iso.slice(11, 13)}${iso.slice(14, 16)}${iso.slice(17, 19)}Z`;
+  return iso < "2050"
+    ? der(TAG.utcTime, Buffer.from(rest, "latin1"))
+    : der(TAG.generalizedTime, Buffer.from(century + rest, "latin1"));
 }
 
 export interface DerElement {
@@ -79,18 +92,24 @@ export interface DerElement {
   readonly raw: Buffer;
 }
 
-/** The elements that stand one after the other in `bytes`. Throws a RangeError where they do not. */
+/**
+ * The elements that stand one after the other in `bytes`, which is one level: their contents are not looked into, so
+ * depth costs nothing. Throws a RangeError for what is not DER: a length that is indefinite or longer than need be
+ * (X.690, 10.1), a tag of several octets, an element that ends behind `bytes`.
+ */
 export function readDer(bytes: Uint8Array): DerElement[] {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const elements: DerElement[] = [];
   for (let start = 0; start < buffer.length; ) {
     const tag = buffer.readUInt8(start);
+    if ((tag & 0x1f) === 0x1f) throw new RangeError("DER tag of several octets");
     let length = buffer.readUInt8(start + 1);
     let contentStart = start + 2;
     if (length >= 0x80) {
       const octets = length & 0x7f;
       if (octets < 1 || octets > 4) throw new RangeError(`DER length of ${octets} octets`);
       length = buffer.readUIntBE(contentStart, octets);
+      if (length < (octets === 1 ? 0x80 : 2 ** (8 * (octets - 1)))) throw new RangeError("DER length not minimal");
       contentStart += octets;
     }
     const end = contentStart + length;
@@ -99,6 +118,13 @@ export function readDer(bytes: Uint8Array): DerElement[] {
     start = end;
   }
   return elements;
+}
+
+/** The elements inside the one element of `bytes` that has this tag. Throws a RangeError where it is not so. */
+export function readOne(bytes: Uint8Array, tag: number): DerElement[] {
+  const [element, ...more] = readDer(bytes);
+  if (element?.tag !== tag || more.length > 0) throw new RangeError(`not one DER element of tag ${tag}`);
+  return readDer(element.content);
 }
 
 function lengthOctets(length: number): number[] {

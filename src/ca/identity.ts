@@ -1,3 +1,5 @@
+import { isDnsLabel, isDnsSubdomain } from "./dns-names.ts";
+
 /** Who a caller is proven to be: a Kubernetes service account, and the pod where the proof was bound to one. */
 export interface WorkloadIdentity {
   readonly trustDomain: string;
@@ -7,7 +9,27 @@ export interface WorkloadIdentity {
   readonly pod?: { readonly name: string; readonly uid: string };
 }
 
+type AccountIdentity = Pick<WorkloadIdentity, "trustDomain" | "namespace" | "serviceAccount">;
+
+/** `TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICE-ACCOUNT`, as policies name it. */
+export function workloadPrincipal({ trustDomain, namespace, serviceAccount }: AccountIdentity): string {
+  return `${trustDomain}/ns/${namespace}/sa/${serviceAccount}`;
+}
+
 /** `spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICE-ACCOUNT`, Istio's form of a SPIFFE id. */
-export function spiffeId(identity: Pick<WorkloadIdentity, "trustDomain" | "namespace" | "serviceAccount">): string {
-  return `spiffe://${identity.trustDomain}/ns/${identity.namespace}/sa/${identity.serviceAccount}`;
+export function spiffeId(identity: AccountIdentity): string {
+  return `spiffe://${workloadPrincipal(identity)}`;
+}
+
+const TRUST_DOMAIN = /^[a-z0-9._-]{1,255}$/;
+const WORKLOAD_PATH = /^\/ns\/([^/]+)\/sa\/([^/]+)$/;
+
+/** Reads what `spiffeId` writes, and nothing that merely resembles it; undefined for anything else. */
+export function parseSpiffeId(uri: string): WorkloadIdentity | undefined {
+  if (!uri.startsWith("spiffe://")) return undefined;
+  const slash = uri.indexOf("/", "spiffe://".length);
+  const trustDomain = uri.slice("spiffe://".length, Math.max(slash, 0));
+  const [, namespace = "", serviceAccount = ""] = WORKLOAD_PATH.exec(uri.slice(slash)) ?? [];
+  if (!TRUST_DOMAIN.test(trustDomain) || !isDnsLabel(namespace) || !isDnsSubdomain(serviceAccount)) return undefined;
+  return { trustDomain, namespace, serviceAccount };
 }

@@ -27,7 +27,7 @@ function nextRenewal(serving: ServingCertificate): Promise<KeyAndCertificate> {
 test("openssl accepts it for every name asked for, and for no other", async (t) => {
   const clock = createManualClock(START);
   const { signer, rootCertificatePem } = await temporaryAuthority(t, clock);
-  const serving = createServingCertificate({ signer, clock, log, hosts });
+  const serving = createServingCertificate({ signer: () => signer, clock, log, hosts });
   t.after(() => serving.stop());
   await serving.start();
   const { chainPem, keyPem } = serving.current();
@@ -66,7 +66,7 @@ test("it is renewed with a new key at half its life, and listeners are told", as
   const clock = createManualClock(START);
   const { signer } = await temporaryAuthority(t, clock);
   const random = { bytes: (length: number) => Buffer.alloc(length, 7), fraction: () => 0 };
-  const serving = createServingCertificate({ signer, clock, log, hosts, ttlMs: 24 * HOUR_MS, random });
+  const serving = createServingCertificate({ signer: () => signer, clock, log, hosts, ttlMs: 24 * HOUR_MS, random });
   t.after(() => serving.stop());
   await serving.start();
   const first = serving.current();
@@ -94,7 +94,7 @@ test("a failed renewal keeps the old one and tries again", async (t) => {
     },
   };
   const random = { bytes: (length: number) => Buffer.alloc(length, 7), fraction: () => 0 };
-  const serving = createServingCertificate({ signer: flaky, clock, log, hosts, ttlMs: 24 * HOUR_MS, random });
+  const serving = createServingCertificate({ signer: () => flaky, clock, log, hosts, ttlMs: 24 * HOUR_MS, random });
   t.after(() => serving.stop());
   await serving.start();
   const first = serving.current();
@@ -116,7 +116,7 @@ test("a start that cannot issue rejects with the reason, and tries no more", asy
   const clock = createManualClock(START);
   const { signer } = await temporaryAuthority(t, clock);
   const broken = { ...signer, signServing: () => Promise.reject(new Error("the signer is away")) };
-  const serving = createServingCertificate({ signer: broken, clock, log, hosts });
+  const serving = createServingCertificate({ signer: () => broken, clock, log, hosts });
   await assert.rejects(serving.start(), /the signer is away/);
   assert.throws(() => serving.current(), { code: "internal" });
   assert.equal(clock.pending(), 0);
@@ -126,7 +126,7 @@ for (const wrong of [[], ["localhost", "a b"], ["*.example.org"], ["UPPER"], ["h
   test(`a start with the names ${JSON.stringify(wrong)} is refused`, async (t) => {
     const clock = createManualClock(START);
     const { signer } = await temporaryAuthority(t, clock);
-    const serving = createServingCertificate({ signer, clock, log, hosts: wrong });
+    const serving = createServingCertificate({ signer: () => signer, clock, log, hosts: wrong });
     await assert.rejects(serving.start(), { code: "invalid-argument" });
   });
 }

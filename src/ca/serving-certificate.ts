@@ -8,7 +8,7 @@ import { type Random, systemRandom } from "../platform/random.ts";
 import { SecretBytes } from "../platform/secret-bytes.ts";
 import { isDnsSubdomain } from "./dns-names.ts";
 import { expiry } from "./issue.ts";
-import { keepRenewed } from "./keep-renewed.ts";
+import { keepRenewed, type Renewal } from "./keep-renewed.ts";
 import type { Signer } from "./signer.ts";
 import { verifyIssuedServing } from "./verify-issued.ts";
 
@@ -28,11 +28,14 @@ export interface ServingCertificate {
   current(): KeyAndCertificate;
   /** Called behind every renewal, with what TLS servers must now present. Returns the unsubscription. */
   onRenew(listener: (renewed: KeyAndCertificate) => void): () => void;
+  /** To be called when another authority signs. */
+  renewNow(): void;
   stop(): void;
 }
 
 export interface ServingCertificateDeps {
-  readonly signer: Signer;
+  /** What signs at this moment. */
+  signer(): Signer;
   readonly clock: Clock;
   readonly log: Logger;
   /** DNS names and IP addresses under which clients reach the control plane. */
@@ -48,12 +51,12 @@ const makeKeyPair = promisify(generateKeyPair);
 export function createServingCertificate(deps: ServingCertificateDeps): ServingCertificate {
   const listeners = new Set<(renewed: KeyAndCertificate) => void>();
   let newest: KeyAndCertificate | undefined;
-  let stopRenewing = (): void => {};
+  let renewal: Renewal | undefined;
 
   const start = async (): Promise<void> => {
     assertHosts(deps.hosts);
     await new Promise<void>((resolve, reject) => {
-      stopRenewing = keepRenewed({
+      renewal = keepRenewed({
         clock: deps.clock,
         random: deps.random ?? systemRandom,
         make: () => issueServing(deps),
@@ -65,7 +68,7 @@ export function createServingCertificate(deps: ServingCertificateDeps): ServingC
         },
         failed(error, retryMs) {
           if (newest === undefined) {
-            stopRenewing();
+            renewal?.stop();
             reject(error);
           } else {
             deps.log.error({ err: error, retryMs }, "the control plane's own certificate was not renewed");
@@ -85,7 +88,8 @@ export function createServingCertificate(deps: ServingCertificateDeps): ServingC
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    stop: () => stopRenewing(),
+    renewNow: () => renewal?.renewWithin(0),
+    stop: () => renewal?.stop(),
   };
 }
 
@@ -100,14 +104,15 @@ function assertHosts(hosts: readonly string[]): void {
 async function issueServing(deps: ServingCertificateDeps): Promise<KeyAndCertificate> {
   const now = deps.clock.now();
   const ttlMs = deps.ttlMs ?? DAY_MS;
-  const authority = deps.signer.certificate;
+  const signer = deps.signer();
+  const authority = signer.certificate;
   const keys = await makeKeyPair("ec", { namedCurve: "P-256" });
   const leaf = {
     publicKey: keys.publicKey.export({ type: "spki", format: "der" }),
     hosts: deps.hosts,
     notAfter: expiry(now, ttlMs, ttlMs, authority.validToDate.getTime()),
   };
-  const issued = verifyIssuedServing(await deps.signer.signServing(leaf), leaf, authority, now);
+  const issued = await verifyIssuedServing(await signer.signServing(leaf), leaf, authority, now);
   return {
     chainPem: issued.chainPem,
     keyPem: new SecretBytes(Buffer.from(keys.privateKey.export({ type: "pkcs8", format: "pem" }))),

@@ -1,7 +1,14 @@
 import type { KeyObject, X509Certificate } from "node:crypto";
 import type { Clock } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
-import { certificatePem, keyIdentifier, nameOf, signCertificate, subjectNameOf } from "./certificate.ts";
+import {
+  certificatePem,
+  keyIdentifier,
+  keyIdentifierOf,
+  nameOf,
+  signCertificate,
+  subjectNameOf,
+} from "./certificate.ts";
 import {
   authorityKeyIdentifier,
   basicConstraints,
@@ -13,6 +20,7 @@ import {
   uriName,
 } from "./extensions.ts";
 import { spiffeId, type WorkloadIdentity } from "./identity.ts";
+import { isSelfSigned } from "./pem-certificates.ts";
 
 /** Signs what the caller decided. It never sees a CSR, so no name from one can slip in. */
 export interface Signer {
@@ -49,7 +57,14 @@ export interface IssuedCertificate {
 
 export interface SignerDeps {
   readonly certificate: X509Certificate;
+  /** RSA, or on a NIST curve. */
   readonly key: KeyObject;
+  /** PEM of what leads from `certificate` up to a root, without either; empty where it is the root itself. */
+  readonly intermediatesPem?: string;
+  /** PEM of what the control plane's own chain goes on with: see `Slot.crossCertificatesPem`. */
+  readonly crossCertificatesPem?: string;
+  /** Called before a workload's certificate of that life is signed; a rejection is the caller's. */
+  beforeSigning?(lifeMs: number): Promise<void> | undefined;
   readonly clock: Pick<Clock, "now">;
   readonly random: Pick<Random, "bytes">;
 }
@@ -58,28 +73,28 @@ export interface SignerDeps {
 const BACKDATE_MS = 60_000;
 const SERIAL_BYTES = 16;
 
-/** Signs with a P-256 key in this process. */
+/** Signs with a key in this process. */
 export function createSigner(deps: SignerDeps): Signer {
   const issuer = subjectNameOf(deps.certificate);
-  const authority = authorityKeyIdentifier(
-    keyIdentifier(deps.certificate.publicKey.export({ type: "spki", format: "der" })),
-  );
+  const authority = authorityKeyIdentifier(keyIdentifierOf(deps.certificate));
+  // The same in every leaf, so encoded once.
+  const subject = nameOf({});
+  const fixed = [basicConstraints(false), digitalSignatureOnly(), serverAndClientAuthentication()];
+  const above = isSelfSigned(deps.certificate) ? "" : deps.certificate.toString() + (deps.intermediatesPem ?? "");
 
-  const issue = (leaf: Leaf, names: readonly Buffer[]): IssuedCertificate => {
+  const issue = (leaf: Leaf, names: readonly Buffer[], chainPem: string): IssuedCertificate => {
     const serialNumber = Buffer.from(deps.random.bytes(SERIAL_BYTES));
     const notAfter = Math.floor(leaf.notAfter / 1000) * 1000;
     const certificate = signCertificate(
       {
         serialNumber,
         issuer,
-        subject: nameOf({}),
+        subject,
         notBefore: deps.clock.now() - BACKDATE_MS,
         notAfter,
         publicKey: leaf.publicKey,
         extensions: [
-          basicConstraints(false),
-          digitalSignatureOnly(),
-          serverAndClientAuthentication(),
+          ...fixed,
           subjectKeyIdentifier(keyIdentifier(leaf.publicKey)),
           authority,
           subjectAlternativeNames(names, { critical: true }),
@@ -87,12 +102,18 @@ export function createSigner(deps: SignerDeps): Signer {
       },
       deps.key,
     );
-    return { chainPem: certificatePem(certificate), serialNumber: serialNumber.toString("hex"), notAfter };
+    return { chainPem: certificatePem(certificate) + chainPem, serialNumber: serialNumber.toString("hex"), notAfter };
   };
 
   return {
     certificate: deps.certificate,
-    sign: async (request) => issue(request, [uriName(spiffeId(request.identity))]),
-    signServing: async (request) => issue(request, request.hosts.map(hostName)),
+    async sign(request) {
+      const permission = deps.beforeSigning?.(request.notAfter - deps.clock.now());
+      if (permission !== undefined) await permission;
+      return issue(request, [uriName(spiffeId(request.identity))], above);
+    },
+    // These are replaced at once when another authority signs, so no old root need stay for them.
+    signServing: async (request) =>
+      issue(request, request.hosts.map(hostName), above + (deps.crossCertificatesPem ?? "")),
   };
 }

@@ -3,14 +3,13 @@ import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import { type TestContext, test } from "node:test";
 import tls, { type PeerCertificate, type TLSSocket } from "node:tls";
-import { temporaryAuthority } from "../../test/support/authority.ts";
+import { type TemporaryAuthority, temporaryAuthority } from "../../test/support/authority.ts";
 import { systemClock } from "../platform/clock.ts";
-import type { Authority } from "./authority.ts";
 import { issue } from "./issue.ts";
 
 const HOUR_MS = 60 * 60 * 1000;
 
-async function workload(authority: Authority, serviceAccount: string): Promise<{ key: string; cert: string }> {
+async function workload(authority: TemporaryAuthority, serviceAccount: string): Promise<{ key: string; cert: string }> {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const issued = await issue(
     { signer: authority.signer, clock: systemClock, maxTtlMs: HOUR_MS },

@@ -1,20 +1,11 @@
-import {
-  createHash,
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  type JsonWebKey,
-  type KeyObject,
-  sign,
-  verify,
-} from "node:crypto";
-import { join } from "node:path";
+import { createHash, type KeyObject } from "node:crypto";
 import { SignJWT } from "jose";
 import type { Clock } from "../platform/clock.ts";
-import { messageOf, TrysailError } from "../platform/errors.ts";
+import { TrysailError } from "../platform/errors.ts";
 import { type Random, systemRandom } from "../platform/random.ts";
 import type { StateDir } from "../platform/state-dir.ts";
 import { isDnsLabel, isDnsSubdomain } from "./dns-names.ts";
+import { loadSigningKey } from "./signing-key.ts";
 import { isUid, KUBERNETES_CLAIM, subjectOf } from "./workload-claims.ts";
 
 /** `iss` of the tokens that stand in for a cluster's on one machine. */
@@ -46,27 +37,18 @@ export interface TokenIssuerDeps {
   readonly random?: Pick<Random, "bytes">;
 }
 
-const FOLDER = "issuer";
-const KEY = "key.jwk";
-const NAME = `${FOLDER}/${KEY}`;
-
 /**
- * Reads the issuer's key from the state folder, and makes it on the first start; several processes may do so at
- * once and end with the same key. A damaged key is never replaced: `failed-precondition` names the file.
+ * The issuer's key is read from the state folder, and made on the first start. A damaged key is never replaced:
+ * `failed-precondition` names the file.
  */
 export async function loadTokenIssuer(deps: TokenIssuerDeps): Promise<TokenIssuer> {
-  const found = await deps.state.readState(NAME);
-  const isNew =
-    found === undefined &&
-    (await deps.state.createStateFolder(FOLDER, [{ name: KEY, bytes: createKeyFile(), mode: 0o600 }]));
-  const bytes = found ?? (await deps.state.readState(NAME));
-  if (bytes === undefined) throw broken(deps.state, "is missing from a folder with other files");
-  const privateKey = parseKeyFile(deps.state, bytes);
-  const publicKey = createPublicKey(privateKey);
+  const { privateKey, publicKey, keyId, isNew } = await loadSigningKey({
+    state: deps.state,
+    folder: "issuer",
+    what: "the token issuer's key",
+    consequence: "ends every token issued so far",
+  });
   const random = deps.random ?? systemRandom;
-  const keyId = createHash("sha256")
-    .update(publicKey.export({ type: "spki", format: "der" }))
-    .digest("base64url");
 
   return {
     publicKey,
@@ -108,40 +90,4 @@ function assertTokenRequest({ namespace, serviceAccount, pod, audience, ttlMs }:
 function accountUid(namespace: string, serviceAccount: string): string {
   const hex = createHash("sha256").update(`${namespace}/${serviceAccount}`).digest("hex");
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
-}
-
-function createKeyFile(): string {
-  const jwk = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({ format: "jwk" });
-  return `${JSON.stringify({ ...jwk, alg: "ES256", use: "sig" })}\n`;
-}
-
-function parseKeyFile(state: StateDir, bytes: Buffer): KeyObject {
-  let key: KeyObject;
-  try {
-    key = createPrivateKey({ format: "jwk", key: jwkOf(bytes) });
-  } catch (error) {
-    // Messages of a JSON parser quote its input, and this input is a private key.
-    throw broken(state, error instanceof SyntaxError ? "is not JSON" : `cannot be read (${messageOf(error)})`);
-  }
-  if (key.asymmetricKeyDetails?.namedCurve !== "prime256v1") throw broken(state, "is not a P-256 key");
-  // OpenSSL takes x, y and d as they come, even where they are of different keys.
-  const probe = Buffer.from(NAME);
-  if (!verify("sha256", probe, createPublicKey(key), sign("sha256", probe, key))) {
-    throw broken(state, "holds halves of different keys");
-  }
-  return key;
-}
-
-function jwkOf(bytes: Buffer): JsonWebKey {
-  const value: unknown = JSON.parse(bytes.toString("utf8"));
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new TypeError("not a JSON object");
-  return Object.fromEntries(Object.entries(value));
-}
-
-function broken(state: StateDir, problem: string): TrysailError {
-  const folder = join(state.path, FOLDER);
-  return new TrysailError(
-    "failed-precondition",
-    `the token issuer's key ${join(state.path, NAME)} ${problem}. Restore ${folder} from a backup, or move it away to start with a new key that ends every token issued so far`,
-  );
 }

@@ -1,21 +1,26 @@
-import { X509Certificate } from "node:crypto";
+import { type KeyObject, verify as verifyCallback, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
+import { promisify } from "node:util";
 import { messageOf, TrysailError } from "../platform/errors.ts";
+import { subjectNameOf } from "./certificate.ts";
+import { readDer, readOne, TAG } from "./der.ts";
 import { spiffeId } from "./identity.ts";
+import { signatureAlgorithm } from "./signature-algorithm.ts";
 import type { IssuedCertificate, ServingLeaf, WorkloadLeaf } from "./signer.ts";
 
+const verifySignature = promisify(verifyCallback);
 const SERVER_AND_CLIENT_AUTHENTICATION = "1.3.6.1.5.5.7.3.1,1.3.6.1.5.5.7.3.2";
 
 /**
  * Reads a signed certificate back with OpenSSL and compares it with what was asked for, so that no mistake of a
- * signer leaves the process. Answers the certificate itself; throws `internal`, with the difference as its cause.
+ * signer leaves the process. Answers the certificate itself; rejects with `internal`, the difference being its cause.
  */
 export function verifyIssued(
   issued: IssuedCertificate,
   asked: WorkloadLeaf,
   authority: X509Certificate,
   now: number,
-): IssuedCertificate {
+): Promise<IssuedCertificate> {
   return verify(issued, asked, authority, now, (leaf) => {
     assertEqual("its names", leaf.subjectAltName, `URI:${spiffeId(asked.identity)}`);
   });
@@ -27,7 +32,7 @@ export function verifyIssuedServing(
   asked: ServingLeaf,
   authority: X509Certificate,
   now: number,
-): IssuedCertificate {
+): Promise<IssuedCertificate> {
   return verify(issued, asked, authority, now, (leaf) => {
     for (const host of asked.hosts) {
       const named = isIP(host) === 0 ? leaf.checkHost(host) : leaf.checkIP(host);
@@ -36,17 +41,19 @@ export function verifyIssuedServing(
   });
 }
 
-function verify(
+async function verify(
   issued: IssuedCertificate,
   asked: AskedLeaf,
   authority: X509Certificate,
   now: number,
   assertNames: (leaf: X509Certificate) => void,
-): IssuedCertificate {
+): Promise<IssuedCertificate> {
   try {
     const leaf = new X509Certificate(issued.chainPem);
-    assertLeaf(leaf, asked, authority, now);
+    const issuer = issuerOf(authority);
+    assertLeaf(leaf, asked, issuer, now);
     assertNames(leaf);
+    await assertSigned(leaf.raw, asked.publicKey, issuer);
     return issued;
   } catch (error) {
     throw new TrysailError("internal", "no certificate could be issued", {
@@ -57,12 +64,7 @@ function verify(
 
 type AskedLeaf = Pick<WorkloadLeaf, "publicKey" | "notAfter">;
 
-function assertLeaf(leaf: X509Certificate, asked: AskedLeaf, authority: X509Certificate, now: number): void {
-  if (!leaf.checkIssued(authority)) throw new Error("it does not name its authority");
-  if (!leaf.verify(authority.publicKey)) throw new Error("its signature does not verify");
-  if (!leaf.publicKey.export({ type: "spki", format: "der" }).equals(asked.publicKey)) {
-    throw new Error("it is for another key");
-  }
+function assertLeaf(leaf: X509Certificate, asked: AskedLeaf, issuer: Issuer, now: number): void {
   assertEqual("its subject", leaf.subject ?? "", "");
   if (leaf.ca) throw new Error("it is an authority");
   // Node calls the extended key usage `keyUsage`.
@@ -70,7 +72,47 @@ function assertLeaf(leaf: X509Certificate, asked: AskedLeaf, authority: X509Cert
   const until = leaf.validToDate.getTime();
   if (leaf.validFromDate.getTime() > now || until <= now) throw new Error("it is not valid now");
   if (until > asked.notAfter) throw new Error("it lives longer than asked for");
-  if (until > authority.validToDate.getTime()) throw new Error("it outlives its authority");
+  if (until > issuer.notAfter) throw new Error("it outlives its authority");
+}
+
+/** Off the event loop: OpenSSL's check of a signature costs as much as everything else of an issuance together. */
+async function assertSigned(certificate: Buffer, publicKey: Uint8Array, issuer: Issuer): Promise<void> {
+  const [toBeSigned, algorithmElement, signatureBits] = readOne(certificate, TAG.sequence);
+  if (toBeSigned === undefined || algorithmElement === undefined || signatureBits === undefined) {
+    throw new Error("it is not a certificate");
+  }
+  // [version], serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo, …
+  const fields = readDer(toBeSigned.content);
+  if (!fields[3]?.raw.equals(issuer.name)) throw new Error("it does not name its authority");
+  if (!fields[6]?.raw.equals(publicKey)) throw new Error("it is for another key");
+  const algorithm = signatureAlgorithm(algorithmElement.raw);
+  const signature = signatureBits.content.subarray(1);
+  if (algorithm === undefined || !(await verifySignature(algorithm.hash, toBeSigned.raw, issuer.key, signature))) {
+    throw new Error("its signature does not verify");
+  }
+}
+
+interface Issuer {
+  /** DER of its Name. */
+  readonly name: Buffer;
+  readonly key: KeyObject;
+  /** Milliseconds since the epoch. */
+  readonly notAfter: number;
+}
+
+/** To read these out of a certificate costs as much as a signature, and an authority issues many. */
+const issuers = new WeakMap<X509Certificate, Issuer>();
+
+function issuerOf(authority: X509Certificate): Issuer {
+  const known = issuers.get(authority);
+  if (known !== undefined) return known;
+  const read = {
+    name: subjectNameOf(authority),
+    key: authority.publicKey,
+    notAfter: authority.validToDate.getTime(),
+  };
+  issuers.set(authority, read);
+  return read;
 }
 
 function assertEqual(what: string, actual: string | undefined, expected: string): void {

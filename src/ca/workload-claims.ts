@@ -1,4 +1,5 @@
 import { isDnsLabel, isDnsSubdomain } from "./dns-names.ts";
+import { Refusal } from "./refusal.ts";
 
 /** What a workload token says of its bearer, in the claims of a Kubernetes bound service-account token. */
 export interface WorkloadClaims {
@@ -21,7 +22,7 @@ export function subjectOf(claims: Pick<WorkloadClaims, "namespace" | "serviceAcc
  * itself accepts as names passes, and `sub` must say the same as the bound objects. Throws an Error saying what
  * is wrong, for the log.
  */
-export function parseWorkloadClaims(payload: Readonly<Record<string, unknown>>): WorkloadClaims {
+function parseWorkloadClaims(payload: Readonly<Record<string, unknown>>): WorkloadClaims {
   const bound = recordOf(payload[KUBERNETES_CLAIM], KUBERNETES_CLAIM);
   const namespace = textOf(bound.namespace, "namespace", isDnsLabel);
   const account = recordOf(bound.serviceaccount, "serviceaccount");
@@ -39,6 +40,23 @@ export function parseWorkloadClaims(payload: Readonly<Record<string, unknown>>):
 
 export function isUid(text: string): boolean {
   return UID.test(text);
+}
+
+/** As `parseWorkloadClaims`, for a caller to be told of: throws a Refusal that keeps what is wrong to the log. */
+export function workloadOf(payload: Readonly<Record<string, unknown>>): WorkloadClaims {
+  try {
+    return parseWorkloadClaims(payload);
+  } catch (cause) {
+    throw new Refusal("token-no-workload", "token does not name a workload", { cause });
+  }
+}
+
+/** The account that a subject names, as `subjectOf` writes it; undefined for any other. */
+export function parseSubject(subject: unknown): Pick<WorkloadClaims, "namespace" | "serviceAccount"> | undefined {
+  if (typeof subject !== "string") return undefined;
+  const [system, kind, namespace = "", serviceAccount = "", ...more] = subject.split(":");
+  if (system !== "system" || kind !== "serviceaccount" || more.length > 0) return undefined;
+  return isDnsLabel(namespace) && isDnsSubdomain(serviceAccount) ? { namespace, serviceAccount } : undefined;
 }
 
 function recordOf(value: unknown, claim: string): Readonly<Record<string, unknown>> {

@@ -88,6 +88,8 @@ function parseOptions(folder: string, command: string[], flags: DevFlags, ordina
       `${folder} may not lie in the state folder ${stateDir}: pods do not see it`,
     );
   const serveFlags = [
+    // All that could have to hear of a new root is on this machine, and answers.
+    ...["--root-propagation", "0s"],
     ...(flags.workloadCertTtl === undefined ? [] : ["--workload-cert-ttl", flags.workloadCertTtl]),
     ...(flags.plaintextAddr === undefined ? [] : ["--plaintext-addr", flags.plaintextAddr]),
   ];

@@ -5,6 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
+import { envoyMissing, validateConfig } from "../../test/support/envoy.ts";
+
+const skip = envoyMissing();
 
 /** Rules are src/init/interception.test.ts's matter; here the tools that would set them only say yes. */
 function pod(t: TestContext, overrides: Record<string, string> = {}) {
@@ -49,6 +52,16 @@ test("the bootstrap is written whole, for every user to read, and again on a res
     assert.deepEqual(readdirSync(join(folder, "proxy")), ["envoy.json"]);
   }
   assert.match(readFileSync(join(folder, "iptables-restore.input"), "utf8"), /-A OUTPUT -p tcp -j ISTIO_OUTPUT/);
+});
+
+test("an image without a shell gets the bootstraps of its hooks, which Envoy accepts", { skip }, async (t) => {
+  const tasks = { postStart: { kind: "wait" }, preStop: { kind: "drain", holdSeconds: 5, untilIdle: true } };
+  const { folder, init } = pod(t, { PROXY_LIFECYCLE_TASKS: JSON.stringify(tasks) });
+  await init();
+  assert.deepEqual(readdirSync(join(folder, "proxy")), ["envoy.json", "post-start.json", "pre-stop.json"]);
+  for (const name of ["post-start", "pre-stop"]) {
+    assert.equal(await validateConfig(JSON.parse(readFileSync(join(folder, `proxy/${name}.json`), "utf8"))), null);
+  }
 });
 
 const mistakes: readonly [title: string, args: string[], env: Record<string, string>, says: RegExp][] = [

@@ -16,6 +16,10 @@ export function serveCommand(): Command {
       collect,
       [],
     )
+    .option(
+      "--kubeconfig <file>",
+      "serve a cluster instead, by the file's current context; in a pod its own by default",
+    )
     .option("--state-dir <folder>", "where one machine keeps the mesh's keys (mode 0700)")
     .option("--grpc-addr <host:port>", "TLS: ADS, SDS", ":15012")
     .option("--https-addr <host:port>", "TLS: admission webhooks", ":15017")
@@ -24,6 +28,26 @@ export function serveCommand(): Command {
     .option("--http-addr <host:port>", "/ready and /debug", "127.0.0.1:8080")
     .option("--trust-domain <name>", "trust domain of the mesh's SPIFFE ids", "cluster.local")
     .addOption(durationOption("--workload-cert-ttl <duration>", "life of a workload's certificate", "24h"))
+    .option(
+      "--authenticator <kind>",
+      "a proof to take: mesh-token, client-certificate, token-review, kubernetes or oidc=URL; repeat, in order",
+      collect,
+      [],
+    )
+    .option(
+      "--token-audience <name>",
+      "audience that tokens must be for (istio-ca by default); repeatable",
+      collect,
+      [],
+    )
+    .option("--trusted-node-account <namespace/name>", "node agent that may impersonate; repeatable", collect, [])
+    .option(
+      "--ca-dir <folder>",
+      "key and certificates of a plugged-in authority, followed live; by default a root of its own",
+    )
+    .addOption(durationOption("--root-ttl <duration>", "life of a root that the mesh makes itself", "3650d"))
+    .option("--istio-root-cert", "keep the trust bundle in each namespace's istio-ca-root-cert as well")
+    .addOption(durationOption("--root-propagation <duration>", "time a new root is published before it signs", "24h"))
     .option("--serving-name <name>", "another DNS name or IP address of this control plane; repeatable", collect, [])
     .option("--injection-config <file>", "what injected pods get, as docs/injection.md says; by default the defaults")
     .option("--log-level <level>", "debug, info, warn, error or silent", "info")
@@ -31,7 +55,7 @@ export function serveCommand(): Command {
 }
 
 async function serve(flags: ServeFlags): Promise<void> {
-  const config = parseServeConfig(flags);
+  const config = parseServeConfig(flags, process.env);
   const log = createLog(config.logLevel);
   const controlPlane = await startControlPlane(config, log);
   const signal = await new Promise<string>((resolve) => {

@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import { InvalidArgumentError } from "commander";
 import { temporaryPath } from "../../test/support/state.ts";
-import { createTokenAuthenticator } from "../ca/authenticate.ts";
+import { createAuthenticate } from "../ca/authenticate.ts";
+import { createMeshTokens } from "../ca/mesh-tokens.ts";
 import { loadTokenIssuer } from "../ca/token-issuer.ts";
 import { systemClock } from "../platform/clock.ts";
 import { openStateDir } from "../platform/state-dir.ts";
@@ -27,8 +28,12 @@ test("the printed token is one that the control plane on the same folder accepts
   assert.match(stdout, /^[\w-]+\.[\w-]+\.[\w-]+\n$/);
   assert.match(stderr, /made a new issuer key/);
   const issuer = await loadTokenIssuer({ state: await openStateDir(path), clock: systemClock });
-  const authenticator = { issuer, audience: "istio-ca", trustDomain: "cluster.local" };
-  const identity = await createTokenAuthenticator({ ...authenticator, clock: systemClock })(stdout.trim());
+  const credentials = { token: stdout.trim() };
+  const identityAt = (clock: { now(): number }) =>
+    createAuthenticate([createMeshTokens({ issuer, audiences: ["istio-ca"], trustDomain: "cluster.local", clock })])(
+      credentials,
+    );
+  const identity = await identityAt(systemClock);
   assert.deepEqual(identity, {
     trustDomain: "cluster.local",
     namespace: "shop",
@@ -36,7 +41,7 @@ test("the printed token is one that the control plane on the same folder accepts
     pod: { name: "cart-0", uid: "u0" },
   });
   const later = { now: () => Date.now() + 92 * 60_000 };
-  await assert.rejects(createTokenAuthenticator({ ...authenticator, clock: later })(stdout.trim()), /token expired/);
+  await assert.rejects(identityAt(later), /token expired/);
 
   const again = await token("--namespace", "shop", "--service-account", "cart", "--state-dir", path);
   assert.equal(again.stderr, "", "the key is made once");

@@ -29,6 +29,10 @@ const COMMANDS: Readonly<Record<string, { description: string; load: () => Promi
     description: "print a workload token (one machine)",
     load: async () => (await import("./token.ts")).tokenCommand(),
   },
+  ca: {
+    description: "show the mesh's certificate authority, and rotate it",
+    load: async () => (await import("./ca.ts")).caCommand(),
+  },
   init: {
     description: "prepare a pod for its sidecar (runs as the injected init container)",
     load: async () => (await import("./init.ts")).initCommand(),

@@ -53,7 +53,7 @@ export function createDebugServer(deps: DebugDeps): FastifyInstance {
 }
 
 async function visibility(request: FastifyRequest, deps: DebugDeps): Promise<(namespace: string) => boolean> {
-  const identity = await deps.authenticate(bearerToken(request.headers.authorization));
+  const identity = await deps.authenticate({ token: bearerToken(request.headers.authorization) });
   return identity.namespace === deps.adminNamespace ? () => true : (namespace) => namespace === identity.namespace;
 }
 

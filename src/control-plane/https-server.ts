@@ -4,7 +4,7 @@ import type { KeyAndCertificate } from "../ca/serving-certificate.ts";
 
 export interface HttpsServer {
   readonly app: FastifyInstance;
-  /** New connections get the new certificate. */
+  /** New connections get the new certificate, and are judged by the roots of this moment. */
   setCertificate(certificate: KeyAndCertificate): void;
 }
 
@@ -12,9 +12,11 @@ export interface HttpsServer {
 export async function createHttpsServer(
   certificate: KeyAndCertificate,
   routes: readonly FastifyPluginAsync[],
+  clientRootsPem: () => string,
 ): Promise<HttpsServer> {
   const app = fastify({
-    https: tlsOptions(certificate),
+    // Asked for and judged by each route: most callers come without one.
+    https: { ...tlsOptions(certificate, clientRootsPem()), requestCert: true, rejectUnauthorized: false },
     bodyLimit: 1024 * 1024,
     requestTimeout: 30_000,
     keepAliveTimeout: 120_000,
@@ -25,11 +27,12 @@ export async function createHttpsServer(
   return {
     app,
     setCertificate(renewed) {
-      if (app.server instanceof Server) app.server.setSecureContext(tlsOptions(renewed));
+      if (app.server instanceof Server) app.server.setSecureContext(tlsOptions(renewed, clientRootsPem()));
     },
   };
 }
 
-function tlsOptions({ chainPem, keyPem }: KeyAndCertificate) {
-  return { cert: chainPem, key: Buffer.from(keyPem.reveal()), minVersion: "TLSv1.2" as const };
+function tlsOptions({ chainPem, keyPem }: KeyAndCertificate, clientRootsPem: string) {
+  const minVersion = "TLSv1.2" as const;
+  return { cert: chainPem, key: Buffer.from(keyPem.reveal()), ca: clientRootsPem, minVersion };
 }

@@ -5,11 +5,13 @@ import type { WorkloadSecrets } from "../sds/workload-secrets.ts";
 import type { Translator } from "../translate/translator.ts";
 import type { ConfigHandle, ConfigSource } from "../xds/config-source.ts";
 import type { ProxyNode } from "../xds/node.ts";
-import { type ProxyResources, TYPE_URL } from "../xds/resource-set.ts";
+import { type EncodedResource, type ProxyResources, ResourceSet, TYPE_URL } from "../xds/resource-set.ts";
 
 export interface ProxyConfigsDeps {
   readonly translator: Pick<Translator, "translate">;
   readonly secrets: WorkloadSecrets;
+  /** Secrets of the mesh's objects that a proxy may have beside its own; the same list for as long as it holds the same. */
+  credentials(proxy: ProxyNode, identity: WorkloadIdentity): readonly EncodedResource[];
   readonly log: Logger;
 }
 
@@ -19,7 +21,7 @@ export interface ProxyConfigs extends ConfigSource {
   meshChanged(): void;
 }
 
-export function createProxyConfigs({ translator, secrets, log }: ProxyConfigsDeps): ProxyConfigs {
+export function createProxyConfigs({ translator, secrets, credentials, log }: ProxyConfigsDeps): ProxyConfigs {
   const listeners = new Set<() => void>();
 
   return {
@@ -36,11 +38,12 @@ export function createProxyConfigs({ translator, secrets, log }: ProxyConfigsDep
       };
       listeners.add(changed);
       const own = identity === null ? undefined : secrets.open(identity, changed);
+      const withCredentials = createSecretJoin();
       return {
         current() {
           told = false;
           try {
-            const secretSet = own?.current();
+            const secretSet = withCredentials(own?.current(), identity === null ? [] : credentials(proxy, identity));
             const translated = translator.translate(proxy);
             last = secretSet === undefined ? translated : new Map([...translated, [TYPE_URL.secret, secretSet]]);
           } catch (error) {
@@ -55,5 +58,17 @@ export function createProxyConfigs({ translator, secrets, log }: ProxyConfigsDep
         },
       };
     },
+  };
+}
+
+/** Joins a proxy's own secrets with others, to the same set for as long as both are the same. */
+function createSecretJoin() {
+  let last: { own: ResourceSet; others: readonly EncodedResource[]; joined: ResourceSet } | undefined;
+  return (own: ResourceSet | undefined, others: readonly EncodedResource[]): ResourceSet | undefined => {
+    if (own === undefined || others.length === 0) return own;
+    if (last?.own !== own || last.others !== others) {
+      last = { own, others, joined: new ResourceSet(TYPE_URL.secret, [...own.byName.values(), ...others]) };
+    }
+    return last.joined;
   };
 }

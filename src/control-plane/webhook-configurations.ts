@@ -52,7 +52,7 @@ export function buildInjectionWebhooks(options: WebhookOptions): object {
   return {
     apiVersion: "admissionregistration.k8s.io/v1",
     kind: "MutatingWebhookConfiguration",
-    metadata: { name: nameFor("trysail-sidecar-injector", options), labels: { [REVISION]: options.revision } },
+    metadata: { name: webhookConfigurationNames(options.revision).mutating, labels: { [REVISION]: options.revision } },
     webhooks: revisions.includes(DEFAULT_REVISION) ? [...byRevision, ...byDefault] : byRevision,
   };
 
@@ -101,7 +101,10 @@ export function buildValidationWebhooks(options: WebhookOptions): object {
   return {
     apiVersion: "admissionregistration.k8s.io/v1",
     kind: "ValidatingWebhookConfiguration",
-    metadata: { name: nameFor("trysail-validator", options), labels: { [REVISION]: options.revision } },
+    metadata: {
+      name: webhookConfigurationNames(options.revision).validating,
+      labels: { [REVISION]: options.revision },
+    },
     webhooks: [webhook("validation", options.failurePolicy, "NotIn"), webhook("own.validation", "Ignore", "In")],
   };
 }
@@ -119,8 +122,10 @@ function common({ target, caBundlePem, timeoutSeconds }: WebhookOptions, path: s
   };
 }
 
-function nameFor(name: string, { revision }: WebhookOptions): string {
-  return revision === DEFAULT_REVISION ? name : `${name}-${revision}`;
+/** Under which the configurations of a revision are known to Kubernetes. */
+export function webhookConfigurationNames(revision: string): { mutating: string; validating: string } {
+  const suffix = revision === DEFAULT_REVISION ? "" : `-${revision}`;
+  return { mutating: `trysail-sidecar-injector${suffix}`, validating: `trysail-validator${suffix}` };
 }
 
 function absent(key: string): Requirement {

@@ -4,6 +4,9 @@ export type ErrorCode =
   | "unauthenticated"
   | "permission-denied"
   | "not-found"
+  | "already-exists"
+  /** Somebody else changed it in between: read it again, then try again. */
+  | "aborted"
   | "failed-precondition"
   | "resource-exhausted"
   | "unavailable"

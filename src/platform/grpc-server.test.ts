@@ -111,10 +111,25 @@ test("a replaced certificate is for new connections; those that exist go on", as
   await until("the old connection's answer", () => old.received.length === 2);
 });
 
+test("a client is judged by the roots of the moment at which it connects", async (t) => {
+  const { server, certificate, rootPem, port } = await start(t);
+  const later = await grpcCertificate(t, ["localhost"]);
+  const root = Buffer.from(rootPem);
+  const callWith = ({ keyPem, certPem }: typeof certificate) =>
+    open(t, port, credentials.createSsl(root, Buffer.from(keyPem), Buffer.from(certPem))).first();
+  assert.equal(await callWith(later.certificate), "tls anonymous");
+  server.setClientRoots(rootPem + later.rootPem);
+  assert.equal(await callWith(later.certificate), "tls certificate");
+  assert.equal(await callWith(certificate), "tls certificate");
+  server.setClientRoots(later.rootPem);
+  assert.equal(await callWith(certificate), "tls anonymous");
+});
+
 test("a certificate that does not fit its key changes nothing", async (t) => {
   const { server, rootPem, certificate, port } = await start(t);
   const other = await grpcCertificate(t, ["localhost"]);
   assert.throws(() => server.setCertificate({ ...certificate, keyPem: other.certificate.keyPem }));
+  server.setClientRoots(rootPem);
   await open(t, port, credentials.createSsl(Buffer.from(rootPem))).first();
 });
 

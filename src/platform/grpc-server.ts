@@ -41,6 +41,8 @@ export interface GrpcServer {
   listenPlaintext(address: string): Promise<number>;
   /** New connections get this certificate; those that exist keep theirs. */
   setCertificate(certificate: ServingCertificate): void;
+  /** New connections are judged by these. */
+  setClientRoots(clientRootsPem: string): void;
   /** Lets calls that are running finish for `graceMs`, then cuts them off. */
   stop(graceMs: number): Promise<void>;
 }
@@ -65,8 +67,10 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const sockets = new Set<Socket>();
   const listening: NetServer[] = [];
 
+  let { certificate, clientRootsPem } = options;
+
   const tlsServer = createTlsServer({
-    ...secureContext(options, options.certificate),
+    ...secureContext(certificate, clientRootsPem),
     ALPNProtocols: ["h2"],
     requestCert: true,
     // Judged per call: a workload that has no certificate yet comes with a token.
@@ -112,7 +116,14 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     addService: (kind, service, implementation) => grpc[kind].addService(service, implementation),
     listen: (address) => listen(tlsServer, address),
     listenPlaintext: (address) => listen(plaintextServer, address),
-    setCertificate: (certificate) => tlsServer.setSecureContext(secureContext(options, certificate)),
+    setCertificate(next) {
+      tlsServer.setSecureContext(secureContext(next, clientRootsPem));
+      certificate = next;
+    },
+    setClientRoots(next) {
+      tlsServer.setSecureContext(secureContext(certificate, next));
+      clientRootsPem = next;
+    },
     async stop(graceMs) {
       const closed = listening.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
       // A connection closes by itself behind its last call. The callback says nothing of that: with Node 24, where
@@ -127,8 +138,8 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   };
 }
 
-function secureContext(options: GrpcServerOptions, { certPem, keyPem }: ServingCertificate) {
-  return { cert: certPem, key: keyPem, ca: options.clientRootsPem, minVersion: "TLSv1.2" as const };
+function secureContext({ certPem, keyPem }: ServingCertificate, clientRootsPem: string) {
+  return { cert: certPem, key: keyPem, ca: clientRootsPem, minVersion: "TLSv1.2" as const };
 }
 
 function grpcOptions(options: GrpcServerOptions): Record<string, number> {

@@ -6,6 +6,8 @@ const STATUS: Readonly<Record<ErrorCode, status>> = {
   unauthenticated: status.UNAUTHENTICATED,
   "permission-denied": status.PERMISSION_DENIED,
   "not-found": status.NOT_FOUND,
+  "already-exists": status.ALREADY_EXISTS,
+  aborted: status.ABORTED,
   "failed-precondition": status.FAILED_PRECONDITION,
   "resource-exhausted": status.RESOURCE_EXHAUSTED,
   unavailable: status.UNAVAILABLE,

@@ -13,6 +13,11 @@ export class SecretBytes {
     return this.#bytes;
   }
 
+  /** Overwrites the bytes, wherever else they are referred to. */
+  wipe(): void {
+    this.#bytes.fill(0);
+  }
+
   toString(): string {
     return "[redacted]";
   }

@@ -56,6 +56,9 @@ for (const name of ["../outside", "a/../../outside", "/etc/passwd", ".hidden", "
     const state = await temporaryState(t);
     await assert.rejects(async () => state.readState(name), { code: "internal" });
     await assert.rejects(async () => state.writeStateAtomically(name, "x", 0o600), { code: "internal" });
+    await assert.rejects(async () => state.createStateFile(name, "x", 0o600), { code: "internal" });
+    await assert.rejects(async () => state.listState(name), { code: "internal" });
+    await assert.rejects(async () => state.removeState(name), { code: "internal" });
   });
 }
 
@@ -74,6 +77,28 @@ test("of many that create one folder at once, exactly one wins and all read its 
   assert.equal(String(await state.readState("pair/one")), `one ${winner}`);
   assert.equal(String(await state.readState("pair/two")), `two ${winner}`);
   assert.deepEqual(await readdir(state.path), ["pair"], "the losers leave nothing");
+});
+
+test("of many that create one file at once, exactly one wins, and it is there whole", async (t) => {
+  const state = await temporaryState(t);
+  const won = await Promise.all(
+    Array.from({ length: 20 }, (_, index) => state.createStateFile("a/one.json", `one ${index}`, 0o600)),
+  );
+  assert.equal(won.filter(Boolean).length, 1);
+  assert.equal(String(await state.readState("a/one.json")), `one ${won.indexOf(true)}`);
+  assert.equal((await stat(`${state.path}/a/one.json`)).mode & 0o777, 0o600);
+  assert.deepEqual(await readdir(`${state.path}/a`), ["one.json"], "the losers leave nothing");
+});
+
+test("what is listed is what is there, in order, and what is removed is gone", async (t) => {
+  const state = await temporaryState(t);
+  assert.deepEqual(await state.listState("a"), []);
+  for (const name of ["b", "c", "a"]) await state.writeStateAtomically(`a/${name}`, name, 0o600);
+  await mkdir(`${state.path}/a/.left-over`);
+  assert.deepEqual(await state.listState("a"), ["a", "b", "c"]);
+  await state.removeState("a/b");
+  await state.removeState("a/b");
+  assert.deepEqual(await state.listState("a"), ["a", "c"]);
 });
 
 test("a folder that has files already is left alone", async (t) => {

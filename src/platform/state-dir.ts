@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, mkdtemp, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, link, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { messageOf, TrysailError } from "./errors.ts";
 
@@ -18,6 +18,12 @@ export interface StateDir {
    * the folder has files already: of several processes that try, one wins and the others read what it wrote.
    */
   createStateFolder(folder: string, files: readonly StateFile[]): Promise<boolean>;
+  /** Makes a file, whole and on disk when it resolves. Answers false, and changes nothing, where there is one already. */
+  createStateFile(name: string, bytes: Uint8Array | string, mode: number): Promise<boolean>;
+  /** Names of the files and folders in a folder, in order; none where there is no such folder. */
+  listState(folder: string): Promise<string[]>;
+  /** Does nothing where there is no such file. */
+  removeState(name: string): Promise<void>;
 }
 
 export interface StateFile {
@@ -38,6 +44,9 @@ export async function openStateDir(path: string): Promise<StateDir> {
     readState: (name) => readState(pathOf(root, name)),
     writeStateAtomically: (name, bytes, mode) => writeAtomically(pathOf(root, name), bytes, mode),
     createStateFolder: (folder, files) => createFolder(pathOf(root, folder), files),
+    createStateFile: (name, bytes, mode) => createFile(pathOf(root, name), bytes, mode),
+    listState: (folder) => listFolder(pathOf(root, folder)),
+    removeState: (name) => removeFile(pathOf(root, name)),
   };
 }
 
@@ -115,6 +124,48 @@ async function createFolder(path: string, files: readonly StateFile[]): Promise<
     }
   } catch (error) {
     throw stateError(`the state folder ${path} cannot be written`, error);
+  }
+}
+
+async function createFile(path: string, bytes: Uint8Array | string, mode: number): Promise<boolean> {
+  const folder = dirname(path);
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const temporary = await mkdtemp(join(folder, `.${basename(path)}.`));
+    try {
+      await writeNewFile(join(temporary, "new"), bytes, mode);
+      // link(2) refuses a name that is taken, where rename(2) would replace it.
+      await link(join(temporary, "new"), path);
+      await syncFolder(folder);
+      return true;
+    } catch (error) {
+      if (isSystemError(error, "EEXIST")) return false;
+      throw error;
+    } finally {
+      await rm(temporary, { recursive: true, force: true });
+    }
+  } catch (error) {
+    throw stateError(`the state file ${path} cannot be written`, error);
+  }
+}
+
+async function listFolder(path: string): Promise<string[]> {
+  try {
+    const names = await readdir(path);
+    return names.filter((name) => !name.startsWith(".")).sort();
+  } catch (error) {
+    if (isSystemError(error, "ENOENT")) return [];
+    throw stateError(`the state folder ${path} cannot be read`, error);
+  }
+}
+
+async function removeFile(path: string): Promise<void> {
+  try {
+    await rm(path, { force: true });
+    await syncFolder(dirname(path));
+  } catch (error) {
+    if (isSystemError(error, "ENOENT")) return;
+    throw stateError(`the state file ${path} cannot be removed`, error);
   }
 }
 

@@ -1,6 +1,12 @@
 import { create, toBinary } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
 import { type DataSource, DataSourceSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
+import {
+  type CertificateValidationContext,
+  CertificateValidationContextSchema,
+} from "../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts";
 import { type Secret, SecretSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
+import { SPIFFECertValidatorConfigSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config_pb.ts";
 import type { SecretBytes } from "../platform/secret-bytes.ts";
 import { type EncodedResource, encodedResource } from "../xds/resource-set.ts";
 
@@ -20,14 +26,35 @@ export function buildCertificateSecret(input: { chainPem: string; keyPem: Secret
   );
 }
 
-/** The roots a peer's chain must end at. Which names the peer may have is for each TLS context to say. */
-export function buildTrustBundleSecret(trustBundlePem: string): EncodedResource {
-  return encode(
-    create(SecretSchema, {
-      name: SECRET_NAME.trustBundle,
-      type: { case: "validationContext", value: { trustedCa: inline(Buffer.from(trustBundlePem)) } },
-    }),
-  );
+/** Whom the mesh knows beside itself. */
+export interface Federation {
+  /** The names of the mesh's own trust domain, for which its own roots speak. */
+  readonly ownDomains: readonly string[];
+  /** PEM of the roots of each foreign trust domain, sorted by domain. */
+  readonly foreign: ReadonlyMap<string, string>;
+}
+
+/**
+ * The roots a peer's chain must end at. Which names the peer may have is for each TLS context to say. In a mesh that is
+ * federated each trust domain has roots of its own, and a root vouches for no domain but its own.
+ */
+export function buildTrustBundleSecret(trustBundlePem: string, federation: Federation | null = null): EncodedResource {
+  const value =
+    federation === null
+      ? create(CertificateValidationContextSchema, { trustedCa: inline(Buffer.from(trustBundlePem)) })
+      : byTrustDomain(trustBundlePem, federation);
+  return encode(create(SecretSchema, { name: SECRET_NAME.trustBundle, type: { case: "validationContext", value } }));
+}
+
+function byTrustDomain(trustBundlePem: string, { ownDomains, foreign }: Federation): CertificateValidationContext {
+  const bundles = new Map([...foreign, ...ownDomains.map((domain) => [domain, trustBundlePem] as const)]);
+  const trustDomains = [...bundles].map(([name, pem]) => ({ name, trustBundle: inline(Buffer.from(pem)) }));
+  return create(CertificateValidationContextSchema, {
+    customValidatorConfig: {
+      name: "envoy.tls.cert_validator.spiffe",
+      typedConfig: anyPack(SPIFFECertValidatorConfigSchema, create(SPIFFECertValidatorConfigSchema, { trustDomains })),
+    },
+  });
 }
 
 function inline(bytes: Uint8Array): DataSource {

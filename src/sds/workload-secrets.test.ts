@@ -12,6 +12,8 @@ import type { IssuedCertificate } from "../ca/signer.ts";
 import { SecretSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
 import { createLog } from "../platform/log.ts";
 import { type ResourceSet, TYPE_URL } from "../xds/resource-set.ts";
+import { createKeyPool } from "./key-pool.ts";
+import { createRenewalTurns } from "./renewal-turns.ts";
 import { createWorkloadSecrets, type WorkloadSecrets, type WorkloadSecretsHandle } from "./workload-secrets.ts";
 
 const START = Date.parse("2026-08-01T00:00:00Z");
@@ -42,6 +44,8 @@ async function setUp(t: TestContext, fraction = 0): Promise<Setup> {
   const failures: Error[] = [];
   const outcomes = createCallCounter();
   const counts = { issued: 0, failed: 0 };
+  const keys = createKeyPool({ size: 2 });
+  t.after(() => keys.stop());
   const secrets = createWorkloadSecrets({
     async issue(request): Promise<IssuedCertificate> {
       const failure = failures.shift();
@@ -49,7 +53,9 @@ async function setUp(t: TestContext, fraction = 0): Promise<Setup> {
       issued.push(request);
       return issue({ signer, clock, maxTtlMs: TTL_MS }, request);
     },
-    trustBundle: trustBundlePem,
+    trustBundlePem,
+    keys,
+    turns: createRenewalTurns({ atOnce: 4 }),
     clock,
     random: { fraction: () => fraction },
     ttlMs: TTL_MS,
@@ -111,7 +117,7 @@ test("an opened workload gets a certificate for its identity, a key that fits it
 
 for (const { fraction, afterHours } of [
   { fraction: 0, afterHours: 12 },
-  { fraction: 0.5, afterHours: 13.2 },
+  { fraction: 0.5, afterHours: 15.6 },
 ]) {
   test(`where chance says ${fraction}, a life of 24 h is renewed after ${afterHours} h, with a new key`, async (t) => {
     const setup = await setUp(t, fraction);
@@ -230,14 +236,18 @@ test("a workload that closes before its certificate is there hears nothing of it
   assert.equal(setup.counts.issued, 1, "only the other workload's");
 });
 
-test("renewals of workloads that started together spread over a tenth of their life", async (t) => {
+test("renewals of workloads that started together spread over three tenths of their life", async (t) => {
   const clock = createManualClock(START);
   const { signer, trustBundlePem } = await temporaryAuthority(t, clock);
   const dueAt: number[] = [];
   let draws = 0;
+  const keys = createKeyPool({ size: 2 });
+  t.after(() => keys.stop());
   const secrets = createWorkloadSecrets({
     issue: (request) => issue({ signer, clock, maxTtlMs: TTL_MS }, request),
-    trustBundle: trustBundlePem,
+    trustBundlePem,
+    keys,
+    turns: createRenewalTurns({ atOnce: 4 }),
     clock: {
       now: clock.now,
       after(delayMs, run) {
@@ -257,7 +267,61 @@ test("renewals of workloads that started together spread over a tenth of their l
   });
   await Promise.all(all);
   assert.equal(new Set(dueAt).size, 20);
-  assert.ok(Math.min(...dueAt) >= 30_000 && Math.max(...dueAt) < 36_000, `due after ${dueAt} ms`);
+  assert.ok(Math.min(...dueAt) >= 30_000 && Math.max(...dueAt) < 48_000, `due after ${dueAt} ms`);
+});
+
+test("another trust bundle reaches every open workload at once, and leaves certificates as they are", async (t) => {
+  const setup = await setUp(t);
+  const [one, two] = [await opened(setup), await opened(setup, { ...cart, serviceAccount: "page" })];
+  const before = one.handle.current();
+  const versionBefore = setup.secrets.trustBundleVersion();
+  setup.secrets.setTrustBundle(setup.trustBundlePem);
+  assert.equal(one.handle.current(), before, "the same roots are no change");
+  const other = await temporaryAuthority(t, setup.clock);
+  setup.secrets.setTrustBundle(setup.trustBundlePem + other.trustBundlePem);
+  for (const { handle, changes } of [one, two]) {
+    assert.equal(changes.count(), 2);
+    const bundle = handle.current()?.byName.get("ROOTCA");
+    assert.equal(bundle?.version, setup.secrets.trustBundleVersion());
+    assert.notEqual(bundle?.version, versionBefore);
+  }
+  assert.equal(one.handle.current()?.byName.get("default"), before?.byName.get("default"));
+  assert.equal(setup.issued.length, 2);
+});
+
+test("what the mesh knows beside itself reaches every open workload, and goes again with a later trust bundle in between", async (t) => {
+  const setup = await setUp(t);
+  const { handle, changes } = await opened(setup);
+  const validatorOf = () => {
+    const { type } = fromBinary(SecretSchema, handle.current()?.byName.get("ROOTCA")?.bytes ?? new Uint8Array());
+    assert.equal(type.case, "validationContext");
+    return type.value.customValidatorConfig?.name;
+  };
+  setup.secrets.setFederation(null);
+  assert.equal(changes.count(), 1, "nobody beside nobody is no change");
+  const federation = { ownDomains: ["cluster.local"], foreign: new Map([["west.example", "their roots"]]) };
+  setup.secrets.setFederation(federation);
+  setup.secrets.setFederation({ ...federation });
+  assert.equal(changes.count(), 2);
+  assert.equal(validatorOf(), "envoy.tls.cert_validator.spiffe");
+  setup.secrets.setTrustBundle("other roots");
+  assert.equal(validatorOf(), "envoy.tls.cert_validator.spiffe");
+  setup.secrets.setFederation(null);
+  assert.equal(validatorOf(), undefined);
+  assert.equal(changes.count(), 4);
+});
+
+test("a renewal of all gives each workload a new certificate within the window", async (t) => {
+  const setup = await setUp(t, 0.25);
+  const { handle, changes } = await opened(setup);
+  const first = handle.current();
+  setup.secrets.renewAll(HOUR_MS);
+  const next = changes.next();
+  setup.clock.advance(HOUR_MS / 4 - 1);
+  assert.equal(setup.issued.length, 1);
+  setup.clock.advance(1);
+  await next;
+  assert.notEqual(certificateIn(handle.current()).keyPem, certificateIn(first).keyPem);
 });
 
 test("printing what a stream holds shows no key", async (t) => {

@@ -1,20 +1,27 @@
-import { generateKeyPair } from "node:crypto";
-import { promisify } from "node:util";
 import { spiffeId, type WorkloadIdentity } from "../ca/identity.ts";
 import type { IssueRequest } from "../ca/issue.ts";
-import { keepRenewed } from "../ca/keep-renewed.ts";
+import { keepRenewed, type Renewal } from "../ca/keep-renewed.ts";
 import type { IssuedCertificate } from "../ca/signer.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
-import { SecretBytes } from "../platform/secret-bytes.ts";
-import { ResourceSet, TYPE_URL } from "../xds/resource-set.ts";
-import { buildCertificateSecret, buildTrustBundleSecret } from "./secret-resource.ts";
+import { type EncodedResource, ResourceSet, TYPE_URL } from "../xds/resource-set.ts";
+import type { KeyPool } from "./key-pool.ts";
+import type { RenewalTurns } from "./renewal-turns.ts";
+import { buildCertificateSecret, buildTrustBundleSecret, type Federation } from "./secret-resource.ts";
 
 /** Keys and certificates of the proxies that are connected now; private keys live in memory only. */
 export interface WorkloadSecrets {
   /** `onChange` is called when the first secrets are there, and behind every renewal. */
   open(identity: WorkloadIdentity, onChange: () => void): WorkloadSecretsHandle;
+  /** Sends every proxy the roots to trust, where those are others than before. */
+  setTrustBundle(trustBundlePem: string): void;
+  /** Sends every proxy whom the mesh knows beside itself, where that is another than before; null is nobody. */
+  setFederation(federation: Federation | null): void;
+  /** The version of the resource `ROOTCA` that proxies are sent now. */
+  trustBundleVersion(): string;
+  /** Renews every certificate at a moment of its own within `windowMs`, as when another authority signs. */
+  renewAll(windowMs: number): void;
 }
 
 export interface WorkloadSecretsHandle {
@@ -26,8 +33,10 @@ export interface WorkloadSecretsHandle {
 
 export interface WorkloadSecretsDeps {
   issue(request: IssueRequest): Promise<IssuedCertificate>;
-  /** The roots to trust, as PEM. */
-  readonly trustBundle: string;
+  /** The roots to trust at the start, as PEM. */
+  readonly trustBundlePem: string;
+  readonly keys: Pick<KeyPool, "take">;
+  readonly turns: RenewalTurns;
   readonly clock: Clock;
   readonly random: Pick<Random, "fraction">;
   /** How long each certificate should live. */
@@ -42,36 +51,49 @@ export interface SecretMetrics {
 }
 
 interface Workload {
+  certificate: EncodedResource | undefined;
   set: ResourceSet | undefined;
   readonly listeners: Set<() => void>;
-  readonly stop: () => void;
+  readonly renewal: Renewal;
 }
-
-const makeKeyPair = promisify(generateKeyPair);
 
 export function createWorkloadSecrets(deps: WorkloadSecretsDeps): WorkloadSecrets {
   const workloads = new Map<string, Workload>();
-  const trustBundle = buildTrustBundleSecret(deps.trustBundle);
+  let { trustBundlePem } = deps;
+  let federation: Federation | null = null;
+  let trustBundle = buildTrustBundleSecret(trustBundlePem);
+
+  const tell = (workload: Workload): void => {
+    if (workload.certificate === undefined) return;
+    workload.set = new ResourceSet(TYPE_URL.secret, [workload.certificate, trustBundle]);
+    for (const listener of [...workload.listeners]) listener();
+  };
+
+  const sendTrust = (): void => {
+    const next = buildTrustBundleSecret(trustBundlePem, federation);
+    if (next.version === trustBundle.version) return;
+    trustBundle = next;
+    for (const workload of workloads.values()) tell(workload);
+  };
 
   const startWorkload = (identity: WorkloadIdentity): Workload => {
-    const listeners = new Set<() => void>();
     const log = deps.log.child({ workload: spiffeId(identity), pod: identity.pod?.name });
-    const stop = keepRenewed({
+    const renewal = keepRenewed({
       clock: deps.clock,
       random: deps.random,
-      make: () => issueSecret(deps, identity),
+      make: () => deps.turns.run(() => issueSecret(deps, identity)),
       made({ certificate, issued }) {
-        workload.set = new ResourceSet(TYPE_URL.secret, [certificate, trustBundle]);
+        workload.certificate = certificate;
         deps.metrics?.issued();
         log.debug({ serialNumber: issued.serialNumber, notAfter: new Date(issued.notAfter) }, "issued a certificate");
-        for (const listener of [...listeners]) listener();
+        tell(workload);
       },
       failed(error, retryMs) {
         deps.metrics?.issueFailed();
         log.error({ err: error, retryMs }, "issuing a certificate failed; the one before stays in use");
       },
     });
-    const workload: Workload = { set: undefined, listeners, stop };
+    const workload: Workload = { certificate: undefined, set: undefined, listeners: new Set(), renewal };
     return workload;
   };
 
@@ -87,10 +109,23 @@ export function createWorkloadSecrets(deps: WorkloadSecretsDeps): WorkloadSecret
         current: () => workload.set,
         close() {
           if (!workload.listeners.delete(listener) || workload.listeners.size > 0) return;
-          workload.stop();
+          workload.renewal.stop();
           workloads.delete(key);
         },
       };
+    },
+    setTrustBundle(pem) {
+      trustBundlePem = pem;
+      sendTrust();
+    },
+    setFederation(next) {
+      if (next === null && federation === null) return;
+      federation = next;
+      sendTrust();
+    },
+    trustBundleVersion: () => trustBundle.version,
+    renewAll(windowMs) {
+      for (const { renewal } of workloads.values()) renewal.renewWithin(windowMs);
     },
   };
 }
@@ -101,16 +136,13 @@ function workloadKey(identity: WorkloadIdentity): string {
 }
 
 async function issueSecret(deps: WorkloadSecretsDeps, identity: WorkloadIdentity) {
-  const keys = await makeKeyPair("ec", { namedCurve: "P-256" });
-  const issued = await deps.issue({
-    identity,
-    publicKey: keys.publicKey.export({ type: "spki", format: "der" }),
-    ttlMs: deps.ttlMs,
-  });
-  const keyPem = new SecretBytes(Buffer.from(keys.privateKey.export({ type: "pkcs8", format: "pem" })));
-  return {
-    certificate: buildCertificateSecret({ chainPem: issued.chainPem, keyPem }),
-    issued,
-    notAfter: issued.notAfter,
-  };
+  const { publicKey, privateKeyPem } = await deps.keys.take();
+  try {
+    const issued = await deps.issue({ identity, publicKey, ttlMs: deps.ttlMs });
+    const certificate = buildCertificateSecret({ chainPem: issued.chainPem, keyPem: privateKeyPem });
+    return { certificate, issued, notAfter: issued.notAfter };
+  } finally {
+    // The encoded secret holds a copy, which goes to the proxy.
+    privateKeyPem.wipe();
+  }
 }

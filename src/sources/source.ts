@@ -1,6 +1,6 @@
 import type { ObjectSet } from "../mesh/object-set.ts";
 
-/** Where objects come from: a folder today, Kubernetes watches and registries later. */
+/** Where objects come from: folders, or a cluster. */
 export interface Source {
   /** Resolves when the first complete set was read; rejects only where nothing can ever be read. */
   start(): Promise<void>;

@@ -16,7 +16,7 @@ print -e $ARGV[0] ? "keys seen" : "no keys seen", "\\n";`;
 
 const LOOK = `
 ls -A "$STATE" | sed 's/^/in the state folder: /'
-for file in "$STATE/control-plane/ca/root-key.pem" "$STATE/control-plane/issuer/key.jwk" "$STATE/admin-token"; do
+for file in "$STATE/control-plane/ca/authority-1.json" "$STATE/control-plane/issuer/key.jwk" "$STATE/admin-token"; do
   ! cat "$file" && echo hidden
 done
 for process in /proc/[0-9]*; do
@@ -27,7 +27,7 @@ ls -A /run/trysail/pods | sed 's/^/in the folder of pods: /'
 echo text >/claim/file && cat /claim/file
 echo text >/empty/file && cat /empty/file
 cat /host/greeting "$STATE/below/greeting"
-perl -e '${ESCAPE}' "$STATE/control-plane/ca/root-key.pem"
+perl -e '${ESCAPE}' "$STATE/control-plane/ca/authority-1.json"
 `;
 
 function manifests(folder: string, state: string): string {
@@ -62,7 +62,7 @@ test("a root container sees neither the mesh's keys nor other pods' volumes; its
   dev.write("greeting", "hello\n");
   dev.write("images.yaml", "images: { test/look: { command: [sh, ./look.sh] } }\n");
   dev.write("all.yaml", manifests(dev.folder, dev.state));
-  const script = 'test -s "$TRYSAIL_ADMIN_TOKEN_FILE" && test -s "$TRYSAIL_STATE/control-plane/ca/root-key.pem"';
+  const script = 'test -s "$TRYSAIL_ADMIN_TOKEN_FILE" && test -s "$TRYSAIL_STATE/control-plane/ca/authority-1.json"';
   const { code, stderr } = await dev.start("--once", "--", "sh", "-c", script).exited;
   assert.equal(code, 0, stderr);
   const lines = readFileSync(join(dev.state, "logs", "shop_look_look.log"), "utf8")

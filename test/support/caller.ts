@@ -2,8 +2,8 @@ import { generateKeyPairSync } from "node:crypto";
 import { type ClientRequest, type IncomingHttpHeaders, request } from "node:http";
 import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import type { Authority } from "../../src/ca/authority.ts";
 import type { WorkloadIdentity } from "../../src/ca/identity.ts";
+import type { TemporaryAuthority } from "./authority.ts";
 
 /** A certificate with its key, and the root by which the other side is checked. PEM. */
 export interface CallerIdentity {
@@ -16,7 +16,7 @@ const HOUR_MS = 3_600_000;
 
 /** A certificate of a mesh's root, by default in trust domain `cluster.local`. */
 export async function identityOf(
-  { signer, rootCertificatePem }: Authority,
+  { signer, rootCertificatePem }: TemporaryAuthority,
   identity: Pick<WorkloadIdentity, "namespace" | "serviceAccount"> & { readonly trustDomain?: string },
 ): Promise<CallerIdentity> {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -51,11 +51,15 @@ export interface HttpCall {
   readonly method?: string;
   readonly path?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** The caller's address, on loopback; for `get`. */
+  readonly from?: string;
 }
 
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
+  /** Names and values in turn, as they came. */
+  readonly rawHeaders: readonly string[];
   readonly body: string;
 }
 
@@ -117,7 +121,9 @@ function settled(socket: Socket, event: "connect" | "secureConnect"): Promise<So
 
 /** One HTTP request to a port of 127.0.0.1. */
 export function get(port: number, call: HttpCall): Promise<HttpAnswer> {
-  return exchange(call, (options) => request({ ...options, host: "127.0.0.1", port }));
+  const { from } = call;
+  const local = from === undefined ? {} : { localAddress: from };
+  return exchange(call, (options) => request({ ...options, ...local, host: "127.0.0.1", port }));
 }
 
 function exchange(
@@ -133,7 +139,8 @@ function exchange(
         body += text;
       });
       response.on("error", reject);
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }));
+      const { statusCode: status = 0, headers: answered, rawHeaders } = response;
+      response.on("end", () => resolve({ status, headers: answered, rawHeaders, body }));
     });
     sent.end();
   });

@@ -30,7 +30,8 @@ export async function testControlPlane(
   for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text);
   const stateDir = await temporaryPath(t, "state");
   const config: ServeConfig = {
-    configDirs: [dir],
+    source: { kind: "folders", dirs: [dir] },
+    systemNamespace: "trysail-system",
     stateDir,
     grpc: LOCAL,
     https: LOCAL,
@@ -39,6 +40,14 @@ export async function testControlPlane(
     http: LOCAL,
     trustDomain: "cluster.local",
     workloadCertTtlMs: 3_600_000,
+    caDir: null,
+    rootTtlMs: 3650 * 86_400_000,
+    rootPropagationMs: 86_400_000,
+    rootCertificateMaps: ["trysail-ca-root-cert"],
+    proxyReconnectMs: 1000,
+    authenticators: [{ kind: "mesh-token" }, { kind: "client-certificate" }],
+    tokenAudiences: ["istio-ca"],
+    trustedNodeAccounts: [],
     servingNames: [],
     injectionConfigFile: null,
     logLevel: "silent",

@@ -11,7 +11,12 @@ export async function grpcCertificate(
   hosts: readonly string[],
 ): Promise<{ readonly certificate: ServingCertificate; readonly rootPem: string }> {
   const { signer, trustBundlePem } = await temporaryAuthority(t, systemClock);
-  const serving = createServingCertificate({ signer, clock: systemClock, log: createLog("silent"), hosts });
+  const serving = createServingCertificate({
+    signer: () => signer,
+    clock: systemClock,
+    log: createLog("silent"),
+    hosts,
+  });
   t.after(() => serving.stop());
   await serving.start();
   const { chainPem, keyPem } = serving.current();

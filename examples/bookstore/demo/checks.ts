@@ -29,6 +29,7 @@ export function buildChecks(mesh: Mesh): Check[] {
     { title: "header routed", run: () => headerRouted(page) },
     { title: "request denied", run: () => requestDenied(page) },
     { title: "certificates rotated", run: () => certificatesRotated(mesh, pods, page) },
+    { title: "root rotated", run: () => rootRotated(mesh, pods, page) },
     { title: "route changed live", run: () => routeChanged(mesh, page) },
     { title: "control plane killed", run: () => controlPlaneKilled(mesh, pods.length, page) },
   ];
@@ -73,7 +74,7 @@ async function presentedBy(mesh: Mesh, pods: readonly Pod[]): Promise<Map<string
   const entries = await Promise.all(
     pods.map(async (pod): Promise<[string, PresentedCertificate][]> => {
       try {
-        return [[pod.name, await presentedCertificate(pod.ip, mesh.rootCertificate)]];
+        return [[pod.name, await presentedCertificate(pod.ip, mesh.rootCertificate())]];
       } catch {
         return [];
       }
@@ -156,6 +157,32 @@ async function certificatesRotated(mesh: Mesh, pods: readonly Pod[], page: strin
   return {
     holds: before.size === pods.length && result.renewed === pods.length && load.holds,
     text: `${result.renewed} of ${pods.length} workloads within ${seconds(result.tookMs)}; ${load.text}`,
+  };
+}
+
+/** From one root to another: published, accepted, signing, and at last alone, while visitors come. */
+async function rootRotated(mesh: Mesh, pods: readonly Pod[], page: string): Promise<Finding> {
+  const firstRoot = mesh.rootCertificate();
+  const active = async () => (await mesh.authority()).slots.find(({ slot }) => slot === "active")?.id;
+  const before = await active();
+  const { result, outcomes } = await underLoad(page, async () => {
+    const began = performance.now();
+    const within = async (limitMs: number, holds: () => Promise<boolean>) => {
+      while (performance.now() - began < limitMs && !(await holds())) await sleep(200);
+      return performance.now() - began;
+    };
+    await mesh.prepareRoot();
+    const signsMs = await within(30_000, async () => (await active()) !== before);
+    const aloneMs = await within(90_000, async () => (await mesh.authority()).slots.length === 1);
+    return { signsMs, aloneMs, presented: await presentedBy(mesh, pods) };
+  });
+  const load = describeLoad(outcomes);
+  const isNew = mesh.rootCertificate() !== firstRoot && !mesh.rootCertificate().includes(firstRoot);
+  return {
+    holds: isNew && result.presented.size === pods.length && load.holds,
+    text:
+      `the new root signs after ${seconds(result.signsMs)} and is alone after ${seconds(result.aloneMs)}, with ` +
+      `${result.presented.size} of ${pods.length} workloads under it; ${load.text}`,
   };
 }
 

@@ -7,10 +7,19 @@ export interface Mesh {
   readonly folder: string;
   /** What a cluster would add to it: pods with their addresses, endpoints. */
   readonly objects: string;
-  readonly rootCertificate: string;
+  /** The trust bundle of this moment. */
+  rootCertificate(): string;
   pods(): Pod[];
   report(): Report;
   proxies(): Promise<ProxyStatus[]>;
+  /** What signs and what is trusted, as `trysail ca status` shows it. */
+  authority(): Promise<Authority>;
+  /** `trysail ca prepare`. */
+  prepareRoot(): Promise<void>;
+}
+
+export interface Authority {
+  readonly slots: readonly { readonly id: string; readonly slot: "active" | "prepared" | "old" }[];
 }
 
 export interface Pod {
@@ -52,10 +61,15 @@ export function openMesh(env: NodeJS.ProcessEnv): Mesh {
   const http = required(env, "TRYSAIL_HTTP");
   const token = readFileSync(required(env, "TRYSAIL_ADMIN_TOKEN_FILE"), "utf8").trim();
   const objects = join(state, "objects");
+  const ask = async (path: string, method = "GET"): Promise<unknown> => {
+    const response = await fetch(`${http}${path}`, { method, headers: { authorization: `Bearer ${token}` } });
+    if (!response.ok) throw new Error(`${path} answered ${response.status}: ${await response.text()}`);
+    return response.json();
+  };
   return {
     folder: required(env, "TRYSAIL_DIR"),
     objects,
-    rootCertificate: readFileSync(join(state, "control-plane", "ca", "root-cert.pem"), "utf8"),
+    rootCertificate: () => readFileSync(join(state, "control-plane", "ca", "root-cert.pem"), "utf8"),
     pods: () =>
       readdirSync(objects)
         .filter((file) => file.endsWith(".json"))
@@ -63,11 +77,9 @@ export function openMesh(env: NodeJS.ProcessEnv): Mesh {
         .filter((object) => object.kind === "Pod")
         .map(describePod),
     report: () => JSON.parse(readFileSync(join(state, "report.json"), "utf8")),
-    async proxies() {
-      const response = await fetch(`${http}/debug/syncz`, { headers: { authorization: `Bearer ${token}` } });
-      if (!response.ok) throw new Error(`/debug/syncz answered ${response.status}: ${await response.text()}`);
-      return (await response.json()) as ProxyStatus[];
-    },
+    proxies: async () => (await ask("/debug/syncz")) as ProxyStatus[],
+    authority: async () => (await ask("/ca")) as Authority,
+    prepareRoot: async () => void (await ask("/ca/prepare", "POST")),
   };
 }
 

@@ -1,0 +1,60 @@
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
+import type { Authenticate } from "../ca/authenticate.ts";
+import type { CertificateRequest, Certified } from "../ca/certify.ts";
+import { LARGEST_CSR_BYTES } from "../ca/csr.ts";
+import type { JwtSvidIssuer } from "../ca/jwt-svid.ts";
+import { Refusal, reasonOf } from "../ca/refusal.ts";
+import { OVERLOAD_RETRY_MS } from "../ca/signing-queue.ts";
+import { TrysailError } from "../platform/errors.ts";
+import { httpStatusOf } from "../platform/http-status.ts";
+import type { Logger } from "../platform/log.ts";
+import { answerCertificate } from "./answer-certificate.ts";
+import { answerJwtSvid } from "./answer-jwt-svid.ts";
+import { answerTrustBundle } from "./answer-trust-bundle.ts";
+import { buildOpenApi } from "./openapi.ts";
+
+export interface CaRoutesDeps {
+  certify(request: CertificateRequest): Promise<Certified>;
+  readonly authenticate: Authenticate;
+  readonly jwtSvids: JwtSvidIssuer;
+  /** Every root that peers must accept. */
+  trustBundlePem(): string;
+  readonly log: Logger;
+  readonly metrics?: { refused(reason: string): void };
+}
+
+/** JSON escapes each line's end, and its other fields are small. */
+const BODY_LIMIT = LARGEST_CSR_BYTES + 8 * 1024;
+
+/** The authority's HTTP API; `GET /v1/openapi.json` describes it. */
+export function caRoutes(deps: CaRoutesDeps): FastifyPluginAsync {
+  return async (app) => {
+    app.removeAllContentTypeParsers();
+    // Each route reads the bytes by itself, once it knows that it wants them.
+    app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+    app.setErrorHandler((error, request, reply) => answerError(deps, error, request, reply));
+
+    app.post("/v1/certificates", { bodyLimit: BODY_LIMIT }, (request, reply) =>
+      answerCertificate(deps, request, reply),
+    );
+    app.post("/v1/jwt-svids", { bodyLimit: BODY_LIMIT }, (request, reply) => answerJwtSvid(deps, request, reply));
+    app.get("/v1/trust-bundle", async (request, reply) => answerTrustBundle(deps, request, reply));
+    app.get("/v1/openapi.json", async () => buildOpenApi());
+  };
+}
+
+function answerError(deps: CaRoutesDeps, error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  // What Fastify itself refuses: a body that is too large, a length that is wrong.
+  if (!(error instanceof TrysailError) && error instanceof Error && "statusCode" in error) {
+    const status = Number(error.statusCode);
+    if (status >= 400 && status < 500) {
+      deps.metrics?.refused(status === 413 ? "csr-too-large" : "bad-request");
+      return reply.code(status).send({ error: error.message });
+    }
+  }
+  const { status, message } = httpStatusOf(error);
+  if (status === 500) deps.log.error({ err: error, path: request.url }, "a request to the authority failed");
+  if (status === 401) reply.header("www-authenticate", "Bearer");
+  if (status === 429 || status === 503) reply.header("retry-after", String(OVERLOAD_RETRY_MS / 1000));
+  return reply.code(status).send({ error: message, ...(error instanceof Refusal && { reason: reasonOf(error) }) });
+}

@@ -1,0 +1,84 @@
+import { Metadata, type ServerUnaryCall, type ServiceDefinition, type sendUnaryData } from "@grpc/grpc-js";
+import type { CertificateRequest, Certified } from "../ca/certify.ts";
+import { reasonOf } from "../ca/refusal.ts";
+import { OVERLOAD_RETRY_MS } from "../ca/signing-queue.ts";
+import { TrysailError } from "../platform/errors.ts";
+import type { GrpcServer } from "../platform/grpc-server.ts";
+import { grpcStatusOf } from "../platform/grpc-status.ts";
+import { certificateResponse, type IstioCertificateRequest, parseCertificateRequest } from "./certificate-messages.ts";
+import { grpcCredentials } from "./grpc-credentials.ts";
+
+export interface CertificateServiceDeps {
+  certify(request: CertificateRequest): Promise<Certified>;
+  /** Every root that peers must accept. */
+  trustBundlePem(): string;
+  readonly metrics?: { refused(reason: string): void };
+}
+
+type Call = ServerUnaryCall<Buffer, Buffer>;
+
+/** Adds Istio's certificate service to the TLS listener: without TLS there is no identity, and so no certificate. */
+export function addCertificateService(server: Pick<GrpcServer, "addService">, deps: CertificateServiceDeps): void {
+  server.addService("tls", CERTIFICATE_SERVICE, {
+    createCertificate(call: Call, callback: sendUnaryData<Buffer>) {
+      answer(deps, call).then(
+        (response) => callback(null, response),
+        (error: unknown) => callback({ ...grpcStatusOf(error), metadata: trailersOf(error) }),
+      );
+    },
+  });
+}
+
+async function answer(deps: CertificateServiceDeps, call: Call): Promise<Buffer> {
+  const request = parse(deps, call.request);
+  const { chainPem } = await deps.certify({
+    credentials: grpcCredentials(call),
+    csr: request.csr,
+    ttlMs: request.validitySeconds * 1000,
+    impersonated: request.impersonatedIdentity,
+    audit: { protocol: "grpc", peer: call.getPeer(), certSigner: request.certSigner },
+  });
+  return certificateResponse(responseChain(chainPem, deps.trustBundlePem()));
+}
+
+/** `certify` counts what it refuses; this is what does not come so far. */
+function parse(deps: CertificateServiceDeps, bytes: Buffer): IstioCertificateRequest {
+  try {
+    return parseCertificateRequest(bytes);
+  } catch (error) {
+    deps.metrics?.refused(reasonOf(error));
+    throw error;
+  }
+}
+
+/** As Istio answers: the leaf, what stands above it (if anything does), and last the roots. */
+function responseChain(chainPem: string, rootsPem: string): string[] {
+  const end = chainPem.indexOf(END) + END.length;
+  const above = chainPem.slice(end);
+  return [chainPem.slice(0, end), ...(above === "" ? [] : [above]), rootsPem];
+}
+
+/** When to ask again, as gRPC's own clients read it (gRFC A6). */
+function trailersOf(error: unknown): Metadata {
+  const trailers = new Metadata();
+  if (error instanceof TrysailError && error.code === "resource-exhausted") {
+    trailers.set("grpc-retry-pushback-ms", String(OVERLOAD_RETRY_MS));
+  }
+  return trailers;
+}
+
+const END = "-----END CERTIFICATE-----\n";
+const asIs = (bytes: Buffer): Buffer => bytes;
+
+/** The service with bytes for messages. */
+const CERTIFICATE_SERVICE: ServiceDefinition = {
+  createCertificate: {
+    path: "/istio.v1.auth.IstioCertificateService/CreateCertificate",
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: asIs,
+    requestDeserialize: asIs,
+    responseSerialize: asIs,
+    responseDeserialize: asIs,
+  },
+};

@@ -1,0 +1,91 @@
+import { CertificateAnswer, CertificateBody, ErrorAnswer, JwtSvidAnswer, JwtSvidBody } from "./api-schemas.ts";
+
+const text = { type: "string" };
+const json = (schema: object) => ({ "application/json": { schema } });
+const refusals = (codes: Readonly<Record<string, string>>) =>
+  Object.fromEntries(
+    Object.entries(codes).map(([code, description]) => [code, { description, content: json(ErrorAnswer) }]),
+  );
+const RETRY = {
+  "429": "too many requests wait already: ask again after Retry-After",
+  "503": "who the caller is cannot be found out at this time",
+};
+const query = (name: string, schema: object, description: string) => ({ name, in: "query", schema, description });
+
+/** The HTTP API as an OpenAPI 3.1 document. */
+export function buildOpenApi(): { readonly openapi: string; readonly paths: Readonly<Record<string, object>> } {
+  const credentials = [{ token: [] }, { clientCertificate: [] }];
+  const document = {
+    openapi: "3.1.0",
+    info: { title: "Trysail certificate authority", version: "1" },
+    paths: {
+      "/v1/certificates": {
+        post: {
+          summary: "Issues an X.509-SVID for the caller",
+          security: credentials,
+          parameters: [
+            query("ttlSeconds", { type: "integer", minimum: 1 }, "as in the JSON body, for the other bodies"),
+          ],
+          requestBody: {
+            required: true,
+            content: {
+              ...json(CertificateBody),
+              "application/pkcs10": { schema: { ...text, contentEncoding: "binary" } },
+              "application/x-pem-file": { schema: text },
+              "text/plain": { schema: text },
+            },
+          },
+          responses: {
+            "200": {
+              description: "the certificate",
+              content: { ...json(CertificateAnswer), "application/pem-certificate-chain": { schema: text } },
+            },
+            ...refusals({
+              "400": "no request that can be answered",
+              "401": "no proof of who is asking",
+              "413": "too large",
+              ...RETRY,
+            }),
+          },
+        },
+      },
+      "/v1/jwt-svids": {
+        post: {
+          summary: "Issues a JWT-SVID for the caller",
+          security: credentials,
+          requestBody: { required: true, content: json(JwtSvidBody) },
+          responses: {
+            "200": { description: "the token", content: json(JwtSvidAnswer) },
+            ...refusals({ "400": "no request that can be answered", "401": "no proof of who is asking", ...RETRY }),
+          },
+        },
+      },
+      "/v1/trust-bundle": {
+        get: {
+          summary: "The roots, and the keys of JWT-SVIDs, that peers must accept",
+          parameters: [query("format", { enum: ["pem", "spiffe"] }, "goes before Accept; PEM by default")],
+          responses: {
+            "200": {
+              description: "the bundle, with an ETag; max-age says when to look again",
+              content: { "application/x-pem-file": { schema: text }, ...json({ type: "object" }) },
+            },
+            "304": { description: "still the one that If-None-Match names" },
+          },
+        },
+      },
+      "/v1/openapi.json": {
+        get: {
+          summary: "This document",
+          responses: { "200": { description: "OpenAPI 3.1", content: json({ type: "object" }) } },
+        },
+      },
+    },
+    components: {
+      securitySchemes: {
+        token: { type: "http", scheme: "bearer", description: "a workload token" },
+        clientCertificate: { type: "mutualTLS", description: "a certificate of this mesh, to be renewed" },
+      },
+    },
+  };
+  return document;
+}

@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { testControlPlane } from "../../test/support/control-plane.ts";
+import { temporaryPath } from "../../test/support/state.ts";
+import { until } from "../../test/support/until.ts";
+
+const program = fileURLToPath(new URL("trysail.ts", import.meta.url));
+
+/** The program as a shell runs it; rejects, with what it printed, where it does not exit with 0. */
+async function ca(...args: string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(process.execPath, [program, "ca", ...args]);
+  return stdout;
+}
+
+/** The slots in the order of the table, such as `active`, `old`. */
+function slotsIn(table: string): string[] {
+  return table.split("\n").flatMap((line) => /^(active|prepared|old) /.exec(line)?.[1] ?? []);
+}
+
+test("a rotation is driven and shown through the running control plane", async (t) => {
+  const mesh = await testControlPlane(t, {});
+  const server = ["--server", `http://127.0.0.1:${mesh.ports.http}`, "--state-dir", mesh.stateDir];
+  const status = await ca("status", ...server);
+  assert.match(
+    status,
+    /^SLOT +ID +ORIGIN +KEY +VALID UNTIL +NOTE +SUBJECT\nactive +[0-9a-f]{16} +self-signed +ec prime256v1 /,
+  );
+  assert.match(status, /0 of 0 connected proxies accepted the trust bundle/);
+  assert.match(status, /next: waiting, because the active authority is young enough, until 20\d\d-/);
+  await assert.rejects(ca("activate", ...server), /nothing is prepared/);
+  assert.deepEqual(slotsIn(await ca("prepare", ...server)), ["active", "prepared"]);
+  const activated = await until("the start to be long enough ago", () => ca("activate", ...server));
+  assert.deepEqual(slotsIn(activated), ["active", "old"]);
+  // Nothing was signed with it, so nothing is waited for.
+  assert.deepEqual(slotsIn(await ca("retire", ...server).catch(() => ca("status", ...server))), ["active"]);
+  const { slots, facts } = JSON.parse(await ca("status", "-o", "json", ...server));
+  assert.equal(slots.length, 1);
+  assert.equal(facts.proxies, 0);
+  const metrics = await (await fetch(`http://127.0.0.1:${mesh.ports.monitoring}/metrics`)).text();
+  for (const step of ["prepare", "activate", "retire"]) {
+    assert.match(metrics, new RegExp(`trysail_authority_rotation_steps_total\\{step="${step}"\\} 1`));
+  }
+  const ends = Number(/^trysail_authority_expiry_timestamp_seconds (\S+)$/m.exec(metrics)?.[1]);
+  assert.ok(ends * 1000 > Date.now());
+});
+
+test("without a control plane the state folder is changed itself, and one that runs follows", async (t) => {
+  const mesh = await testControlPlane(t, {});
+  const offline = ["--offline", "--state-dir", mesh.stateDir];
+  assert.deepEqual(slotsIn(await ca("prepare", ...offline)), ["active", "prepared"]);
+  await assert.rejects(ca("activate", ...offline), /without the control plane nobody knows/);
+  const activated = await ca("activate", "--force", ...offline);
+  const server = ["--server", `http://127.0.0.1:${mesh.ports.http}`, "--state-dir", mesh.stateDir];
+  const active = (table: string) => /^active +([0-9a-f]{16})/m.exec(table)?.[1];
+  await until("the control plane to follow", async () => active(await ca("status", ...server)) === active(activated));
+});
+
+test("only workloads of the control plane's own namespace may look or rotate", async (t) => {
+  const mesh = await testControlPlane(t, {});
+  const file = await temporaryPath(t, "token");
+  const server = ["--server", `http://127.0.0.1:${mesh.ports.http}`, "--token-file", file];
+  await writeFile(file, "none");
+  await assert.rejects(ca("status", ...server), /token/);
+  const tokenOf = (namespace: string) =>
+    mesh.issuer.issue({ namespace, serviceAccount: "any", audience: "istio-ca", ttlMs: 60_000 });
+  await writeFile(file, await tokenOf("shop"));
+  await assert.rejects(ca("status", ...server), /only workloads of trysail-system/);
+  await assert.rejects(ca("prepare", ...server), /only workloads of trysail-system/);
+  await writeFile(file, await tokenOf("trysail-system"));
+  assert.deepEqual(slotsIn(await ca("status", ...server)), ["active"]);
+});
+
+test("what is missing or wrong is said in one line", async (t) => {
+  const missing = await temporaryPath(t, "state");
+  const cases: readonly (readonly [string[], RegExp])[] = [
+    [["status"], /^trysail: name a --token-file, or on one machine the --state-dir\n$/],
+    [["status", "--offline"], /^trysail: --offline needs --state-dir\n$/],
+    [["status", "--offline", "--state-dir", missing], /^trysail: no authority in .*: trysail serve makes it\n$/],
+    [["status", "-o", "yaml"], /^trysail: --output yaml is neither table nor json\n$/],
+    [
+      ["status", "--state-dir", missing, "--server", "http://127.0.0.1:1"],
+      /^trysail: nothing answers at .*127.0.0.1:1.*\n$/,
+    ],
+  ];
+  for (const [args, says] of cases) {
+    await assert.rejects(ca(...args), (error: Error & { stderr?: string }) => {
+      assert.match(error.stderr ?? "", says);
+      return true;
+    });
+  }
+});

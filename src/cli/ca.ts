@@ -1,0 +1,161 @@
+import { readFile } from "node:fs/promises";
+import { Command } from "commander";
+import type { AuthorityStatus, SlotStatus } from "../ca/authority-status.ts";
+import { loadTokenIssuer, TOKEN_AUDIENCE } from "../ca/token-issuer.ts";
+import { systemClock } from "../platform/clock.ts";
+import { messageOf, TrysailError } from "../platform/errors.ts";
+import { openStateDir } from "../platform/state-dir.ts";
+import { offlineAuthority } from "./offline-authority.ts";
+import { formatTable } from "./table.ts";
+
+interface CaOptions {
+  readonly server: string;
+  readonly tokenFile?: string;
+  readonly stateDir?: string;
+  readonly trustDomain: string;
+  readonly offline?: boolean;
+  readonly force?: boolean;
+  readonly output: string;
+}
+
+/** What is asked of the authority: its status, or a step of its rotation. */
+export type CaRequest =
+  | { readonly kind: "status" | "prepare" }
+  | { readonly kind: "activate" | "retire"; readonly force: boolean; readonly id?: string };
+
+const ANSWER_MS = 30_000;
+const TOKEN_TTL_MS = 60_000;
+/** Of the token that is made for one call on one machine; its control plane lets this namespace in. */
+const ADMIN = { namespace: "trysail-system", serviceAccount: "trysail" };
+
+/** `trysail ca`: shows and drives the rotation of the mesh's authority. */
+export function caCommand(): Command {
+  const command = new Command("ca").description("show the mesh's certificate authority, and rotate it");
+  command.addCommand(
+    subcommand("status", "what signs, what is prepared, what is old, and what comes next").action((options) =>
+      answer({ kind: "status" }, options),
+    ),
+  );
+  command.addCommand(
+    subcommand("prepare", "make a new root and publish it to every proxy; nothing is signed with it yet").action(
+      (options) => answer({ kind: "prepare" }, options),
+    ),
+  );
+  command.addCommand(
+    subcommand("activate", "sign with what is prepared; refused until every connected proxy trusts it")
+      .option("--force", "although not every proxy is known to trust it")
+      .action((options) => answer({ kind: "activate", force: options.force === true }, options)),
+  );
+  command.addCommand(
+    subcommand("retire", "stop trusting what is old; refused while its certificates may be valid")
+      .argument("[id]", "one of them; all unless given")
+      .option("--force", "although its certificates may still be valid")
+      .action((id: string | undefined, options) =>
+        answer({ kind: "retire", force: options.force === true, ...(id !== undefined && { id }) }, options),
+      ),
+  );
+  return command;
+}
+
+function subcommand(name: string, description: string): Command {
+  return new Command(name)
+    .description(description)
+    .option("--server <url>", "the control plane's --http-addr", "http://127.0.0.1:8080")
+    .option("--token-file <file>", "a token of a workload in trysail-system")
+    .option("--state-dir <folder>", "one machine: the control plane's state folder, in place of a token")
+    .option("--offline", "work on the state folder itself, with no control plane")
+    .option("--trust-domain <name>", "of the mesh, for --offline", "cluster.local")
+    .option("-o, --output <format>", "table or json", "table");
+}
+
+async function answer(request: CaRequest, options: CaOptions): Promise<void> {
+  if (options.output !== "table" && options.output !== "json") {
+    throw new TrysailError("invalid-argument", `--output ${options.output} is neither table nor json`);
+  }
+  const status = options.offline === true ? await askFolder(request, options) : await askServer(request, options);
+  process.stdout.write(options.output === "json" ? `${JSON.stringify(status, null, 2)}\n` : formatStatus(status));
+}
+
+function askFolder(request: CaRequest, { stateDir, trustDomain }: CaOptions): Promise<AuthorityStatus> {
+  if (stateDir === undefined) throw new TrysailError("invalid-argument", "--offline needs --state-dir");
+  return offlineAuthority({ stateDir, trustDomain }, request);
+}
+
+async function askServer({ kind, ...body }: CaRequest, options: CaOptions): Promise<AuthorityStatus> {
+  const headers = { authorization: `Bearer ${await tokenOf(options)}` };
+  const init =
+    kind === "status"
+      ? { headers }
+      : {
+          method: "POST",
+          headers: { ...headers, "content-type": "application/json" },
+          body: JSON.stringify(body),
+        };
+  const url = new URL(kind === "status" ? "/ca" : `/ca/${kind}`, options.server);
+  const response = await fetch(url, { ...init, signal: AbortSignal.timeout(ANSWER_MS) }).catch((error: unknown) => {
+    const reason = error instanceof Error && error.cause !== undefined ? messageOf(error.cause) : messageOf(error);
+    throw new TrysailError(
+      "unavailable",
+      `nothing answers at ${options.server}: ${reason} (--offline needs no control plane)`,
+    );
+  });
+  const text = await response.text();
+  if (!response.ok)
+    throw new TrysailError("failed-precondition", errorIn(text) ?? `${url} answered ${response.status}`);
+  // What this same program wrote, of the same version or one that is close.
+  return JSON.parse(text) as AuthorityStatus;
+}
+
+function errorIn(text: string): string | undefined {
+  try {
+    const answer: unknown = JSON.parse(text);
+    return typeof answer === "object" && answer !== null && "error" in answer ? String(answer.error) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function tokenOf({ tokenFile, stateDir }: CaOptions): Promise<string> {
+  if (tokenFile !== undefined) return (await readFile(tokenFile, "utf8")).trim();
+  if (stateDir === undefined) {
+    throw new TrysailError("invalid-argument", "name a --token-file, or on one machine the --state-dir");
+  }
+  const issuer = await loadTokenIssuer({ state: await openStateDir(stateDir), clock: systemClock });
+  return issuer.issue({ ...ADMIN, audience: TOKEN_AUDIENCE, ttlMs: TOKEN_TTL_MS });
+}
+
+function formatStatus(status: AuthorityStatus): string {
+  const rows = status.slots.map((slot) => [
+    slot.slot,
+    slot.id,
+    slot.origin,
+    slot.key,
+    day(slot.notAfter),
+    noteOf(slot),
+    slot.subject,
+  ]);
+  const lines = [formatTable([["SLOT", "ID", "ORIGIN", "KEY", "VALID UNTIL", "NOTE", "SUBJECT"], ...rows])];
+  const { facts, next, sourceProblem } = status;
+  if (facts !== null)
+    lines.push(`${facts.acknowledged} of ${facts.proxies} connected proxies accepted the trust bundle`);
+  if (sourceProblem !== null) lines.push(`the plugged-in authority cannot be used: ${sourceProblem}`);
+  if (next !== null) {
+    const until = next.kind === "wait" && next.until !== null ? `, until ${time(next.until)}` : "";
+    lines.push(`next: ${next.kind === "wait" ? "waiting" : next.kind}, because ${next.reason}${until}`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function noteOf({ slot, leavesUntil }: SlotStatus): string {
+  if (slot === "active") return "signs";
+  if (slot === "prepared") return "trusted, signs nothing yet";
+  return leavesUntil === null ? "trusted" : `certificates until ${time(leavesUntil)}`;
+}
+
+function day(epochMs: number): string {
+  return new Date(epochMs).toISOString().slice(0, 10);
+}
+
+function time(epochMs: number): string {
+  return `${new Date(epochMs).toISOString().slice(0, 19)}Z`;
+}

@@ -1,0 +1,41 @@
+import { loadAuthority } from "../ca/authority.ts";
+import { createFolderStore } from "../ca/authority-folder-store.ts";
+import { type AuthorityStatus, slotStatuses } from "../ca/authority-status.ts";
+import { createRotator } from "../ca/rotator.ts";
+import { systemClock } from "../platform/clock.ts";
+import { TrysailError } from "../platform/errors.ts";
+import { createLog } from "../platform/log.ts";
+import { systemRandom } from "../platform/random.ts";
+import { openStateDir } from "../platform/state-dir.ts";
+import type { CaRequest } from "./ca.ts";
+
+/** Answers from a state folder, and changes it, with no control plane in between; one that runs follows it. */
+export async function offlineAuthority(
+  { stateDir, trustDomain }: { readonly stateDir: string; readonly trustDomain: string },
+  request: CaRequest,
+): Promise<AuthorityStatus> {
+  // Only an operator takes steps here, and nothing is waited for.
+  const policy = { prepareAtShare: 0.5, propagationMs: 0, reconnectMs: 0 };
+  const [clock, random, log] = [systemClock, systemRandom, createLog("silent")];
+  const store = createFolderStore({ state: await openStateDir(stateDir), trustDomain });
+  if ((await store.load()) === undefined) {
+    throw new TrysailError("not-found", `no authority in ${store.name}: trysail serve makes it`);
+  }
+  const authority = await loadAuthority({ store, clock, random, trustDomain, log });
+  const rotator = createRotator({
+    ...{ authority, source: null, trustDomain, clock, random, log, policy },
+    facts: () => ({ observedSince: clock.now(), proxies: 0, acknowledged: 0 }),
+    pollMs: 0,
+    replicaLagMs: 0,
+  });
+  if (request.kind === "prepare") await rotator.prepare();
+  if (request.kind === "activate") {
+    if (!request.force) {
+      const why = "without the control plane nobody knows which proxies trust it (--force activates all the same)";
+      throw new TrysailError("failed-precondition", why);
+    }
+    await rotator.activate(request);
+  }
+  if (request.kind === "retire") await rotator.retire(request);
+  return { slots: slotStatuses(authority.state()), facts: null, next: null, sourceProblem: null };
+}

@@ -1,0 +1,96 @@
+import type { KeyObject } from "node:crypto";
+import type { Authenticator } from "../ca/authenticate.ts";
+import type { AuthenticatorConfig } from "../ca/authenticator-config.ts";
+import { createClientCertificates } from "../ca/client-certificates.ts";
+import { createIssuerKeys } from "../ca/issuer-keys.ts";
+import { type BoundPod, createKubernetesTokens } from "../ca/kubernetes-tokens.ts";
+import { createMeshTokens } from "../ca/mesh-tokens.ts";
+import { createOidcTokens } from "../ca/oidc-tokens.ts";
+import { createTokenReviews } from "../ca/token-review.ts";
+import { type AccountUids, followAccountUids } from "../kubernetes/account-uids.ts";
+import type { KubernetesClient } from "../kubernetes/client.ts";
+import { reviewToken } from "../kubernetes/review-token.ts";
+import type { Clock } from "../platform/clock.ts";
+import { TrysailError } from "../platform/errors.ts";
+import type { OutboundFetch } from "../platform/outbound-fetch.ts";
+import type { Random } from "../platform/random.ts";
+
+export interface AuthenticatorsDeps {
+  readonly issuer: { readonly publicKey: KeyObject };
+  readonly audiences: readonly string[];
+  readonly trustDomain: string;
+  trustDomainAliases(): readonly string[];
+  /** Null without a cluster. */
+  readonly kubernetes: KubernetesClient | null;
+  pod(namespace: string, name: string): BoundPod | undefined;
+  readonly fetch: OutboundFetch;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export interface Authenticators {
+  /** In the order in which they are asked. */
+  readonly list: readonly Authenticator[];
+  stop(): void;
+}
+
+/** The proofs that an operator chose. Rejects with `invalid-argument` where one needs a cluster and there is none. */
+export async function createAuthenticators(
+  configs: readonly AuthenticatorConfig[],
+  deps: AuthenticatorsDeps,
+): Promise<Authenticators> {
+  const followed: AccountUids[] = [];
+  const list: Authenticator[] = [];
+  for (const config of configs) list.push(await create(config, deps, followed));
+  return {
+    list,
+    stop() {
+      for (const accounts of followed) accounts.stop();
+    },
+  };
+}
+
+async function create(
+  config: AuthenticatorConfig,
+  deps: AuthenticatorsDeps,
+  followed: AccountUids[],
+): Promise<Authenticator> {
+  switch (config.kind) {
+    case "mesh-token":
+      return createMeshTokens(deps);
+    case "client-certificate":
+      return createClientCertificates(deps);
+    case "oidc":
+      return createOidcTokens({ ...deps, issuer: config.issuer });
+    case "token-review": {
+      const client = clusterOf(config, deps);
+      return createTokenReviews({ ...deps, review: (token, audiences) => reviewToken(client, token, audiences) });
+    }
+    case "kubernetes": {
+      const client = clusterOf(config, deps);
+      const { issuer } = await client.getDocument("/.well-known/openid-configuration");
+      if (typeof issuer !== "string") {
+        throw new TrysailError("unavailable", "the API server's OpenID configuration names no issuer");
+      }
+      const accounts = followAccountUids({ ...deps, client });
+      followed.push(accounts);
+      return createKubernetesTokens({
+        ...deps,
+        issuer,
+        keys: createIssuerKeys({
+          ...deps,
+          fetchKeys: async () => JSON.stringify(await client.getDocument("/openid/v1/jwks")),
+        }),
+        objects: { pod: deps.pod, serviceAccountUid: accounts.uidOf },
+      });
+    }
+  }
+}
+
+function clusterOf(config: AuthenticatorConfig, { kubernetes }: AuthenticatorsDeps): KubernetesClient {
+  if (kubernetes !== null) return kubernetes;
+  throw new TrysailError(
+    "invalid-argument",
+    `--authenticator ${config.kind} needs a cluster: serve one by --kubeconfig`,
+  );
+}

@@ -1,0 +1,27 @@
+import { Counter, Gauge, type Registry } from "prom-client";
+import type { RotatorMetrics } from "../ca/rotator.ts";
+
+/** The mesh's authority in Prometheus: when it ends, whether its source can be read, and the steps of rotations. */
+export function createAuthorityMetrics(registry: Registry): RotatorMetrics {
+  const ends = new Gauge({
+    name: "trysail_authority_expiry_timestamp_seconds",
+    help: "When the chain of the authority that signs ends, in seconds since the epoch",
+    registers: [registry],
+  });
+  const usable = new Gauge({
+    name: "trysail_authority_source_usable",
+    help: "1 where the plugged-in authority could be used when it was last read, else 0",
+    registers: [registry],
+  });
+  const steps = new Counter({
+    name: "trysail_authority_rotation_steps_total",
+    help: "Steps of rotations: prepare, activate, retire",
+    labelNames: ["step"],
+    registers: [registry],
+  });
+  return {
+    activeEnds: (notAfter) => ends.set(notAfter / 1000),
+    sourceUsable: (isUsable) => usable.set(isUsable ? 1 : 0),
+    stepped: (kind) => steps.inc({ step: kind }),
+  };
+}

@@ -1,0 +1,123 @@
+import { type Authenticate, createAuthenticate } from "../ca/authenticate.ts";
+import { type CertificateRequest, type Certified, type CertifyMetrics, certify } from "../ca/certify.ts";
+import { createImpersonate } from "../ca/impersonate.ts";
+import { type IssueRequest, issue } from "../ca/issue.ts";
+import { createJwtSvidIssuer, type JwtSvidIssuer } from "../ca/jwt-svid.ts";
+import { createServingCertificate, type ServingCertificate } from "../ca/serving-certificate.ts";
+import { loadSigningKey } from "../ca/signing-key.ts";
+import { createSigningQueue } from "../ca/signing-queue.ts";
+import { loadTokenIssuer } from "../ca/token-issuer.ts";
+import { createCaMetrics } from "../ca-api/ca-metrics.ts";
+import type { ServeConfig } from "../config.ts";
+import type { KubernetesClient } from "../kubernetes/client.ts";
+import type { MeshSnapshot } from "../mesh/snapshot.ts";
+import { createOutboundFetch } from "../platform/outbound-fetch.ts";
+import type { Platform } from "../platform/platform.ts";
+import { openStateDir } from "../platform/state-dir.ts";
+import { createKeyPool } from "../sds/key-pool.ts";
+import { createRenewalTurns } from "../sds/renewal-turns.ts";
+import { createWorkloadSecrets, type WorkloadSecrets } from "../sds/workload-secrets.ts";
+import { createAuthenticators } from "./authenticators.ts";
+import { createBoundPods } from "./bound-pods.ts";
+import { type OpenedAuthority, openAuthority } from "./open-authority.ts";
+import { createRevokedIdentities } from "./revoked-identities.ts";
+
+export interface IdentityDeps {
+  readonly config: ServeConfig;
+  readonly platform: Platform;
+  /** Null on one machine. */
+  readonly kubernetes: KubernetesClient | null;
+  /** Not called before the mesh was read once. */
+  mesh(): MeshSnapshot;
+}
+
+/** Who is who in the mesh: what proves it, and what says so to others. */
+export interface Identity extends OpenedAuthority {
+  readonly authenticate: Authenticate;
+  /** The control plane's own certificate. */
+  readonly serving: ServingCertificate;
+  /** Of workloads that are given their key and certificate over their streams. */
+  readonly secrets: WorkloadSecrets;
+  /** A certificate for whoever asks with proof. */
+  certify(request: CertificateRequest): Promise<Certified>;
+  readonly metrics: CertifyMetrics;
+  readonly jwtSvids: JwtSvidIssuer;
+  stop(): void;
+}
+
+const MAX_CERT_TTL_MS = 90 * 86_400_000;
+const KEYS_READY = 64;
+const RENEWALS_AT_ONCE = 4;
+/** More at once would only wait for each other: OpenSSL works on four threads. */
+const SIGNING_QUEUE = { atOnce: 16, maxWaiting: 1000 };
+
+/** Opens the mesh's authority and all that rests on it. Rejects where a key, or what proves a caller, cannot be used. */
+export async function openIdentity({ config, platform, kubernetes, mesh }: IdentityDeps): Promise<Identity> {
+  const { clock, random, log, registry } = platform;
+  const { trustDomain, systemNamespace } = config;
+  const state = await openStateDir(config.stateDir);
+  const opened = await openAuthority({
+    ...{ kubernetes, state, trustDomain, systemNamespace, clock, random, log },
+    caDir: config.caDir,
+    rootLifeMs: config.rootTtlMs,
+  });
+  const { authority } = opened;
+
+  const boundPods = createBoundPods(() => mesh().pods);
+  const authenticators = await createAuthenticators(config.authenticators, {
+    ...{ trustDomain, kubernetes, clock, random },
+    issuer: await loadTokenIssuer({ state, clock }),
+    audiences: config.tokenAudiences,
+    trustDomainAliases: () => mesh().config.trustDomainAliases,
+    pod: boundPods.pod,
+    fetch: createOutboundFetch(),
+  });
+  const authenticate = createAuthenticate(authenticators.list);
+
+  const revoked = createRevokedIdentities(mesh);
+  const issueCertificate = async (request: IssueRequest) => {
+    revoked.assertNotRevoked(request.identity);
+    return issue({ signer: authority.signer(), clock, maxTtlMs: MAX_CERT_TTL_MS }, request);
+  };
+  const serving = createServingCertificate({ signer: authority.signer, clock, log, hosts: hostsOf(config) });
+  await serving.start();
+  const keys = createKeyPool({ size: KEYS_READY });
+  const secrets = createWorkloadSecrets({
+    ...{ keys, clock, random, log },
+    issue: issueCertificate,
+    trustBundlePem: authority.trustBundlePem(),
+    turns: createRenewalTurns({ atOnce: RENEWALS_AT_ONCE }),
+    ttlMs: config.workloadCertTtlMs,
+  });
+
+  const metrics = createCaMetrics(registry);
+  const certifyDeps = {
+    ...{ authenticate, log, metrics },
+    impersonate: createImpersonate({ ...boundPods, trustedNodeAccounts: new Set(config.trustedNodeAccounts) }),
+    queue: createSigningQueue(SIGNING_QUEUE),
+    issue: issueCertificate,
+    defaultTtlMs: config.workloadCertTtlMs,
+  };
+  const jwtKey = await loadSigningKey({
+    state,
+    folder: "jwt",
+    what: "the key of JWT-SVIDs",
+    consequence: "ends every JWT-SVID issued so far",
+  });
+  return {
+    ...opened,
+    ...{ authenticate, serving, secrets, metrics },
+    certify: (request) => certify(certifyDeps, request),
+    jwtSvids: createJwtSvidIssuer({ key: jwtKey, clock }),
+    stop() {
+      authenticators.stop();
+      serving.stop();
+      keys.stop();
+    },
+  };
+}
+
+function hostsOf({ systemNamespace, servingNames }: ServeConfig): string[] {
+  const service = `trysail.${systemNamespace}.svc`;
+  return [service, `${service}.cluster.local`, "trysail", "localhost", "127.0.0.1", "::1", ...servingNames];
+}

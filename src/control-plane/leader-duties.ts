@@ -1,0 +1,75 @@
+import { createCaBundleKeeper } from "../kubernetes/ca-bundle-keeper.ts";
+import type { KubernetesClient } from "../kubernetes/client.ts";
+import type { EventRecorder } from "../kubernetes/event-recorder.ts";
+import { startLeaderElection } from "../kubernetes/leader-election.ts";
+import { createRootCertificateKeeper } from "../kubernetes/root-certificate-keeper.ts";
+import type { MeshSnapshot } from "../mesh/snapshot.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Logger } from "../platform/log.ts";
+import type { Random } from "../platform/random.ts";
+import type { UnmeshedPod } from "./unmeshed.ts";
+import { startUnmeshedEvents } from "./unmeshed-events.ts";
+import { webhookConfigurationNames } from "./webhook-configurations.ts";
+
+export interface LeaderDutiesDeps {
+  readonly kubernetes: KubernetesClient;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly events: EventRecorder;
+  readonly systemNamespace: string;
+  /** Replicas of one revision elect a leader among themselves. */
+  readonly revision: string;
+  /** This replica's name. */
+  readonly instance: string;
+  trustBundlePem(): string;
+  /** ConfigMaps in which each namespace is to have the trust bundle. */
+  readonly rootCertificateMaps: readonly string[];
+  mesh(): MeshSnapshot;
+  unmeshed(): readonly UnmeshedPod[];
+}
+
+export interface LeaderDuties {
+  isLeader(): boolean;
+  trustBundleChanged(): void;
+  stop(): Promise<void>;
+}
+
+/** What one replica alone does in a cluster, once it is elected: what all would write alike, and would write twice. */
+export function startLeaderDuties(deps: LeaderDutiesDeps): LeaderDuties {
+  const { kubernetes, clock, random, log, systemNamespace, revision, instance } = deps;
+  let trustBundleChanged = () => {};
+  const election = startLeaderElection({
+    client: kubernetes,
+    clock,
+    log,
+    lease: {
+      namespace: systemNamespace,
+      name: revision === "default" ? "trysail-leader" : `trysail-leader-${revision}`,
+    },
+    identity: `${instance}_${Buffer.from(random.bytes(8)).toString("hex")}`,
+    lead() {
+      const caBundles = createCaBundleKeeper({
+        ...{ client: kubernetes, clock, random, log },
+        names: webhookConfigurationNames(revision),
+        caBundlePem: deps.trustBundlePem(),
+      });
+      const rootCertificates = createRootCertificateKeeper({
+        ...{ client: kubernetes, clock, random, log, names: deps.rootCertificateMaps },
+        trustBundlePem: deps.trustBundlePem(),
+      });
+      trustBundleChanged = () => {
+        caBundles.setCaBundle(deps.trustBundlePem());
+        rootCertificates.setTrustBundle(deps.trustBundlePem());
+      };
+      const stopUnmeshedEvents = startUnmeshedEvents(deps);
+      return () => {
+        trustBundleChanged = () => {};
+        caBundles.stop();
+        rootCertificates.stop();
+        stopUnmeshedEvents();
+      };
+    },
+  });
+  return { isLeader: election.isLeader, trustBundleChanged: () => trustBundleChanged(), stop: () => election.stop() };
+}

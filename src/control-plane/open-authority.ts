@@ -1,0 +1,67 @@
+import { type Authority, loadAuthority } from "../ca/authority.ts";
+import { createFolderStore } from "../ca/authority-folder-store.ts";
+import { type AuthoritySource, firstOf } from "../ca/authority-source.ts";
+import { createFolderSource } from "../ca/folder-source.ts";
+import { createSecretSource } from "../kubernetes/authority-secret-source.ts";
+import { createSecretStore } from "../kubernetes/authority-secret-store.ts";
+import type { KubernetesClient } from "../kubernetes/client.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Logger } from "../platform/log.ts";
+import type { Random } from "../platform/random.ts";
+import type { StateDir } from "../platform/state-dir.ts";
+
+export interface OpenAuthorityDeps {
+  /** Null on one machine: then the state folder keeps the authority. */
+  readonly kubernetes: Pick<KubernetesClient, "get" | "create" | "replace"> | null;
+  readonly state: StateDir;
+  readonly systemNamespace: string;
+  readonly caDir: string | null;
+  readonly rootLifeMs: number;
+  readonly trustDomain: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export interface OpenedAuthority {
+  readonly authority: Authority;
+  /** Where a plugged-in authority is followed; null where the mesh makes its own roots. */
+  readonly source: AuthoritySource | null;
+  /** How often what others decided is read, and how long they may take to hear of what is decided here. */
+  readonly timing: { readonly pollMs: number; readonly replicaLagMs: number };
+}
+
+/** Where a cluster keeps it. */
+export const AUTHORITY_SECRET = { apiVersion: "v1", kind: "Secret", name: "trysail-ca-secret" } as const;
+const SECRET = { pluggedIn: "cacerts", istioOwn: "istio-ca-secret" } as const;
+const ALONE = { pollMs: 1000, replicaLagMs: 0 };
+const AMONG_REPLICAS = { pollMs: 5000, replicaLagMs: 60_000 };
+
+/**
+ * The authority where this control plane keeps it. In a cluster a Secret `cacerts` beside it is a plugged-in authority,
+ * and a mesh that begins with Istio's own `istio-ca-secret` keeps that root until a rotation.
+ */
+export async function openAuthority(deps: OpenAuthorityDeps): Promise<OpenedAuthority> {
+  const { kubernetes, trustDomain, systemNamespace: namespace } = deps;
+  const secretSource = (name: string): AuthoritySource | null =>
+    kubernetes === null ? null : createSecretSource({ client: kubernetes, namespace, name, trustDomain });
+  const folder = deps.caDir === null ? null : createFolderSource({ path: deps.caDir, trustDomain });
+  const source = folder ?? secretSource(SECRET.pluggedIn);
+  const istioOwn = secretSource(SECRET.istioOwn);
+  const store =
+    kubernetes === null
+      ? createFolderStore({ state: deps.state, trustDomain })
+      : createSecretStore({ client: kubernetes, namespace, name: AUTHORITY_SECRET.name });
+  const authority = await loadAuthority({
+    ...deps,
+    store,
+    async first() {
+      if (folder !== null) return firstOf(folder);
+      const pluggedIn = await source?.read();
+      if (pluggedIn !== undefined) return { origin: "plugged-in", material: pluggedIn };
+      const adopted = await istioOwn?.read();
+      return adopted === undefined ? undefined : { origin: "self-signed", material: adopted };
+    },
+  });
+  return { authority, source, timing: kubernetes === null ? ALONE : AMONG_REPLICAS };
+}

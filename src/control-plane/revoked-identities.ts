@@ -1,0 +1,74 @@
+import { type WorkloadIdentity, workloadPrincipal } from "../ca/identity.ts";
+import type { AuthorizationPolicy } from "../mesh/istio/authorization-policy.ts";
+import type { MeshConfig } from "../mesh/mesh-config.ts";
+import type { MeshSnapshot } from "../mesh/snapshot.ts";
+import { TrysailError } from "../platform/errors.ts";
+
+/** On an AuthorizationPolicy that denies: its principals get no certificates any more. */
+const REVOKES = "trysail.io/revokes-identities";
+
+export interface RevokedIdentities {
+  /** Throws `permission-denied`, naming the policy that revokes it. */
+  assertNotRevoked(identity: WorkloadIdentity): void;
+}
+
+/**
+ * The mesh's denylist is its own policies: one of a root namespace that denies principals everywhere, and is labelled
+ * `trysail.io/revokes-identities: "true"`, is enforced by every proxy like any other, and keeps the authority from
+ * issuing to them besides. Only rules that hold for all requests count: one that is narrowed revokes nobody.
+ */
+export function createRevokedIdentities(mesh: () => MeshSnapshot): RevokedIdentities {
+  let seen: MeshSnapshot | undefined;
+  let revoked: readonly Revocation[] = [];
+  let trustDomains: readonly string[] = [];
+  return {
+    assertNotRevoked(identity) {
+      const now = mesh();
+      if (now !== seen) {
+        seen = now;
+        revoked = revocationsIn(now);
+        trustDomains = namesOfDomain(now.config);
+      }
+      if (revoked.length === 0) return;
+      const principals = trustDomains.map((trustDomain) => workloadPrincipal({ ...identity, trustDomain }));
+      const by = revoked.find(({ pattern }) => principals.some((principal) => matches(pattern, principal)));
+      if (by === undefined) return;
+      throw new TrysailError("permission-denied", `this identity is revoked by AuthorizationPolicy ${by.policy}`);
+    },
+  };
+}
+
+interface Revocation {
+  /** A principal, with `*` at one end at most. */
+  readonly pattern: string;
+  readonly policy: string;
+}
+
+function revocationsIn({ config, authorizationPoliciesFor }: MeshSnapshot): Revocation[] {
+  return authorizationPoliciesFor(config.rootNamespaces[0] ?? "").flatMap((policy) => {
+    const { labels, namespace, name } = policy.metadata;
+    if (labels[REVOKES] !== "true" || policy.spec.action !== "DENY" || policy.spec.selector !== undefined) return [];
+    return principalsOf(policy).map((pattern) => ({ pattern, policy: `${namespace}/${name}` }));
+  });
+}
+
+function principalsOf({ spec }: AuthorizationPolicy): string[] {
+  return (spec.rules ?? []).flatMap(({ from, to, when }) => {
+    if (to !== undefined || when !== undefined) return [];
+    return (from ?? []).flatMap(({ source = {} }) => {
+      const { principals = [], ...narrower } = source;
+      return Object.keys(narrower).length === 0 ? principals : [];
+    });
+  });
+}
+
+/** As proxies read policies: `cluster.local` means the mesh's own, and who has one name of it has them all. */
+function namesOfDomain({ trustDomain, trustDomainAliases }: MeshConfig): string[] {
+  return [trustDomain, ...trustDomainAliases, "cluster.local"];
+}
+
+/** As Istio compares texts: exactly, or by what comes before or behind one `*`. */
+function matches(pattern: string, text: string): boolean {
+  if (pattern.endsWith("*")) return text.startsWith(pattern.slice(0, -1));
+  return pattern.startsWith("*") ? text.endsWith(pattern.slice(1)) : text === pattern;
+}

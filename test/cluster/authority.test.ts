@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { type Authority, loadAuthority } from "../../src/ca/authority.ts";
+import { createRotator } from "../../src/ca/rotator.ts";
+import { createSelfSignedRoot } from "../../src/ca/self-signed-root.ts";
+import { openAuthority } from "../../src/control-plane/open-authority.ts";
+import { createSecretStore } from "../../src/kubernetes/authority-secret-store.ts";
+import type { KubernetesClient } from "../../src/kubernetes/client.ts";
+import { createRootCertificateKeeper } from "../../src/kubernetes/root-certificate-keeper.ts";
+import { systemClock as clock } from "../../src/platform/clock.ts";
+import { createLog } from "../../src/platform/log.ts";
+import { systemRandom as random } from "../../src/platform/random.ts";
+import { temporaryState } from "../support/state.ts";
+import { until } from "../support/until.ts";
+import { create } from "./create.ts";
+import { findKubernetes } from "./programs.ts";
+import { podClient } from "./service-account.ts";
+import { startKubernetes } from "./start-kubernetes.ts";
+
+const found = findKubernetes();
+const skip = "missing" in found ? found.missing : false;
+const namespace = "trysail-system";
+const trustDomain = "cluster.local";
+const log = createLog("silent");
+const SECRETS = `/api/v1/namespaces/${namespace}/secrets`;
+/** What the issue promises. */
+const SOON = { timeoutMs: 2000, everyMs: 20 };
+
+const namespaceObject = (name: string) => ({ apiVersion: "v1", kind: "Namespace", metadata: { name } });
+const secretObject = (name: string, files: Readonly<Record<string, string>>) => ({
+  apiVersion: "v1",
+  kind: "Secret",
+  metadata: { name },
+  stringData: files,
+});
+const newRoot = () => {
+  const root = createSelfSignedRoot({ clock, random, trustDomain });
+  const files = { "ca-cert.pem": root.certificatePem, "ca-key.pem": Buffer.from(root.keyPem.reveal()).toString() };
+  return { ...root, files };
+};
+
+function load(client: KubernetesClient, name: string): Promise<Authority> {
+  return loadAuthority({ store: createSecretStore({ client, namespace, name }), clock, random, trustDomain, log });
+}
+
+function rotatorOf(t: TestContext, authority: Authority) {
+  const rotator = createRotator({
+    ...{ authority, source: null, trustDomain, clock, random, log, pollMs: 1000, replicaLagMs: 0 },
+    policy: { prepareAtShare: 0.5, propagationMs: 0, reconnectMs: 0 },
+    facts: () => ({ observedSince: 0, proxies: 0, acknowledged: 0 }),
+  });
+  t.after(() => rotator.stop());
+  return rotator;
+}
+
+test("the authority lives in the Secrets and ConfigMaps of a real cluster", { skip, timeout: 180_000 }, async (t) => {
+  if ("missing" in found) return;
+  const kubernetes = await startKubernetes(t, found.programs);
+  await create(kubernetes, "/api/v1/namespaces", namespaceObject(namespace));
+  const client = await podClient(t, kubernetes, {
+    name: "authority",
+    rules: [
+      { apiGroups: [""], resources: ["namespaces"], verbs: ["list", "watch"] },
+      { apiGroups: [""], resources: ["configmaps"], verbs: ["create"] },
+      {
+        apiGroups: [""],
+        resources: ["configmaps"],
+        resourceNames: ["trysail-ca-root-cert", "istio-ca-root-cert"],
+        verbs: ["list", "watch", "patch"],
+      },
+      { apiGroups: [""], resources: ["secrets"], verbs: ["create"] },
+      { apiGroups: [""], resources: ["secrets"], resourceNames: ["one", "two"], verbs: ["get", "update"] },
+      {
+        apiGroups: [""],
+        resources: ["secrets"],
+        resourceNames: ["trysail-ca-secret"],
+        verbs: ["get", "update"],
+      },
+      { apiGroups: [""], resources: ["secrets"], resourceNames: ["cacerts", "istio-ca-secret"], verbs: ["get"] },
+    ],
+  });
+
+  await t.test("replicas that start at once make one root, and a restart finds it", async () => {
+    const all = await Promise.all(Array.from({ length: 5 }, () => load(client, "one")));
+    assert.equal(new Set(all.map((authority) => authority.trustBundlePem())).size, 1);
+    assert.equal((await load(client, "one")).trustBundlePem(), all[0]?.trustBundlePem());
+    const { body } = await kubernetes.call("GET", `${SECRETS}/one`);
+    assert.deepEqual(Object.keys(body.data).sort(), ["authority.json", "root-cert.pem"]);
+  });
+
+  await t.test("of two replicas that take a step at once one does, and the other follows", async (t) => {
+    const [one, two] = [await load(client, "two"), await load(client, "two")];
+    const [first, second] = [rotatorOf(t, one), rotatorOf(t, two)];
+    const outcomes = await Promise.allSettled([first.prepare(), second.prepare()]);
+    assert.equal(outcomes.filter(({ status }) => status === "fulfilled").length, 1);
+    await Promise.all([one.refresh(), two.refresh()]);
+    assert.equal(one.state().prepared?.id, two.state().prepared?.id);
+    await second.activate({ force: false });
+    await one.refresh();
+    assert.equal(one.signer().certificate.serialNumber, two.signer().certificate.serialNumber);
+    assert.equal(one.state().old.length, 1);
+  });
+
+  const open = async (t: TestContext) =>
+    openAuthority({
+      ...{ kubernetes: client, systemNamespace: namespace, caDir: null, trustDomain, clock, random, log },
+      state: await temporaryState(t),
+      rootLifeMs: 86_400_000,
+    });
+  const forget = () => kubernetes.call("DELETE", `${SECRETS}/trysail-ca-secret`);
+
+  await t.test(
+    "a mesh that comes from Istio begins with the root of its istio-ca-secret, and may rotate it",
+    async (t) => {
+      const root = newRoot();
+      await create(kubernetes, SECRETS, secretObject("istio-ca-secret", root.files));
+      const { authority } = await open(t);
+      assert.equal(authority.trustBundlePem(), root.certificatePem);
+      await rotatorOf(t, authority).prepare();
+      assert.ok(authority.trustBundlePem().includes(root.certificatePem));
+      await forget();
+    },
+  );
+
+  await t.test("a Secret cacerts is preferred, and followed", async (t) => {
+    const root = newRoot();
+    await create(kubernetes, SECRETS, secretObject("cacerts", root.files));
+    const { authority, source } = await open(t);
+    assert.equal(authority.trustBundlePem(), root.certificatePem);
+    assert.equal(authority.state().active.origin, "plugged-in");
+    const next = newRoot();
+    const replaced = await kubernetes.call("PUT", `${SECRETS}/cacerts`, secretObject("cacerts", next.files));
+    assert.equal(replaced.status, 200);
+    assert.equal((await source?.read())?.certificatePem, next.certificatePem);
+    await forget();
+  });
+
+  await t.test("every namespace has the trust bundle, and has it back within 2 s", async (t) => {
+    const [first, second] = [newRoot().certificatePem, newRoot().certificatePem];
+    const names = ["trysail-ca-root-cert", "istio-ca-root-cert"];
+    const keeper = createRootCertificateKeeper({ client, clock, random, log, names, trustBundlePem: first });
+    t.after(() => keeper.stop());
+    const path = (where: string, name: string) => `/api/v1/namespaces/${where}/configmaps/${name}`;
+    const holds = (where: string, pem: string, limit = SOON) =>
+      until(
+        `${where} to have it`,
+        async () => {
+          const answers = await Promise.all(names.map((name) => kubernetes.call("GET", path(where, name))));
+          return answers.every(({ body }) => body.data?.["root-cert.pem"] === pem);
+        },
+        limit,
+      );
+    const everywhere = ["default", "kube-system", namespace];
+    for (const where of everywhere) await holds(where, first, { ...SOON, timeoutMs: 20_000 });
+
+    await create(kubernetes, "/api/v1/namespaces", namespaceObject("shop"));
+    await holds("shop", first);
+    for (const name of names) assert.equal((await kubernetes.call("DELETE", path("shop", name))).status, 200);
+    await holds("shop", first);
+    const edit = { data: { "root-cert.pem": "somebody else's", other: "stays" } };
+    await kubernetes.call("PATCH", path("shop", names[0] ?? ""), edit, "application/merge-patch+json");
+    await holds("shop", first);
+    const { body } = await kubernetes.call("GET", path("shop", names[0] ?? ""));
+    assert.equal(body.data.other, "stays");
+    keeper.setTrustBundle(first + second);
+    for (const where of [...everywhere, "shop"]) await holds(where, first + second);
+  });
+});

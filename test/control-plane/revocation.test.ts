@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { rm, writeFile } from "node:fs/promises";
+import { request } from "node:https";
+import { join } from "node:path";
+import { test } from "node:test";
+import { certificatesOf } from "../../src/ca/pem-certificates.ts";
+import { testControlPlane } from "../support/control-plane.ts";
+import { buildCsr } from "../support/csr.ts";
+import { until } from "../support/until.ts";
+
+const POLICY = JSON.stringify({
+  apiVersion: "security.istio.io/v1",
+  kind: "AuthorizationPolicy",
+  metadata: {
+    name: "revoked",
+    namespace: "trysail-system",
+    labels: { "trysail.io/revokes-identities": "true" },
+  },
+  spec: { action: "DENY", rules: [{ from: [{ source: { principals: ["cluster.local/ns/shop/sa/cart"] } }] }] },
+});
+
+test("an identity that a policy revokes gets no certificate until the policy goes, and others get theirs", async (t) => {
+  const mesh = await testControlPlane(t, {});
+  const ask = async (serviceAccount: string) => {
+    const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const token = await mesh.issuer.issue({
+      ...{ namespace: "shop", serviceAccount, audience: "istio-ca", ttlMs: 60_000 },
+    });
+    return post(mesh.ports.https, readFileSync(mesh.rootPath), token, buildCsr({ keys }));
+  };
+  assert.equal((await ask("cart")).status, 200);
+  const file = join(mesh.dir, "revoked.yaml");
+  await writeFile(file, POLICY);
+  const refusal = await until("the refusal", async () => {
+    const answer = await ask("cart");
+    return answer.status === 403 && answer;
+  });
+  assert.match(refusal.body, /revoked by AuthorizationPolicy trysail-system\/revoked/);
+  const other = await ask("page");
+  assert.equal(other.status, 200);
+  assert.equal(certificatesOf(other.body)[0]?.subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/page");
+  await rm(file);
+  await until("certificates again", async () => (await ask("cart")).status === 200);
+});
+
+function post(port: number, ca: Buffer, token: string, body: Buffer): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const headers = { authorization: `Bearer ${token}`, "content-type": "application/pkcs10" };
+    const options = { host: "127.0.0.1", port, path: "/v1/certificates", method: "POST", ca, headers, agent: false };
+    const outgoing = request(options, (answer) => {
+      let text = "";
+      answer.setEncoding("utf8").on("data", (chunk: string) => {
+        text += chunk;
+      });
+      answer.on("error", reject);
+      answer.on("end", () => resolve({ status: answer.statusCode ?? 0, body: text }));
+    });
+    outgoing.on("error", reject);
+    outgoing.end(body);
+  });
+}
