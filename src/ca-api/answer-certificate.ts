@@ -2,14 +2,18 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { Compile } from "typebox/compile";
 import type { CertificateRequest, Certified } from "../ca/certify.ts";
 import { spiffeId } from "../ca/identity.ts";
-import { Refusal } from "../ca/refusal.ts";
+import { Refusal, reasonOf } from "../ca/refusal.ts";
+import type { Logger } from "../platform/log.ts";
 import { CertificateBody } from "./api-schemas.ts";
+import { mediaTypeOf } from "./media-type.ts";
 import { parseJsonBody } from "./parse-json-body.ts";
 import { requestCredentials } from "./request-credentials.ts";
 
 export interface AnswerCertificateDeps {
   certify(request: CertificateRequest): Promise<Certified>;
   trustBundlePem(): string;
+  readonly log: Pick<Logger, "warn">;
+  readonly metrics?: { refused(reason: string): void };
 }
 
 const validator = Compile(CertificateBody);
@@ -25,12 +29,9 @@ export async function answerCertificate(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const { body, wantsJson } = readBody(request);
-  const certified = await deps.certify({
-    credentials: requestCredentials(request),
-    ...body,
-    audit: { protocol: "https", peer: request.ip },
-  });
+  const audit = { protocol: "https" as const, peer: request.ip };
+  const { body, wantsJson } = parse(deps, request, audit);
+  const certified = await deps.certify({ credentials: requestCredentials(request), ...body, audit });
   // The answers are made as bytes: a text would be encoded anew on its way through TLS.
   if (!wantsJson) return reply.type(PEM_CHAIN_TYPE).send(Buffer.from(certified.chainPem));
   const answer = {
@@ -43,21 +44,38 @@ export async function answerCertificate(
   return reply.type(JSON_TYPE).send(Buffer.from(JSON.stringify(answer)));
 }
 
-function readBody(request: FastifyRequest): {
-  body: Pick<CertificateRequest, "csr" | "ttlMs" | "impersonated">;
-  wantsJson: boolean;
-} {
-  const type = request.headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase() ?? "";
+/** `certify` counts and logs what it refuses; this is what does not come so far. */
+function parse(deps: AnswerCertificateDeps, request: FastifyRequest, audit: CertificateRequest["audit"]): ParsedBody {
+  try {
+    return readBody(request);
+  } catch (error) {
+    const reason = reasonOf(error);
+    deps.metrics?.refused(reason);
+    deps.log.warn({ ...audit, reason, err: error }, "certificate refused");
+    throw error;
+  }
+}
+
+interface ParsedBody {
+  readonly body: Pick<CertificateRequest, "csr" | "ttlMs" | "impersonated">;
+  readonly wantsJson: boolean;
+}
+
+function readBody(request: FastifyRequest): ParsedBody {
+  const type = mediaTypeOf(request);
   if (type === JSON_TYPE) {
     const { csr, ttlSeconds, impersonatedIdentity } = parseJsonBody(validator, request.body);
     return { body: { csr, ttlMs: millisecondsOf(ttlSeconds), impersonated: impersonatedIdentity }, wantsJson: true };
   }
+  const isPem = PEM_TYPES.includes(type);
+  if (!isPem && type !== DER_TYPE) {
+    const taken = [JSON_TYPE, DER_TYPE, ...PEM_TYPES].join(", ");
+    throw new Refusal("unsupported-media-type", `the content type must be one of ${taken}`);
+  }
   if (!Buffer.isBuffer(request.body)) throw new Refusal("bad-request", "the request has no body");
   const wantsJson = request.headers.accept?.includes(JSON_TYPE) === true;
   const ttlMs = millisecondsOf(parseTtl(request.query));
-  if (type === DER_TYPE) return { body: { csr: request.body, ttlMs }, wantsJson };
-  if (PEM_TYPES.includes(type)) return { body: { csr: request.body.toString("latin1"), ttlMs }, wantsJson };
-  throw new Refusal("bad-request", `the content type must be ${[JSON_TYPE, DER_TYPE, ...PEM_TYPES].join(", ")}`);
+  return { body: { csr: isPem ? request.body.toString("latin1") : request.body, ttlMs }, wantsJson };
 }
 
 function parseTtl(query: unknown): number | undefined {

@@ -3,9 +3,10 @@ import { Compile } from "typebox/compile";
 import type { Authenticate } from "../ca/authenticate.ts";
 import { spiffeId } from "../ca/identity.ts";
 import type { JwtSvidIssuer } from "../ca/jwt-svid.ts";
-import { reasonOf } from "../ca/refusal.ts";
+import { Refusal, reasonOf } from "../ca/refusal.ts";
 import type { Logger } from "../platform/log.ts";
 import { JwtSvidBody } from "./api-schemas.ts";
+import { mediaTypeOf } from "./media-type.ts";
 import { parseJsonBody } from "./parse-json-body.ts";
 import { requestCredentials } from "./request-credentials.ts";
 
@@ -17,6 +18,7 @@ export interface AnswerJwtSvidDeps {
 }
 
 const validator = Compile(JwtSvidBody);
+const JSON_TYPE = "application/json";
 
 /** `POST /v1/jwt-svids`. */
 export async function answerJwtSvid(
@@ -27,6 +29,9 @@ export async function answerJwtSvid(
   const audit = { protocol: "https", peer: request.ip };
   try {
     const identity = await deps.authenticate(requestCredentials(request));
+    if (mediaTypeOf(request) !== JSON_TYPE) {
+      throw new Refusal("unsupported-media-type", `the content type must be ${JSON_TYPE}`);
+    }
     const { audience, ttlSeconds } = parseJsonBody(validator, request.body);
     const ttlMs = ttlSeconds === undefined ? undefined : ttlSeconds * 1000;
     const { token, notAfter } = await deps.jwtSvids.issue({ identity, audiences: audience, ttlMs });

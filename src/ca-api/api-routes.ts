@@ -3,9 +3,8 @@ import type { Authenticate } from "../ca/authenticate.ts";
 import type { CertificateRequest, Certified } from "../ca/certify.ts";
 import { LARGEST_CSR_BYTES } from "../ca/csr.ts";
 import type { JwtSvidIssuer } from "../ca/jwt-svid.ts";
-import { Refusal, reasonOf } from "../ca/refusal.ts";
+import { Refusal, type RefusalReason } from "../ca/refusal.ts";
 import { OVERLOAD_RETRY_MS } from "../ca/signing-queue.ts";
-import { TrysailError } from "../platform/errors.ts";
 import { httpStatusOf } from "../platform/http-status.ts";
 import type { Logger } from "../platform/log.ts";
 import { answerCertificate } from "./answer-certificate.ts";
@@ -43,18 +42,33 @@ export function caRoutes(deps: CaRoutesDeps): FastifyPluginAsync {
   };
 }
 
-function answerError(deps: CaRoutesDeps, error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  // What Fastify itself refuses: a body that is too large, a length that is wrong.
-  if (!(error instanceof TrysailError) && error instanceof Error && "statusCode" in error) {
-    const status = Number(error.statusCode);
-    if (status >= 400 && status < 500) {
-      deps.metrics?.refused(status === 413 ? "csr-too-large" : "bad-request");
-      return reply.code(status).send({ error: error.message });
-    }
+/** Where HTTP has a more telling status than the code that gRPC callers are told. */
+const STATUS_OF_REASON: Partial<Record<RefusalReason, number>> = {
+  impersonation: 403,
+  "csr-too-large": 413,
+  "unsupported-media-type": 415,
+};
+
+function answerError(deps: CaRoutesDeps, thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const early = refusalOfFastify(thrown);
+  if (early !== undefined) {
+    deps.metrics?.refused(early.reason);
+    deps.log.warn({ protocol: "https", peer: request.ip, reason: early.reason, err: early }, "request refused");
   }
-  const { status, message } = httpStatusOf(error);
+  const error = early ?? thrown;
+  const { status: usual, message } = httpStatusOf(error);
+  const status = (error instanceof Refusal ? STATUS_OF_REASON[error.reason] : undefined) ?? usual;
   if (status === 500) deps.log.error({ err: error, path: request.url }, "a request to the authority failed");
   if (status === 401) reply.header("www-authenticate", "Bearer");
   if (status === 429 || status === 503) reply.header("retry-after", String(OVERLOAD_RETRY_MS / 1000));
-  return reply.code(status).send({ error: message, ...(error instanceof Refusal && { reason: reasonOf(error) }) });
+  return reply.code(status).send({ error: message, ...(error instanceof Refusal && { reason: error.reason }) });
+}
+
+/** What Fastify refuses before a route sees it: a body that is too large, a length or a content type that is wrong. */
+function refusalOfFastify(thrown: unknown): Refusal | undefined {
+  if (!(thrown instanceof Error) || !("statusCode" in thrown)) return undefined;
+  const cause = { cause: thrown };
+  if (thrown.statusCode === 413) return new Refusal("csr-too-large", "the body is too large", cause);
+  if (thrown.statusCode === 415) return new Refusal("unsupported-media-type", "no content type that is known", cause);
+  return thrown.statusCode === 400 ? new Refusal("bad-request", "the request is malformed", cause) : undefined;
 }

@@ -42,4 +42,7 @@ export const JwtSvidAnswer = Type.Object({
   notAfter: Type.String({ format: "date-time" }),
 });
 
-export const ErrorAnswer = Type.Object({ error: Type.String() });
+export const ErrorAnswer = Type.Object({
+  error: Type.String({ description: "for people" }),
+  reason: Type.Optional(Type.String({ description: "for programs: the reason by which metrics count it" })),
+});

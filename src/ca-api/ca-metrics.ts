@@ -5,7 +5,7 @@ import type { CertifyMetrics } from "../ca/certify.ts";
 export function createCaMetrics(registry: Registry): CertifyMetrics {
   const duration = new Histogram({
     name: "trysail_ca_issue_duration_seconds",
-    help: "Time from a parsed request to its certificate",
+    help: "Time from a request to its certificate, waiting included",
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1],
     registers: [registry],
   });

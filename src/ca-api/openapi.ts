@@ -6,7 +6,12 @@ const refusals = (codes: Readonly<Record<string, string>>) =>
   Object.fromEntries(
     Object.entries(codes).map(([code, description]) => [code, { description, content: json(ErrorAnswer) }]),
   );
-const RETRY = {
+const REFUSED = {
+  "400": "no request that can be answered",
+  "401": "no proof of who is asking",
+  "403": "an identity that is revoked, or that the caller may not ask for",
+  "413": "too large",
+  "415": "a body of another content type",
   "429": "too many requests wait already: ask again after Retry-After",
   "503": "who the caller is cannot be found out at this time",
 };
@@ -33,6 +38,7 @@ export function buildOpenApi(): { readonly openapi: string; readonly paths: Read
               "application/pkcs10": { schema: { ...text, contentEncoding: "binary" } },
               "application/x-pem-file": { schema: text },
               "text/plain": { schema: text },
+              "application/x-www-form-urlencoded": { schema: text },
             },
           },
           responses: {
@@ -40,12 +46,7 @@ export function buildOpenApi(): { readonly openapi: string; readonly paths: Read
               description: "the certificate",
               content: { ...json(CertificateAnswer), "application/pem-certificate-chain": { schema: text } },
             },
-            ...refusals({
-              "400": "no request that can be answered",
-              "401": "no proof of who is asking",
-              "413": "too large",
-              ...RETRY,
-            }),
+            ...refusals(REFUSED),
           },
         },
       },
@@ -56,7 +57,7 @@ export function buildOpenApi(): { readonly openapi: string; readonly paths: Read
           requestBody: { required: true, content: json(JwtSvidBody) },
           responses: {
             "200": { description: "the token", content: json(JwtSvidAnswer) },
-            ...refusals({ "400": "no request that can be answered", "401": "no proof of who is asking", ...RETRY }),
+            ...refusals(REFUSED),
           },
         },
       },
@@ -70,6 +71,7 @@ export function buildOpenApi(): { readonly openapi: string; readonly paths: Read
               content: { "application/x-pem-file": { schema: text }, ...json({ type: "object" }) },
             },
             "304": { description: "still the one that If-None-Match names" },
+            ...refusals({ "400": "a format that is not known" }),
           },
         },
       },

@@ -268,7 +268,8 @@ test("whatever a signed payload says, it gives a valid identity or none", async 
   const name = fc.oneof(
     fc.string({ maxLength: 12 }),
     fc.constantFrom("shop", "cart", "..", "a/b", "a.b", "-a"),
-    fc.jsonValue(),
+    // The test itself makes a text of it, for the subject.
+    fc.jsonValue().filter((value) => !JSON.stringify(value).includes('"toString"')),
   );
   const payload = fc.record({ namespace: name, account: name, extra: fc.jsonValue() });
   await fc.assert(

@@ -2,7 +2,8 @@ import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from "jos
 import Type from "typebox";
 import { Compile } from "typebox/compile";
 import type { Clock } from "../platform/clock.ts";
-import { messageOf, TrysailError } from "../platform/errors.ts";
+import { messageOf } from "../platform/errors.ts";
+import { Refusal } from "./refusal.ts";
 
 export interface IssuerKeysDeps {
   /** The issuer's key set (RFC 7517) as JSON. */
@@ -20,7 +21,7 @@ const KeySet = Compile(Type.Object({ keys: Type.Array(Type.Object({ kty: Type.St
 
 /**
  * An issuer's public keys, fetched when they are first needed and followed through their rotation. Rejects with
- * `unavailable` where they cannot be had.
+ * a Refusal (`issuer-unavailable`) where they cannot be had.
  */
 export function createIssuerKeys(deps: IssuerKeysDeps): JWTVerifyGetKey {
   let known: { readonly keySet: JWTVerifyGetKey; readonly ids: ReadonlySet<unknown>; readonly at: number } | undefined;
@@ -66,6 +67,6 @@ function parseKeySet(text: string): JSONWebKeySet {
   return value;
 }
 
-function unavailable(cause: unknown): TrysailError {
-  return new TrysailError("unavailable", "the keys of the token's issuer cannot be had at this time", { cause });
+function unavailable(cause: unknown): Refusal {
+  return new Refusal("issuer-unavailable", "the keys of the token's issuer cannot be had at this time", { cause });
 }

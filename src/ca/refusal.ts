@@ -16,6 +16,7 @@ const CODES = {
   "token-unbound": "unauthenticated",
   "client-certificate": "unauthenticated",
   impersonation: "unauthenticated",
+  "identity-revoked": "permission-denied",
   "issuer-unavailable": "unavailable",
   "csr-too-large": "invalid-argument",
   "csr-malformed": "invalid-argument",
@@ -24,6 +25,7 @@ const CODES = {
   "csr-bad-signature": "invalid-argument",
   "csr-other-names": "invalid-argument",
   "bad-request": "invalid-argument",
+  "unsupported-media-type": "invalid-argument",
   overloaded: "resource-exhausted",
 } as const satisfies Record<string, ErrorCode>;
 

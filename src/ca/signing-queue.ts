@@ -22,9 +22,12 @@ export function createSigningQueue(options: SigningQueueOptions): SigningQueue {
   let running = 0;
 
   function finish(): void {
-    running--;
     const [next] = starts;
-    if (next === undefined) return;
+    if (next === undefined) {
+      running--;
+      return;
+    }
+    // The turn goes over to the next one, so that nobody who comes in between takes it.
     starts.delete(next);
     next();
   }
@@ -33,7 +36,7 @@ export function createSigningQueue(options: SigningQueueOptions): SigningQueue {
     if (running >= options.atOnce) {
       if (starts.size >= options.maxWaiting)
         throw new Refusal("overloaded", "too many requests: ask again in a second");
-      await new Promise<void>((resolve) => starts.add(resolve));
+      return new Promise<void>((resolve) => starts.add(resolve));
     }
     running++;
   }

@@ -1,5 +1,4 @@
 import type { Clock } from "../platform/clock.ts";
-import { TrysailError } from "../platform/errors.ts";
 import type { Authenticator } from "./authenticate.ts";
 import { isDnsSubdomain } from "./dns-names.ts";
 import type { WorkloadIdentity } from "./identity.ts";
@@ -54,7 +53,7 @@ export function createTokenReviews(deps: TokenReviewsDeps): Authenticator {
 
 async function reviewed(deps: TokenReviewsDeps, token: string): Promise<WorkloadIdentity> {
   const status = await deps.review(token, deps.audiences).catch((cause: unknown) => {
-    throw new TrysailError("unavailable", "tokens cannot be verified at this time", { cause });
+    throw new Refusal("issuer-unavailable", "tokens cannot be verified at this time", { cause });
   });
   if (status.authenticated !== true) {
     throw new Refusal("token-rejected", "token was rejected by the cluster", { cause: new Error(status.error ?? "") });

@@ -61,8 +61,6 @@ function refusalOf(error: unknown): Error {
   // The issuer's keys could not be had: that says nothing of the token.
   if (error instanceof TrysailError) return error;
   const cause = { cause: safeCause(error) };
-  if (error instanceof errors.JWKSTimeout)
-    return new Refusal("issuer-unavailable", "the token's issuer does not answer", cause);
   if (error instanceof errors.JWTExpired) {
     return new Refusal("token-expired", `token expired at ${isoTime(error.payload.exp)}`, cause);
   }

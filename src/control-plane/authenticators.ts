@@ -34,6 +34,9 @@ export interface Authenticators {
   stop(): void;
 }
 
+/** RFC 7517, 8.5.2. The API server answers 406 to who asks for plain JSON. */
+const KEY_SET_TYPE = "application/jwk-set+json";
+
 /** The proofs that an operator chose. Rejects with `invalid-argument` where one needs a cluster and there is none. */
 export async function createAuthenticators(
   configs: readonly AuthenticatorConfig[],
@@ -79,7 +82,7 @@ async function create(
         issuer,
         keys: createIssuerKeys({
           ...deps,
-          fetchKeys: async () => JSON.stringify(await client.getDocument("/openid/v1/jwks")),
+          fetchKeys: async () => JSON.stringify(await client.getDocument("/openid/v1/jwks", { accept: KEY_SET_TYPE })),
         }),
         objects: { pod: deps.pod, serviceAccountUid: accounts.uidOf },
       });

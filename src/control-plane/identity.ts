@@ -91,10 +91,11 @@ export async function openIdentity({ config, platform, kubernetes, mesh }: Ident
   });
 
   const metrics = createCaMetrics(registry);
+  const queue = createSigningQueue(SIGNING_QUEUE);
   const certifyDeps = {
     ...{ authenticate, log, metrics },
     impersonate: createImpersonate({ ...boundPods, trustedNodeAccounts: new Set(config.trustedNodeAccounts) }),
-    queue: createSigningQueue(SIGNING_QUEUE),
+    queue,
     issue: issueCertificate,
     defaultTtlMs: config.workloadCertTtlMs,
   };
@@ -104,11 +105,18 @@ export async function openIdentity({ config, platform, kubernetes, mesh }: Ident
     what: "the key of JWT-SVIDs",
     consequence: "ends every JWT-SVID issued so far",
   });
+  const jwtSvids = createJwtSvidIssuer({ key: jwtKey, clock });
   return {
     ...opened,
     ...{ authenticate, serving, secrets, metrics },
     certify: (request) => certify(certifyDeps, request),
-    jwtSvids: createJwtSvidIssuer({ key: jwtKey, clock }),
+    jwtSvids: {
+      keys: jwtSvids.keys,
+      async issue(request) {
+        revoked.assertNotRevoked(request.identity);
+        return queue.run(() => jwtSvids.issue(request));
+      },
+    },
     stop() {
       authenticators.stop();
       serving.stop();

@@ -1,14 +1,14 @@
 import { type WorkloadIdentity, workloadPrincipal } from "../ca/identity.ts";
+import { Refusal } from "../ca/refusal.ts";
 import type { AuthorizationPolicy } from "../mesh/istio/authorization-policy.ts";
 import type { MeshConfig } from "../mesh/mesh-config.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
-import { TrysailError } from "../platform/errors.ts";
 
-/** On an AuthorizationPolicy that denies: its principals get no certificates any more. */
+/** On an AuthorizationPolicy that denies: its principals get neither certificates nor JWT-SVIDs any more. */
 const REVOKES = "trysail.io/revokes-identities";
 
 export interface RevokedIdentities {
-  /** Throws `permission-denied`, naming the policy that revokes it. */
+  /** Throws a Refusal, naming the policy that revokes it. */
   assertNotRevoked(identity: WorkloadIdentity): void;
 }
 
@@ -33,7 +33,7 @@ export function createRevokedIdentities(mesh: () => MeshSnapshot): RevokedIdenti
       const principals = trustDomains.map((trustDomain) => workloadPrincipal({ ...identity, trustDomain }));
       const by = revoked.find(({ pattern }) => principals.some((principal) => matches(pattern, principal)));
       if (by === undefined) return;
-      throw new TrysailError("permission-denied", `this identity is revoked by AuthorizationPolicy ${by.policy}`);
+      throw new Refusal("identity-revoked", `this identity is revoked by AuthorizationPolicy ${by.policy}`);
     },
   };
 }

@@ -14,7 +14,7 @@ import { readWatchEvents, type WatchEvent } from "./watch-events.ts";
  */
 export interface KubernetesClient {
   /** Any document below a path, such as `/version` or `/apis/GROUP/VERSION`. */
-  getDocument(path: string, options?: CallOptions): Promise<Record<string, unknown>>;
+  getDocument(path: string, options?: CallOptions & { readonly accept?: string }): Promise<Record<string, unknown>>;
   get(path: string, options?: CallOptions): Promise<KubernetesObject>;
   /** Page by page, all of one moment; one page where `pageSize` is 0. */
   list(path: string, options?: ListOptions): AsyncGenerator<ListPage>;

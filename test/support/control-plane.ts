@@ -5,7 +5,7 @@ import { loadTokenIssuer, type TokenIssuer } from "../../src/ca/token-issuer.ts"
 import type { ServeConfig } from "../../src/config.ts";
 import { type ControlPlane, startControlPlane } from "../../src/main.ts";
 import { systemClock } from "../../src/platform/clock.ts";
-import { createLog } from "../../src/platform/log.ts";
+import { createLog, type Logger } from "../../src/platform/log.ts";
 import { openStateDir } from "../../src/platform/state-dir.ts";
 import { temporaryPath } from "./state.ts";
 
@@ -24,6 +24,7 @@ export async function testControlPlane(
   t: TestContext,
   files: Readonly<Record<string, string>>,
   overrides: Partial<ServeConfig> = {},
+  log: Logger = createLog("silent"),
 ): Promise<TestControlPlane> {
   const dir = await temporaryPath(t, "manifests");
   await mkdir(dir);
@@ -53,7 +54,7 @@ export async function testControlPlane(
     logLevel: "silent",
     ...overrides,
   };
-  const controlPlane = await startControlPlane(config, createLog("silent"));
+  const controlPlane = await startControlPlane(config, log);
   t.after(() => controlPlane.stop());
   const issuer = await loadTokenIssuer({ state: await openStateDir(stateDir), clock: systemClock });
   return { ...controlPlane, dir, stateDir, issuer, rootPath: join(stateDir, "ca/root-cert.pem") };

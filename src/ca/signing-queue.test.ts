@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate as turns } from "node:timers/promises";
+import { createSigningQueue } from "./signing-queue.ts";
+
+/** Tasks that run until the test lets them end. */
+function manualTasks() {
+  const started: number[] = [];
+  const ends: (() => void)[] = [];
+  const task = (id: number) => () => {
+    started.push(id);
+    return new Promise<number>((resolve) => ends.push(() => resolve(id)));
+  };
+  return { started, task, endOldest: () => ends.shift()?.() };
+}
+
+test("tasks run in their order, so many at one time, and a task that comes late takes no one's turn", async () => {
+  const queue = createSigningQueue({ atOnce: 2, maxWaiting: 10 });
+  const { started, task, endOldest } = manualTasks();
+  const running = [1, 2, 3, 4].map((id) => queue.run(task(id)));
+  await turns();
+  assert.deepEqual([started, queue.waiting], [[1, 2], 2]);
+  endOldest();
+  await running[0];
+  running.push(queue.run(task(5)));
+  for (const next of [2, 3, 4, 5]) {
+    assert.ok(started.length <= next + 1, `${started.length} started while ${next - 1} had ended`);
+    endOldest();
+    await running[next - 1];
+    await turns();
+  }
+  assert.deepEqual(started, [1, 2, 3, 4, 5]);
+  assert.equal(queue.waiting, 0);
+});
+
+test("the moment in which a turn passes on is no gap for one more task", async () => {
+  const queue = createSigningQueue({ atOnce: 1, maxWaiting: 10 });
+  let running = 0;
+  let most = 0;
+  const task = async () => {
+    running++;
+    most = Math.max(most, running);
+    await Promise.resolve();
+    running--;
+  };
+  const late: Promise<void>[] = [];
+  const early = queue.run(task).then(() => late.push(queue.run(task)));
+  await Promise.all([early, queue.run(task), queue.run(task)]);
+  await Promise.all(late);
+  assert.deepEqual([most, late.length], [1, 1]);
+});
+
+test("where too many wait, the next is sent away at once, and there is room again when one has ended", async () => {
+  const queue = createSigningQueue({ atOnce: 1, maxWaiting: 1 });
+  const { task, endOldest } = manualTasks();
+  const [first, second] = [queue.run(task(1)), queue.run(task(2))];
+  await assert.rejects(queue.run(task(3)), { code: "resource-exhausted", reason: "overloaded" });
+  await turns();
+  endOldest();
+  await first;
+  const third = queue.run(async () => "ran");
+  await turns();
+  endOldest();
+  assert.deepEqual([await second, await third], [2, "ran"]);
+});
+
+test("a task that fails gives its turn on", async () => {
+  const queue = createSigningQueue({ atOnce: 1, maxWaiting: 1 });
+  const failed = queue.run(() => Promise.reject(new Error("no")));
+  const next = queue.run(async () => "ran");
+  await assert.rejects(failed, /no/);
+  assert.equal(await next, "ran");
+});
