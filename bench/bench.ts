@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startControlPlane } from "./control-plane.ts";
+import { measureCsr } from "./csr.ts";
 import { BENCH_NAMESPACE } from "./inject.ts";
 import { findLoadClient, type LoadClient, type LoadResult, runPush, runSync } from "./load-client.ts";
 import {
@@ -61,6 +62,11 @@ async function measure({ client, size, more, reviews, scratch }: Run) {
       throw new Error(`a change reached ${result.push_reached} of ${PROXIES} proxies`);
     return result.push_p99_ms ?? Number.POSITIVE_INFINITY;
   };
+  const changeEndpoint = (address: string) =>
+    replaceFile(
+      join(folder, endpointsFile(3)),
+      buildEndpointSlice(3, [...endpointAddresses(3, size.endpoints), address]),
+    );
 
   try {
     measurements.push({ name: "first proxy in sync", value: await sync(1, true), target: TARGETS.firstProxy });
@@ -74,12 +80,7 @@ async function measure({ client, size, more, reviews, scratch }: Run) {
       const address = delta ? "10.222.1.2" : "10.222.1.1";
       measurements.push({
         name: `endpoint change at ${PROXIES} (p99), ${protocol}`,
-        value: await push(delta, address, () =>
-          replaceFile(
-            join(folder, endpointsFile(3)),
-            buildEndpointSlice(3, [...endpointAddresses(3, size.endpoints), address]),
-          ),
-        ),
+        value: await push(delta, address, () => changeEndpoint(address)),
         target: TARGETS.endpointChange,
       });
       const canary = `canary-${protocol}`;
@@ -106,6 +107,14 @@ async function measure({ client, size, more, reviews, scratch }: Run) {
     measurements.push(
       ...(await measureWebhook({ client, controlPlane, reviews, scratch, push: () => sync(PROXIES, true) })),
     );
+    if (client.name === "go") {
+      let changes = 0;
+      const pushEndpoint = () => {
+        const address = `10.222.2.${++changes}`;
+        return push(true, address, () => changeEndpoint(address));
+      };
+      measurements.push(...(await measureCsr({ client, controlPlane, scratch, pushEndpoint })));
+    }
     const translation = measureTranslation(size, PROXIES);
     measurements.push(
       {

@@ -11,8 +11,11 @@ import { type LiveMemory, liveMemory } from "./live-memory.ts";
 export interface ControlPlane {
   /** host:port of ADS without TLS. */
   readonly adsAddress: string;
-  /** Of the webhooks, on loopback. */
+  /** Of the webhooks and the certificate API, on loopback. */
   readonly httpsPort: number;
+  /** Of the certificate service over TLS, on loopback. */
+  readonly grpcPort: number;
+  readonly stateDir: string;
   /** What the certificates of its TLS ports are checked against. */
   readonly rootCertFile: string;
   /** From the start of the process until /ready said yes. */
@@ -68,6 +71,8 @@ export async function startControlPlane(configDir: string, scratch: string): Pro
   return {
     adsAddress: `127.0.0.1:${ads}`,
     httpsPort: Number(https),
+    grpcPort: Number(grpc),
+    stateDir,
     rootCertFile: join(stateDir, "ca", "root-cert.pem"),
     readyMs: performance.now() - began,
     peakMemoryMb() {

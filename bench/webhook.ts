@@ -1,4 +1,5 @@
 import type { ControlPlane } from "./control-plane.ts";
+import { during } from "./during.ts";
 import { type InjectLoad, measureInject } from "./inject.ts";
 import type { LoadClient } from "./load-client.ts";
 import { type Measurement, TARGETS } from "./targets.ts";
@@ -40,14 +41,4 @@ export async function measureWebhook(of: WebhookCase): Promise<readonly Measurem
     { name: `heap growth over ${count} reviews`, value: after.heapMb - before.heapMb, target: TARGETS.heapGrowth },
     { name: `memory growth (RSS) over ${count} reviews`, value: after.rssMb - before.rssMb, target: TARGETS.rssGrowth },
   ];
-}
-
-/** Does `work` while `load` is repeated, so that none of it goes without. */
-async function during<T>(load: () => Promise<unknown>, work: () => Promise<T>): Promise<T> {
-  let isDone = false;
-  const repeat = async () => {
-    while (!isDone) await load();
-  };
-  const [result] = await Promise.all([work().finally(() => (isDone = true)), repeat()]);
-  return result;
 }

@@ -45,7 +45,7 @@ test("a started Envoy serves its listeners and counts what it served", { skip: e
 });
 
 test("an Envoy that cannot start says why", { skip: envoyMissing() }, async (t) => {
-  await assert.rejects(startEnvoy(t, { static_resources: { listners: [] } }), /no such\s+field:\s+'listners'/);
+  await assert.rejects(startEnvoy(t, { static_resources: { listners: [] } }), /no\s+such\s+field:\s+'listners'/);
 });
 
 test("validation accepts what Envoy would run and explains the rest", { skip: envoyMissing() }, async () => {
