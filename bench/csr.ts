@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { loadTokenIssuer, TOKEN_AUDIENCE } from "../src/ca/token-issuer.ts";
+import { loadTokenIssuer, TOKEN_AUDIENCE } from "../src/ca/jwt/token-issuer.ts";
 import { systemClock } from "../src/platform/clock.ts";
 import { openStateDir } from "../src/platform/state-dir.ts";
 import type { ControlPlane } from "./control-plane.ts";

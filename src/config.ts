@@ -1,6 +1,6 @@
-import { type AuthenticatorConfig, parseAuthenticatorConfig } from "./ca/authenticator-config.ts";
-import { isDnsLabel, isDnsSubdomain } from "./ca/dns-names.ts";
-import { TOKEN_AUDIENCE } from "./ca/token-issuer.ts";
+import { type AuthenticatorConfig, parseAuthenticatorConfig } from "./ca/caller/authenticator-config.ts";
+import { TOKEN_AUDIENCE } from "./ca/jwt/token-issuer.ts";
+import { isDnsLabel, isDnsSubdomain } from "./ca/x509/dns-names.ts";
 import { messageOf, TrysailError } from "./platform/errors.ts";
 import { type ListenAddress, parseListenAddress } from "./platform/listen-address.ts";
 import type { LogLevel } from "./platform/log.ts";

@@ -1,8 +1,8 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { Compile } from "typebox/compile";
-import type { Authenticate } from "../ca/authenticate.ts";
+import type { Authenticate } from "../ca/caller/authenticate.ts";
 import { spiffeId } from "../ca/identity.ts";
-import type { JwtSvidIssuer } from "../ca/jwt-svid.ts";
+import type { JwtSvidIssuer } from "../ca/jwt/jwt-svid.ts";
 import { Refusal, reasonOf } from "../ca/refusal.ts";
 import type { Logger } from "../platform/log.ts";
 import { JwtSvidBody } from "./api-schemas.ts";

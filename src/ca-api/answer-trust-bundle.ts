@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { JwtSvidIssuer } from "../ca/jwt-svid.ts";
+import { buildSpiffeBundle } from "../ca/bundle/spiffe-bundle.ts";
+import type { JwtSvidIssuer } from "../ca/jwt/jwt-svid.ts";
 import { Refusal } from "../ca/refusal.ts";
-import { buildSpiffeBundle } from "../ca/spiffe-bundle.ts";
 
 export interface AnswerTrustBundleDeps {
   trustBundlePem(): string;

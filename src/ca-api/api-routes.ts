@@ -1,10 +1,10 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
-import type { Authenticate } from "../ca/authenticate.ts";
+import type { Authenticate } from "../ca/caller/authenticate.ts";
 import type { CertificateRequest, Certified } from "../ca/certify.ts";
-import { LARGEST_CSR_BYTES } from "../ca/csr.ts";
-import type { JwtSvidIssuer } from "../ca/jwt-svid.ts";
+import type { JwtSvidIssuer } from "../ca/jwt/jwt-svid.ts";
 import { Refusal, type RefusalReason } from "../ca/refusal.ts";
 import { OVERLOAD_RETRY_MS } from "../ca/signing-queue.ts";
+import { LARGEST_CSR_BYTES } from "../ca/x509/csr.ts";
 import { httpStatusOf } from "../platform/http-status.ts";
 import type { Logger } from "../platform/log.ts";
 import { answerCertificate } from "./answer-certificate.ts";

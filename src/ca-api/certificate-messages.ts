@@ -1,8 +1,8 @@
 import { fromBinary, toJson } from "@bufbuild/protobuf";
 import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { StructSchema } from "@bufbuild/protobuf/wkt";
-import { LARGEST_CSR_BYTES } from "../ca/csr.ts";
 import { Refusal } from "../ca/refusal.ts";
+import { LARGEST_CSR_BYTES } from "../ca/x509/csr.ts";
 import { TrysailError } from "../platform/errors.ts";
 
 /** `istio.v1.auth.IstioCertificateRequest`, as proto/istio/v1/auth/ca.proto describes it. */

@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import type { Metadata } from "@grpc/grpc-js";
-import { bearerToken, type Credentials } from "../ca/authenticate.ts";
+import { bearerToken, type Credentials } from "../ca/caller/authenticate.ts";
 
 /** A call of any kind, as far as it shows who makes it. */
 export interface CallerOfGrpc {

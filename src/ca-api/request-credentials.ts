@@ -1,6 +1,6 @@
 import { TLSSocket } from "node:tls";
 import type { FastifyRequest } from "fastify";
-import { bearerToken, type Credentials } from "../ca/authenticate.ts";
+import { bearerToken, type Credentials } from "../ca/caller/authenticate.ts";
 
 /** What an HTTPS caller shows of itself. */
 export function requestCredentials(request: FastifyRequest): Credentials {

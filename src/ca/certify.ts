@@ -1,12 +1,12 @@
 import type { Logger } from "../platform/log.ts";
-import type { Authenticate, Credentials } from "./authenticate.ts";
-import { assertNamesOnly, parseCsr, provePossession } from "./csr.ts";
+import type { Authenticate, Credentials } from "./caller/authenticate.ts";
+import type { Impersonate } from "./caller/impersonate.ts";
 import { spiffeId, type WorkloadIdentity } from "./identity.ts";
-import type { Impersonate } from "./impersonate.ts";
 import type { IssueRequest } from "./issue.ts";
 import { reasonOf } from "./refusal.ts";
 import type { IssuedCertificate } from "./signer.ts";
 import type { SigningQueue } from "./signing-queue.ts";
+import { assertNamesOnly, parseCsr, provePossession } from "./x509/csr.ts";
 
 /** A caller's request for a certificate, as it came in over any protocol. Nothing of it is trusted yet. */
 export interface CertificateRequest {

@@ -1,4 +1,4 @@
-import { isDnsLabel, isDnsSubdomain } from "./dns-names.ts";
+import { isDnsLabel, isDnsSubdomain } from "./x509/dns-names.ts";
 
 /** Who a caller is proven to be: a Kubernetes service account, and the pod where the proof was bound to one. */
 export interface WorkloadIdentity {

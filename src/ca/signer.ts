@@ -1,6 +1,7 @@
 import type { KeyObject, X509Certificate } from "node:crypto";
 import type { Clock } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
+import { spiffeId, type WorkloadIdentity } from "./identity.ts";
 import {
   certificatePem,
   keyIdentifier,
@@ -8,7 +9,7 @@ import {
   nameOf,
   signCertificate,
   subjectNameOf,
-} from "./certificate.ts";
+} from "./x509/certificate.ts";
 import {
   authorityKeyIdentifier,
   basicConstraints,
@@ -18,9 +19,8 @@ import {
   subjectAlternativeNames,
   subjectKeyIdentifier,
   uriName,
-} from "./extensions.ts";
-import { spiffeId, type WorkloadIdentity } from "./identity.ts";
-import { isSelfSigned } from "./pem-certificates.ts";
+} from "./x509/extensions.ts";
+import { isSelfSigned } from "./x509/pem-certificates.ts";
 
 /** Signs what the caller decided. It never sees a CSR, so no name from one can slip in. */
 export interface Signer {

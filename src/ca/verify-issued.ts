@@ -2,11 +2,11 @@ import { type KeyObject, verify as verifyCallback, X509Certificate } from "node:
 import { isIP } from "node:net";
 import { promisify } from "node:util";
 import { messageOf, TrysailError } from "../platform/errors.ts";
-import { subjectNameOf } from "./certificate.ts";
-import { readDer, readOne, TAG } from "./der.ts";
 import { spiffeId } from "./identity.ts";
-import { signatureAlgorithm } from "./signature-algorithm.ts";
 import type { IssuedCertificate, ServingLeaf, WorkloadLeaf } from "./signer.ts";
+import { subjectNameOf } from "./x509/certificate.ts";
+import { readDer, readOne, TAG } from "./x509/der.ts";
+import { signatureAlgorithm } from "./x509/signature-algorithm.ts";
 
 const verifySignature = promisify(verifyCallback);
 const SERVER_AND_CLIENT_AUTHENTICATION = "1.3.6.1.5.5.7.3.1,1.3.6.1.5.5.7.3.2";

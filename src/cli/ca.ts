@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { Command } from "commander";
-import type { AuthorityStatus, SlotStatus } from "../ca/authority-status.ts";
-import { loadTokenIssuer, TOKEN_AUDIENCE } from "../ca/token-issuer.ts";
+import type { AuthorityStatus, SlotStatus } from "../ca/authority/authority-status.ts";
+import { loadTokenIssuer, TOKEN_AUDIENCE } from "../ca/jwt/token-issuer.ts";
 import { systemClock } from "../platform/clock.ts";
 import { messageOf, TrysailError } from "../platform/errors.ts";
 import { openStateDir } from "../platform/state-dir.ts";

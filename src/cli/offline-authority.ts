@@ -1,7 +1,7 @@
-import { loadAuthority } from "../ca/authority.ts";
-import { createFolderStore } from "../ca/authority-folder-store.ts";
-import { type AuthorityStatus, slotStatuses } from "../ca/authority-status.ts";
-import { createRotator } from "../ca/rotator.ts";
+import { loadAuthority } from "../ca/authority/authority.ts";
+import { createFolderStore } from "../ca/authority/authority-folder-store.ts";
+import { type AuthorityStatus, slotStatuses } from "../ca/authority/authority-status.ts";
+import { createRotator } from "../ca/authority/rotator.ts";
 import { systemClock } from "../platform/clock.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { createLog } from "../platform/log.ts";

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { loadTokenIssuer, TOKEN_AUDIENCE } from "../ca/token-issuer.ts";
+import { loadTokenIssuer, TOKEN_AUDIENCE } from "../ca/jwt/token-issuer.ts";
 import { systemClock } from "../platform/clock.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { openStateDir } from "../platform/state-dir.ts";

@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { stringify } from "yaml";
-import { placeholderIdentity } from "../ca/placeholder-identity.ts";
+import { placeholderIdentity } from "../ca/serving/placeholder-identity.ts";
 import type { WorkloadController } from "../mesh/kubernetes/core.ts";
 import { createSnapshotBuilder, type MeshSnapshot } from "../mesh/snapshot.ts";
 import { systemClock } from "../platform/clock.ts";

@@ -1,4 +1,4 @@
-import type { ExpiryWarning } from "../ca/expiry-warning.ts";
+import type { ExpiryWarning } from "../ca/authority/expiry-warning.ts";
 import type { EventRecorder, EventSubject } from "../kubernetes/event-recorder.ts";
 
 /** Tells of an authority that nears its end, on the Secret in which it is kept. */

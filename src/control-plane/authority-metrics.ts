@@ -1,5 +1,5 @@
 import { Counter, Gauge, type Registry } from "prom-client";
-import type { RotatorMetrics } from "../ca/rotator.ts";
+import type { RotatorMetrics } from "../ca/authority/rotator.ts";
 
 /** The mesh's authority in Prometheus: when it ends, whether its source can be read, and the steps of rotations. */
 export function createAuthorityMetrics(registry: Registry): RotatorMetrics {

@@ -1,10 +1,10 @@
 import type { FastifyPluginAsync, FastifyRequest } from "fastify";
 import Type, { type Static } from "typebox";
 import { Compile } from "typebox/compile";
-import { type Authenticate, bearerToken } from "../ca/authenticate.ts";
-import type { Authority } from "../ca/authority.ts";
-import { type AuthorityStatus, slotStatuses } from "../ca/authority-status.ts";
-import type { Rotator } from "../ca/rotator.ts";
+import type { Authority } from "../ca/authority/authority.ts";
+import { type AuthorityStatus, slotStatuses } from "../ca/authority/authority-status.ts";
+import type { Rotator } from "../ca/authority/rotator.ts";
+import { type Authenticate, bearerToken } from "../ca/caller/authenticate.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { httpStatusOf } from "../platform/http-status.ts";
 import type { Logger } from "../platform/log.ts";

@@ -1,4 +1,4 @@
-import type { BoundPod } from "../ca/kubernetes-tokens.ts";
+import type { BoundPod } from "../ca/caller/kubernetes-tokens.ts";
 import type { Pod } from "../mesh/kubernetes/core.ts";
 
 /** The mesh's pods as the authority asks for them. */

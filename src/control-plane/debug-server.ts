@@ -1,5 +1,5 @@
 import { type FastifyInstance, type FastifyRequest, fastify } from "fastify";
-import { type Authenticate, bearerToken } from "../ca/authenticate.ts";
+import { type Authenticate, bearerToken } from "../ca/caller/authenticate.ts";
 import { TrysailError } from "../platform/errors.ts";
 
 export interface DebugDeps {

@@ -7,7 +7,7 @@ import { grpcCertificate } from "../../test/support/grpc-certificate.ts";
 import { createManualClock } from "../../test/support/manual-clock.ts";
 import { until } from "../../test/support/until.ts";
 import { listenOn } from "../../test/support/upstream.ts";
-import { buildSpiffeBundle } from "../ca/spiffe-bundle.ts";
+import { buildSpiffeBundle } from "../ca/bundle/spiffe-bundle.ts";
 import type { ForeignAuthority } from "../mesh/foreign-authority.ts";
 import { systemClock } from "../platform/clock.ts";
 import { createLog } from "../platform/log.ts";

@@ -1,5 +1,5 @@
-import { retryDelayMs } from "../ca/keep-renewed.ts";
-import { parseSpiffeBundle } from "../ca/parse-spiffe-bundle.ts";
+import { parseSpiffeBundle } from "../ca/bundle/parse-spiffe-bundle.ts";
+import { retryDelayMs } from "../ca/serving/keep-renewed.ts";
 import type { ForeignAuthority } from "../mesh/foreign-authority.ts";
 import { compareText } from "../mesh/object.ts";
 import type { Clock } from "../platform/clock.ts";

@@ -1,6 +1,6 @@
 import { Server } from "node:https";
 import { type FastifyInstance, type FastifyPluginAsync, fastify } from "fastify";
-import type { KeyAndCertificate } from "../ca/serving-certificate.ts";
+import type { KeyAndCertificate } from "../ca/serving/serving-certificate.ts";
 
 export interface HttpsServer {
   readonly app: FastifyInstance;

@@ -1,12 +1,12 @@
-import { type Authenticate, createAuthenticate } from "../ca/authenticate.ts";
+import { loadSigningKey } from "../ca/authority/signing-key.ts";
+import { type Authenticate, createAuthenticate } from "../ca/caller/authenticate.ts";
+import { createImpersonate } from "../ca/caller/impersonate.ts";
 import { type CertificateRequest, type Certified, type CertifyMetrics, certify } from "../ca/certify.ts";
-import { createImpersonate } from "../ca/impersonate.ts";
 import { type IssueRequest, issue } from "../ca/issue.ts";
-import { createJwtSvidIssuer, type JwtSvidIssuer } from "../ca/jwt-svid.ts";
-import { createServingCertificate, type ServingCertificate } from "../ca/serving-certificate.ts";
-import { loadSigningKey } from "../ca/signing-key.ts";
+import { createJwtSvidIssuer, type JwtSvidIssuer } from "../ca/jwt/jwt-svid.ts";
+import { loadTokenIssuer } from "../ca/jwt/token-issuer.ts";
+import { createServingCertificate, type ServingCertificate } from "../ca/serving/serving-certificate.ts";
 import { createSigningQueue } from "../ca/signing-queue.ts";
-import { loadTokenIssuer } from "../ca/token-issuer.ts";
 import { createCaMetrics } from "../ca-api/ca-metrics.ts";
 import type { ServeConfig } from "../config.ts";
 import type { KubernetesClient } from "../kubernetes/client.ts";

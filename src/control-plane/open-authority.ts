@@ -1,7 +1,7 @@
-import { type Authority, loadAuthority } from "../ca/authority.ts";
-import { createFolderStore } from "../ca/authority-folder-store.ts";
-import { type AuthoritySource, firstOf } from "../ca/authority-source.ts";
-import { createFolderSource } from "../ca/folder-source.ts";
+import { type Authority, loadAuthority } from "../ca/authority/authority.ts";
+import { createFolderStore } from "../ca/authority/authority-folder-store.ts";
+import { type AuthoritySource, firstOf } from "../ca/authority/authority-source.ts";
+import { createFolderSource } from "../ca/authority/folder-source.ts";
 import { createSecretSource } from "../kubernetes/authority-secret-source.ts";
 import { createSecretStore } from "../kubernetes/authority-secret-store.ts";
 import type { KubernetesClient } from "../kubernetes/client.ts";

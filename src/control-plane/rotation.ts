@@ -1,4 +1,4 @@
-import { createRotator, type Rotator } from "../ca/rotator.ts";
+import { createRotator, type Rotator } from "../ca/authority/rotator.ts";
 import type { ServeConfig } from "../config.ts";
 import type { EventRecorder } from "../kubernetes/event-recorder.ts";
 import type { Platform } from "../platform/platform.ts";

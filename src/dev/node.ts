@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { loadTokenIssuer, type TokenIssuer } from "../ca/token-issuer.ts";
+import { loadTokenIssuer, type TokenIssuer } from "../ca/jwt/token-issuer.ts";
 import type { ObjectSet } from "../mesh/object-set.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import { messageOf, TrysailError } from "../platform/errors.ts";

@@ -12,7 +12,7 @@ import * as grpc from "@grpc/grpc-js";
 import { temporaryAuthority } from "../../test/support/authority.ts";
 import { envoyMissing, startEnvoy, validateConfig } from "../../test/support/envoy.ts";
 import { until } from "../../test/support/until.ts";
-import { createServingCertificate } from "../ca/serving-certificate.ts";
+import { createServingCertificate } from "../ca/serving/serving-certificate.ts";
 import {
   type DeltaDiscoveryRequest,
   DeltaDiscoveryRequestSchema,

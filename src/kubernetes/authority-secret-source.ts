@@ -1,4 +1,4 @@
-import { type AuthoritySource, createAuthoritySource } from "../ca/authority-source.ts";
+import { type AuthoritySource, createAuthoritySource } from "../ca/authority/authority-source.ts";
 import { TrysailError } from "../platform/errors.ts";
 import type { KubernetesClient } from "./client.ts";
 import { resourcePath } from "./resource-path.ts";

@@ -1,10 +1,10 @@
-import { type AuthorityState, trustBundleOf } from "../ca/authority-state.ts";
+import { type AuthorityState, trustBundleOf } from "../ca/authority/authority-state.ts";
 import {
   type AuthorityStore,
   authorityDocument,
   parseAuthorityDocument,
   type StoredState,
-} from "../ca/authority-store.ts";
+} from "../ca/authority/authority-store.ts";
 import { TrysailError } from "../platform/errors.ts";
 import type { KubernetesClient } from "./client.ts";
 import type { KubernetesObject } from "./object.ts";

@@ -1,6 +1,6 @@
 import { spiffeId, type WorkloadIdentity } from "../ca/identity.ts";
 import type { IssueRequest } from "../ca/issue.ts";
-import { keepRenewed, type Renewal } from "../ca/keep-renewed.ts";
+import { keepRenewed, type Renewal } from "../ca/serving/keep-renewed.ts";
 import type { IssuedCertificate } from "../ca/signer.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/log.ts";

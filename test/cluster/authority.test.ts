@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { type Authority, loadAuthority } from "../../src/ca/authority.ts";
-import { createRotator } from "../../src/ca/rotator.ts";
-import { createSelfSignedRoot } from "../../src/ca/self-signed-root.ts";
+import { type Authority, loadAuthority } from "../../src/ca/authority/authority.ts";
+import { createRotator } from "../../src/ca/authority/rotator.ts";
+import { createSelfSignedRoot } from "../../src/ca/authority/self-signed-root.ts";
 import { openAuthority } from "../../src/control-plane/open-authority.ts";
 import { createSecretStore } from "../../src/kubernetes/authority-secret-store.ts";
 import type { KubernetesClient } from "../../src/kubernetes/client.ts";

@@ -113,8 +113,9 @@ base_image() {
   local root=.cache/kubernetes/base packages mirror
   packages=$(paste -sd, image/packages.txt)
   [ "$(cat "$root.stamp" 2>/dev/null)" = "$packages" ] && return
-  mirror=$(sed -nE 's/^(URIs: |deb )(http[^ ]*debian)( .*)?$/\2/p' \
-    /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -1)
+  # Either file may be missing; without a mirror of this machine's, debootstrap takes Debian's own.
+  mirror=$({ cat /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2>/dev/null || true; } |
+    sed -nE 's/^(URIs: |deb )(http[^ ]*debian)( .*)?$/\2/p' | sed -n 1p)
   say "a Debian to make images of (90 MB, debootstrap, about a minute)"
   rm -rf "$root"
   if ! DEBOOTSTRAP_DIR=$PWD/.cache/kubernetes/debian/usr/share/debootstrap \

@@ -1,7 +1,7 @@
 import { createServer as createTlsServer } from "node:https";
 import { createServer, type Server } from "node:net";
 import type { TestContext } from "node:test";
-import { createServingCertificate } from "../../src/ca/serving-certificate.ts";
+import { createServingCertificate } from "../../src/ca/serving/serving-certificate.ts";
 import { createHttpsServer } from "../../src/control-plane/https-server.ts";
 import { defaultInjectionConfig, type InjectionConfig } from "../../src/injection/injection-config.ts";
 import { admissionRoutes } from "../../src/injection/routes.ts";

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { createServingCertificate } from "../../src/ca/serving-certificate.ts";
+import { createServingCertificate } from "../../src/ca/serving/serving-certificate.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { temporaryAuthority } from "../support/authority.ts";

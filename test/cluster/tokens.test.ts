@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { createAuthenticate } from "../../src/ca/authenticate.ts";
-import { loadTokenIssuer } from "../../src/ca/token-issuer.ts";
+import { createAuthenticate } from "../../src/ca/caller/authenticate.ts";
+import { loadTokenIssuer } from "../../src/ca/jwt/token-issuer.ts";
 import { createAuthenticators } from "../../src/control-plane/authenticators.ts";
 import { systemClock as clock } from "../../src/platform/clock.ts";
 import { createOutboundFetch } from "../../src/platform/outbound-fetch.ts";

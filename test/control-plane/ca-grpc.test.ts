@@ -6,7 +6,7 @@ import { fromJson, type JsonObject, toBinary } from "@bufbuild/protobuf";
 import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { StructSchema } from "@bufbuild/protobuf/wkt";
 import { Client, credentials, Metadata, status } from "@grpc/grpc-js";
-import { uriName } from "../../src/ca/extensions.ts";
+import { uriName } from "../../src/ca/x509/extensions.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { temporaryAuthority } from "../support/authority.ts";
 import { identityOf } from "../support/caller.ts";

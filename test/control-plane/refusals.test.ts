@@ -3,7 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { test } from "node:test";
 import { status } from "@grpc/grpc-js";
 import { SignJWT } from "jose";
-import { loadTokenIssuer, TOKEN_ISSUER } from "../../src/ca/token-issuer.ts";
+import { loadTokenIssuer, TOKEN_ISSUER } from "../../src/ca/jwt/token-issuer.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { openAds, sidecarNode, TYPE_URL } from "../support/ads-client.ts";
 import { testControlPlane } from "../support/control-plane.ts";

@@ -5,7 +5,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { request } from "node:https";
 import { join } from "node:path";
 import { test } from "node:test";
-import { certificatesOf } from "../../src/ca/pem-certificates.ts";
+import { certificatesOf } from "../../src/ca/x509/pem-certificates.ts";
 import { testControlPlane } from "../support/control-plane.ts";
 import { buildCsr } from "../support/csr.ts";
 import { until } from "../support/until.ts";

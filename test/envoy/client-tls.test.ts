@@ -4,7 +4,7 @@ import { createServer } from "node:https";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { TLSSocket } from "node:tls";
-import { placeholderIdentity } from "../../src/ca/placeholder-identity.ts";
+import { placeholderIdentity } from "../../src/ca/serving/placeholder-identity.ts";
 import { get } from "../support/caller.ts";
 import { envoyMissing } from "../support/envoy.ts";
 import { endpoint, istio, pod, service } from "../support/manifests.ts";

@@ -4,7 +4,7 @@ import { createServer as createHttpServer } from "node:http";
 import { connect, createServer } from "node:net";
 import { type TestContext, test } from "node:test";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
-import { placeholderIdentity } from "../../src/ca/placeholder-identity.ts";
+import { placeholderIdentity } from "../../src/ca/serving/placeholder-identity.ts";
 import { envoyMissing } from "../support/envoy.ts";
 import { endpoint, istio, pod, service } from "../support/manifests.ts";
 import { meshOf } from "../support/mesh.ts";

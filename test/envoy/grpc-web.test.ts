@@ -5,7 +5,7 @@ import { connect as connectHttp2, createServer as createHttp2Server } from "node
 import { connect } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
-import { placeholderIdentity } from "../../src/ca/placeholder-identity.ts";
+import { placeholderIdentity } from "../../src/ca/serving/placeholder-identity.ts";
 import { envoyMissing } from "../support/envoy.ts";
 import { endpoint, pod, service } from "../support/manifests.ts";
 import { meshOf } from "../support/mesh.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import type { AuthorityStatus } from "../../src/ca/authority-status.ts";
+import type { AuthorityStatus } from "../../src/ca/authority/authority-status.ts";
 import { type TestControlPlane, testControlPlane } from "../support/control-plane.ts";
 import { envoyMissing, type RunningEnvoy } from "../support/envoy.ts";
 import { type MutualTlsPair, startLoad, startPair } from "../support/mutual-tls-pair.ts";

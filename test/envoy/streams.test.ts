@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer, request } from "node:http";
 import { connect, createServer as createHttp2Server } from "node:http2";
 import { type TestContext, test } from "node:test";
-import { placeholderIdentity } from "../../src/ca/placeholder-identity.ts";
+import { placeholderIdentity } from "../../src/ca/serving/placeholder-identity.ts";
 import { envoyMissing } from "../support/envoy.ts";
 import { endpoint, istio, pod, service } from "../support/manifests.ts";
 import { meshOf } from "../support/mesh.ts";

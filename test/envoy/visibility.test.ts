@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { placeholderIdentity } from "../../src/ca/placeholder-identity.ts";
+import { placeholderIdentity } from "../../src/ca/serving/placeholder-identity.ts";
 import { get, type HttpAnswer } from "../support/caller.ts";
 import { envoyMissing } from "../support/envoy.ts";
 import { document, endpoint, istio, meshConfig, pod, service } from "../support/manifests.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import { placeholderIdentity } from "../../src/ca/placeholder-identity.ts";
+import { placeholderIdentity } from "../../src/ca/serving/placeholder-identity.ts";
 import type { MeshSnapshot } from "../../src/mesh/snapshot.ts";
 import { selfContainedConfig } from "../../src/translate/self-contained.ts";
 import type { ProxyResources } from "../../src/xds/resource-set.ts";

@@ -1,6 +1,6 @@
 import type { TestContext } from "node:test";
-import { loadAuthority } from "../../src/ca/authority.ts";
-import { createFolderStore } from "../../src/ca/authority-folder-store.ts";
+import { loadAuthority } from "../../src/ca/authority/authority.ts";
+import { createFolderStore } from "../../src/ca/authority/authority-folder-store.ts";
 import type { Signer } from "../../src/ca/signer.ts";
 import type { Clock } from "../../src/platform/clock.ts";
 import { createLog } from "../../src/platform/log.ts";

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { loadTokenIssuer, type TokenIssuer } from "../../src/ca/token-issuer.ts";
+import { loadTokenIssuer, type TokenIssuer } from "../../src/ca/jwt/token-issuer.ts";
 import type { ServeConfig } from "../../src/config.ts";
 import { type ControlPlane, startControlPlane } from "../../src/main.ts";
 import { systemClock } from "../../src/platform/clock.ts";

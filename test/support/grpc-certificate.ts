@@ -1,5 +1,5 @@
 import type { TestContext } from "node:test";
-import { createServingCertificate } from "../../src/ca/serving-certificate.ts";
+import { createServingCertificate } from "../../src/ca/serving/serving-certificate.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import type { ServingCertificate } from "../../src/platform/grpc-server.ts";
 import { createLog } from "../../src/platform/log.ts";

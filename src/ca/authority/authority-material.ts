@@ -1,0 +1,161 @@
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { messageOf, TrysailError } from "../../platform/errors.ts";
+import { SecretBytes } from "../../platform/secret-bytes.ts";
+import { certificatesOf, isSelfSigned } from "../x509/pem-certificates.ts";
+
+/** What it takes to sign leaves, and for others to verify them. All PEM. */
+export interface AuthorityMaterial {
+  /** The certificate whose key signs leaves: a root, or an intermediate. */
+  readonly certificatePem: string;
+  readonly keyPem: SecretBytes;
+  /** What stands between it and its root, the nearest first, without either; empty where it is the root itself. */
+  readonly intermediatesPem: string;
+  /** The root of its chain, and any others that come with it. */
+  readonly rootsPem: string;
+}
+
+/** Files as operators have them; what each is called is said in errors. Bytes are PEM. */
+export interface MaterialFiles {
+  readonly certificate: NamedBytes;
+  readonly key: NamedBytes;
+  /** The signing certificate and what is above it, in any order, with or without the root. */
+  readonly chain?: NamedBytes | undefined;
+  /** Where it is missing, `certificate` must be a root. */
+  readonly roots?: NamedBytes | undefined;
+}
+
+export interface NamedBytes {
+  readonly name: string;
+  readonly bytes: Uint8Array | undefined;
+}
+
+const LONGEST_FILE = 256 * 1024;
+const LONGEST_CHAIN = 8;
+
+/**
+ * Reads and checks the material of an authority: the key fits, every certificate is one of an authority, and the
+ * chain leads to a root. Throws `failed-precondition` naming the file and what is wrong with it. That it is valid at
+ * this time is for the caller to ask, by `validityOf`.
+ */
+export function parseAuthorityMaterial(files: MaterialFiles, { trustDomain }: { trustDomain: string }) {
+  const certificate = readCertificate(files.certificate);
+  const key = readKey(files.key);
+  assertSigns(files, certificate, key);
+  assertTrustDomain(files.certificate.name, certificate, trustDomain);
+  const others = files.chain?.bytes === undefined ? [] : readCertificates(files.chain);
+  const roots = files.roots?.bytes === undefined ? [certificate] : readCertificates(files.roots);
+  const rootsName = files.roots?.bytes === undefined ? files.certificate.name : (files.roots?.name ?? "");
+  for (const root of roots) {
+    if (!root.ca) throw broken(rootsName, `holds ${root.subject}, which is not the certificate of an authority`);
+    if (!isSelfSigned(root)) throw broken(rootsName, `holds ${root.subject}, which is not signed by its own key`);
+  }
+  const intermediates = chainBetween(certificate, others, roots, files.chain?.name ?? rootsName);
+  const material: AuthorityMaterial = {
+    certificatePem: certificate.toString(),
+    keyPem: new SecretBytes(Buffer.from(key.export({ type: "pkcs8", format: "pem" }))),
+    intermediatesPem: intermediates.map((one) => one.toString()).join(""),
+    rootsPem: [...new Set(roots.map((root) => root.toString()))].join(""),
+  };
+  return material;
+}
+
+/** When the whole chain of the material is valid: milliseconds since the epoch, from the latest to the earliest. */
+export function validityOf(material: AuthorityMaterial): { readonly notBefore: number; readonly notAfter: number } {
+  const certificate = new X509Certificate(material.certificatePem);
+  const above = certificatesOf(material.intermediatesPem);
+  const top = above.at(-1) ?? certificate;
+  const root = certificatesOf(material.rootsPem).find((one) => isIssuedBy(top, one));
+  const chain = [certificate, ...above, ...(root === undefined ? [] : [root])];
+  return {
+    notBefore: Math.max(...chain.map((one) => one.validFromDate.getTime())),
+    notAfter: Math.min(...chain.map((one) => one.validToDate.getTime())),
+  };
+}
+
+function readCertificate(file: NamedBytes): X509Certificate {
+  const [certificate, ...more] = readCertificates(file);
+  if (certificate === undefined || more.length > 0) throw broken(file.name, "does not hold exactly one certificate");
+  return certificate;
+}
+
+function readCertificates({ name, bytes }: NamedBytes): X509Certificate[] {
+  if (bytes === undefined) throw broken(name, "is missing");
+  if (bytes.length > LONGEST_FILE) throw broken(name, `is larger than ${LONGEST_FILE / 1024} KB`);
+  let certificates: X509Certificate[];
+  try {
+    certificates = certificatesOf(Buffer.from(bytes).toString("latin1"));
+  } catch (error) {
+    throw broken(name, `cannot be read (${messageOf(error)})`);
+  }
+  if (certificates.length === 0) throw broken(name, "cannot be read (it holds no PEM certificate)");
+  return certificates;
+}
+
+function readKey({ name, bytes }: NamedBytes): KeyObject {
+  if (bytes === undefined) throw broken(name, "is missing");
+  if (bytes.length > LONGEST_FILE) throw broken(name, `is larger than ${LONGEST_FILE / 1024} KB`);
+  let key: KeyObject;
+  try {
+    key = createPrivateKey({ key: Buffer.from(bytes), format: "pem" });
+  } catch (error) {
+    // OpenSSL's words name what it expected and never what it read.
+    throw broken(name, `cannot be read (${messageOf(error)})`);
+  }
+  if (!isStrongEnough(key)) throw broken(name, "is neither a P-256, P-384 or P-521 key nor RSA of 2048 bits or more");
+  return key;
+}
+
+const CURVES = ["prime256v1", "secp384r1", "secp521r1"];
+
+/** What Envoy accepts in a chain: it verifies no Ed25519. */
+function isStrongEnough({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean {
+  if (asymmetricKeyType === "ec") return CURVES.includes(asymmetricKeyDetails?.namedCurve ?? "");
+  return asymmetricKeyType === "rsa" && (asymmetricKeyDetails?.modulusLength ?? 0) >= 2048;
+}
+
+function assertSigns(files: MaterialFiles, certificate: X509Certificate, key: KeyObject): void {
+  if (!certificate.checkPrivateKey(key)) throw broken(files.key.name, `is not the key of ${files.certificate.name}`);
+  if (!certificate.ca) throw broken(files.certificate.name, "is not the certificate of an authority");
+  if (certificate.checkIssued(certificate) && !isSelfSigned(certificate)) {
+    throw broken(files.certificate.name, "is not signed by its own key");
+  }
+}
+
+/** Istio's roots name no trust domain. Where one does, it is this one: a root must not speak for a second mesh. */
+function assertTrustDomain(name: string, certificate: X509Certificate, trustDomain: string): void {
+  const uris = (certificate.subjectAltName ?? "").split(", ").filter((san) => san.startsWith("URI:"));
+  const id = `URI:spiffe://${trustDomain}`;
+  const other = uris.find((uri) => uri !== id);
+  if (other !== undefined) throw broken(name, `is for ${other}, and this mesh is spiffe://${trustDomain}`);
+}
+
+/** The way from the signing certificate up to one of the roots, without either end. */
+function chainBetween(
+  certificate: X509Certificate,
+  others: readonly X509Certificate[],
+  roots: readonly X509Certificate[],
+  name: string,
+): X509Certificate[] {
+  const way: X509Certificate[] = [];
+  let top = certificate;
+  if (roots.some((root) => root.fingerprint256 === certificate.fingerprint256)) return way;
+  while (!roots.some((root) => isIssuedBy(top, root))) {
+    const issuer = others.find((one) => one.fingerprint256 !== top.fingerprint256 && isIssuedBy(top, one));
+    if (issuer === undefined || isSelfSigned(issuer)) {
+      throw broken(name, `does not lead from ${top.subject} to a root that comes with it`);
+    }
+    if (!issuer.ca) throw broken(name, `holds ${issuer.subject}, which is not the certificate of an authority`);
+    if (way.length === LONGEST_CHAIN) throw broken(name, `has more than ${LONGEST_CHAIN} certificates above the first`);
+    way.push(issuer);
+    top = issuer;
+  }
+  return way;
+}
+
+function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+}
+
+function broken(name: string, problem: string): TrysailError {
+  return new TrysailError("failed-precondition", `${name} ${problem}`);
+}

@@ -1,0 +1,224 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import type { Clock } from "../../platform/clock.ts";
+import { TrysailError } from "../../platform/errors.ts";
+import type { Logger } from "../../platform/log.ts";
+import type { Random } from "../../platform/random.ts";
+import { createSigner, type Signer } from "../signer.ts";
+import { certificatesOf } from "../x509/pem-certificates.ts";
+import { type AuthorityMaterial, validityOf } from "./authority-material.ts";
+import { type AuthorityState, type Slot, slotOf, trustBundleOf, withLongestLife } from "./authority-state.ts";
+import type { AuthorityStore, StoredState } from "./authority-store.ts";
+import { createSelfSignedRoot } from "./self-signed-root.ts";
+
+/** The mesh's authority: what signs, and whom peers must trust. Both change with a rotation, so ask anew at each use. */
+export interface Authority {
+  /** What signs now; it goes on to sign with the same key until it is asked for again. */
+  signer(): Signer;
+  /** Every root that peers must accept, as one PEM text. */
+  trustBundlePem(): string;
+  state(): AuthorityState;
+  /**
+   * Saves what `next` makes of the newest state, then takes it into use. `next` is asked again where another process was
+   * first; where it answers the state it was given, or throws, nothing is saved.
+   */
+  change(next: (state: AuthorityState) => AuthorityState): Promise<AuthorityState>;
+  /** Takes into use what another process has saved. */
+  refresh(): Promise<void>;
+  /** Called behind each change of what signs, or of whom to trust. Returns the unsubscription. */
+  onChange(listener: (change: AuthorityChange) => void): () => void;
+}
+
+export interface AuthorityChange {
+  /** Leaves are signed by another key than before. */
+  readonly signer: boolean;
+  readonly trustBundle: boolean;
+}
+
+export interface AuthorityDeps {
+  readonly store: AuthorityStore;
+  readonly clock: Pick<Clock, "now">;
+  readonly random: Pick<Random, "bytes">;
+  readonly trustDomain: string;
+  readonly log: Logger;
+  /** What to begin with where the store is empty, or what it has is over; a new root of our own unless given. */
+  first?(): Promise<FirstMaterial | undefined>;
+  /** How long roots made here live; ten years unless given. */
+  readonly rootLifeMs?: number | undefined;
+}
+
+export interface FirstMaterial {
+  readonly origin: Slot["origin"];
+  readonly material: AuthorityMaterial;
+}
+
+/** Another process that saves all the time is no reason to go on for ever. */
+const ATTEMPTS = 20;
+
+/** Reads the authority from its store, and makes it on the first start. Rejects where it is damaged, or of another mesh. */
+export async function loadAuthority(deps: AuthorityDeps): Promise<Authority> {
+  const listeners = new Set<(change: AuthorityChange) => void>();
+  let stored = await loadOrCreate(deps);
+  assertOurs(deps, stored.state);
+  if (validityOf(stored.state.active).notAfter <= deps.clock.now()) stored = await replaceExpired(deps, stored);
+  let signer = signerOf(stored.state.active);
+  let trustBundlePem = trustBundleOf(stored.state);
+  let saving: Promise<unknown> = Promise.resolve();
+
+  function signerOf(slot: Slot): Signer {
+    return createSigner({
+      certificate: new X509Certificate(slot.certificatePem),
+      key: createPrivateKey(Buffer.from(slot.keyPem.reveal())),
+      intermediatesPem: slot.intermediatesPem,
+      crossCertificatesPem: unexpired(slot.crossCertificatesPem, deps.clock.now()),
+      clock: deps.clock,
+      random: deps.random,
+      beforeSigning: (lifeMs) => allowLife(slot.id, lifeMs),
+    });
+  }
+
+  /** Undefined where it is allowed already, as it nearly always is. */
+  function allowLife(id: string, lifeMs: number): Promise<void> | undefined {
+    const { active } = stored.state;
+    if (active.id === id && lifeMs <= active.longestLifeMs) return undefined;
+    return change((state) => {
+      if (state.active.id !== id) throw new TrysailError("unavailable", "the authority was just replaced: ask again");
+      return withLongestLife(state, roundedLife(lifeMs));
+    }).then(() => {});
+  }
+
+  function use(next: StoredState): void {
+    const before = stored;
+    if (before.revision === next.revision) return;
+    stored = next;
+    const bundle = trustBundleOf(next.state);
+    const changed: AuthorityChange = {
+      signer: signs(before.state.active) !== signs(next.state.active),
+      trustBundle: bundle !== trustBundlePem,
+    };
+    if (changed.signer) signer = signerOf(next.state.active);
+    trustBundlePem = bundle;
+    if (changed.signer || changed.trustBundle) for (const listener of [...listeners]) listener(changed);
+  }
+
+  async function attempt(next: (state: AuthorityState) => AuthorityState): Promise<AuthorityState> {
+    for (let attempts = 0; attempts < ATTEMPTS; attempts++) {
+      const wanted = next(stored.state);
+      if (wanted === stored.state) return wanted;
+      const saved = await deps.store.save(wanted, stored.revision);
+      if (saved !== undefined) {
+        use(saved);
+        return saved.state;
+      }
+      await reload();
+    }
+    throw new TrysailError("unavailable", "the authority's state is changed by others all the time: try again");
+  }
+
+  async function reload(): Promise<void> {
+    const newest = await deps.store.load();
+    if (newest === undefined) {
+      throw new TrysailError(
+        "failed-precondition",
+        `the authority is gone from ${deps.store.name}; the last one stays`,
+      );
+    }
+    assertOurs(deps, newest.state);
+    use(newest);
+  }
+
+  /** One after the other, so that processes compete, but not the parts of one. */
+  function inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const result = saving.then(run);
+    saving = result.catch(() => {});
+    return result;
+  }
+
+  function change(next: (state: AuthorityState) => AuthorityState): Promise<AuthorityState> {
+    return inTurn(() => attempt(next));
+  }
+
+  return {
+    signer: () => signer,
+    trustBundlePem: () => trustBundlePem,
+    state: () => stored.state,
+    change,
+    refresh: () => inTurn(reload),
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
+
+async function loadOrCreate(deps: AuthorityDeps): Promise<StoredState> {
+  const found = await deps.store.load();
+  if (found !== undefined) return found;
+  return saveNew(deps, null);
+}
+
+/** Nothing that it signed can be valid any more, so there is nothing to be careful with. */
+async function replaceExpired(deps: AuthorityDeps, expired: StoredState): Promise<StoredState> {
+  const { id } = expired.state.active;
+  deps.log.warn({ authority: id }, "the mesh's authority has expired, and every certificate of it: it is replaced");
+  return saveNew(deps, expired.revision);
+}
+
+async function saveNew(deps: AuthorityDeps, replaces: string | null): Promise<StoredState> {
+  const { origin, material } = (await deps.first?.()) ?? {
+    origin: "self-signed" as const,
+    material: createSelfSignedRoot({ ...deps, lifeMs: deps.rootLifeMs }),
+  };
+  const active = slotOf(material, { origin, preparedAt: deps.clock.now() });
+  const saved = await deps.store.save({ active, prepared: null, old: [] }, replaces);
+  if (saved !== undefined) {
+    deps.log.info({ store: deps.store.name, authority: active.id, origin }, "the mesh has a new authority");
+    return saved;
+  }
+  // Another process was first, and what is written is what counts.
+  const others = await deps.store.load();
+  if (others === undefined) throw new TrysailError("unavailable", `${deps.store.name} cannot be written`);
+  return others;
+}
+
+/** What was stored is of this mesh, and of this time. One that has ended is let through: a rotation mends it. */
+function assertOurs(deps: AuthorityDeps, { active }: AuthorityState): void {
+  const refuse = (problem: string) =>
+    new TrysailError("failed-precondition", `the mesh's authority in ${deps.store.name} ${problem}`);
+  const certificate = new X509Certificate(active.certificatePem);
+  let fits: boolean;
+  try {
+    fits = certificate.checkPrivateKey(createPrivateKey(Buffer.from(active.keyPem.reveal())));
+  } catch {
+    throw refuse(`has a key that cannot be read. ${WAY_OUT}`);
+  }
+  if (!fits) throw refuse(`has another key than its certificate. ${WAY_OUT}`);
+  const id = `URI:spiffe://${deps.trustDomain}`;
+  const uris = (certificate.subjectAltName ?? "").split(", ").filter((name) => name.startsWith("URI:"));
+  if (uris.some((uri) => uri !== id)) {
+    throw refuse(`is for ${uris.join(", ").replaceAll("URI:", "")}, and this mesh is spiffe://${deps.trustDomain}`);
+  }
+  const { notBefore } = validityOf(active);
+  if (notBefore > deps.clock.now()) {
+    throw refuse(`begins at ${new Date(notBefore).toISOString()}: is this machine's clock right?`);
+  }
+}
+
+const WAY_OUT =
+  "Restore it from a backup, or move it away to start with a new root that every workload must be told of";
+
+function signs({ id, certificatePem, intermediatesPem }: Slot): string {
+  return id + certificatePem + intermediatesPem;
+}
+
+/** Up by a quarter at most, so that callers who ask for ever longer lives cause four writes for each doubling. */
+function roundedLife(lifeMs: number): number {
+  const step = 2 ** (Math.floor(Math.log2(Math.max(lifeMs, 1000))) - 2);
+  return Math.ceil(lifeMs / step) * step;
+}
+
+function unexpired(pem: string, now: number): string {
+  return certificatesOf(pem)
+    .filter((certificate) => certificate.validToDate.getTime() > now)
+    .map((certificate) => certificate.toString())
+    .join("");
+}

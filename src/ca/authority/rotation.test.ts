@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createManualClock } from "../../../test/support/manual-clock.ts";
+import { systemRandom } from "../../platform/random.ts";
+import { type AuthorityState, type Slot, slotOf, withActivated, withPrepared, withRetired } from "./authority-state.ts";
+import { activationObstacle, nextStep, type RotationFacts, type Step } from "./rotation.ts";
+import { createSelfSignedRoot } from "./self-signed-root.ts";
+
+const START = Date.parse("2026-08-01T00:00:00Z");
+const DAY_MS = 86_400_000;
+const LIFE_MS = 100 * DAY_MS;
+const LEAF_LIFE_MS = DAY_MS;
+const policy = { prepareAtShare: 0.5, propagationMs: DAY_MS, reconnectMs: 15_000 };
+
+function slot(madeAt: number, overrides: Partial<Slot> = {}): Slot {
+  const root = createSelfSignedRoot({
+    clock: createManualClock(madeAt),
+    random: systemRandom,
+    trustDomain: "cluster.local",
+    lifeMs: LIFE_MS,
+  });
+  return { ...slotOf(root, { origin: "self-signed", preparedAt: madeAt }), longestLifeMs: LEAF_LIFE_MS, ...overrides };
+}
+
+const first = slot(START);
+const second = slot(START + 50 * DAY_MS);
+const fresh: AuthorityState = { active: first, prepared: null, old: [] };
+const prepared = withPrepared(fresh, second);
+const activated = withActivated(prepared, START + 52 * DAY_MS);
+
+function stepAt(days: number, state: AuthorityState, facts: Partial<RotationFacts> = {}): Step {
+  const all = { observedSince: START, proxies: 3, acknowledged: 3, ...facts };
+  return nextStep({ state, policy, facts: all, now: START + days * DAY_MS });
+}
+
+test("a young authority waits for the middle of its life, and its successor is prepared then", () => {
+  const step = stepAt(1, fresh);
+  assert.equal(step.kind, "wait");
+  // A minute before START is where its life begins.
+  const middle = START + 50 * DAY_MS - 30_000;
+  assert.equal(step.kind === "wait" && step.until, middle);
+  assert.equal(stepAt((middle - 1 - START) / DAY_MS, fresh).kind, "wait");
+  assert.equal(stepAt((middle - START) / DAY_MS, fresh).kind, "prepare");
+});
+
+test("what is plugged in is replaced by whoever plugged it in, even when it has expired", () => {
+  const state = { ...fresh, active: { ...first, origin: "plugged-in" as const } };
+  for (const days of [1, 60, 101]) assert.equal(stepAt(days, state).kind, "wait");
+});
+
+test("a prepared root signs once it had time to spread and every connected proxy has accepted it", () => {
+  const early = stepAt(50.5, prepared);
+  assert.equal(early.kind === "wait" && early.until, START + 51 * DAY_MS);
+  const missing = stepAt(51, prepared, { acknowledged: 2 });
+  assert.equal(missing.kind === "wait" && missing.until, null);
+  assert.match(missing.reason, /1 of 3 connected proxies/);
+  assert.equal(stepAt(51, prepared).kind, "activate");
+});
+
+test("a control plane that has just started does not take silence for consent", () => {
+  const facts = { observedSince: START + 51 * DAY_MS, proxies: 0, acknowledged: 0 };
+  const step = stepAt(51, prepared, facts);
+  assert.equal(step.kind === "wait" && step.until, facts.observedSince + policy.reconnectMs);
+  assert.equal(stepAt(51.01, prepared, facts).kind, "activate");
+});
+
+test("another key under roots that are trusted already signs at once", () => {
+  const sameRoot = { ...second, rootsPem: first.rootsPem, certificatePem: first.certificatePem };
+  assert.equal(stepAt(1, withPrepared(fresh, sameRoot), { acknowledged: 0 }).kind, "activate");
+});
+
+test("where the active authority has expired nothing is waited for", () => {
+  assert.equal(stepAt(100, fresh).kind, "prepare");
+  assert.equal(stepAt(100, prepared, { acknowledged: 0 }).kind, "activate");
+});
+
+test("an old root stays until the last certificate that it may have signed is over", () => {
+  const [old] = activated.old;
+  assert.equal(old?.id, first.id);
+  assert.equal(old?.leavesUntil, START + 52 * DAY_MS + LEAF_LIFE_MS);
+  assert.ok(!("keyPem" in (old ?? {})), "its key is gone");
+  const wait = stepAt(52.5, activated);
+  assert.equal(wait.kind === "wait" && wait.until, old?.leavesUntil);
+  assert.deepEqual(stepAt(53, activated), {
+    kind: "retire",
+    id: first.id,
+    reason: "no certificate of it is valid any more",
+  });
+  assert.equal(stepAt(53, withRetired(activated, first.id)).kind, "wait");
+});
+
+test("nothing prepared cannot be activated, whatever else holds", () => {
+  const facts = { observedSince: START, proxies: 0, acknowledged: 0 };
+  assert.match(activationObstacle({ state: fresh, policy, facts, now: START })?.reason ?? "", /nothing is prepared/);
+  assert.equal(withActivated(fresh, START), fresh);
+});

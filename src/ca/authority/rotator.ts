@@ -1,0 +1,262 @@
+import { X509Certificate } from "node:crypto";
+import type { Clock } from "../../platform/clock.ts";
+import { messageOf, TrysailError } from "../../platform/errors.ts";
+import type { Logger } from "../../platform/log.ts";
+import type { Random } from "../../platform/random.ts";
+import { isSelfSigned } from "../x509/pem-certificates.ts";
+import type { Authority } from "./authority.ts";
+import { type AuthorityMaterial, validityOf } from "./authority-material.ts";
+import type { AuthoritySource } from "./authority-source.ts";
+import {
+  type AuthorityState,
+  slotOf,
+  withActivated,
+  withMaterial,
+  withPrepared,
+  withRetired,
+} from "./authority-state.ts";
+import { type ExpiryWarning, expiryWarning } from "./expiry-warning.ts";
+import {
+  activationObstacle,
+  nextStep,
+  type RotationFacts,
+  type RotationInput,
+  type RotationPolicy,
+  retirementObstacle,
+  type Step,
+} from "./rotation.ts";
+import { createSelfSignedRoot, crossSign } from "./self-signed-root.ts";
+
+/** Takes the steps of a rotation: those that are due by themselves, and those that an operator asks for. */
+export interface Rotator {
+  /** Takes the steps that are due now, then goes on looking. */
+  start(): Promise<void>;
+  prepare(): Promise<void>;
+  /** `force` goes ahead where something that should be waited for has not happened. */
+  activate(options: { readonly force: boolean }): Promise<void>;
+  /** Without an id, every old authority. */
+  retire(options: { readonly force: boolean; readonly id?: string | undefined }): Promise<void>;
+  /** What would be done next, and why it is not done yet. */
+  next(): Step;
+  facts(): RotationFacts;
+  /** Why the source could not be used when it was last read; null where it could, or where there is none. */
+  sourceProblem(): string | null;
+  stop(): void;
+}
+
+export interface RotatorDeps {
+  readonly authority: Authority;
+  /** Null where the mesh makes its own roots. */
+  readonly source: AuthoritySource | null;
+  readonly policy: RotationPolicy;
+  facts(): RotationFacts;
+  readonly trustDomain: string;
+  readonly clock: Clock;
+  readonly random: Pick<Random, "bytes">;
+  readonly log: Logger;
+  /** How often the store and the source are read. */
+  readonly pollMs: number;
+  /** Whether this replica takes the steps that are due by themselves; the others follow. Always, unless given. */
+  mayStep?(): boolean;
+  /** How long other replicas may go on signing before they hear of an activation; 0 where there are none. */
+  readonly replicaLagMs: number;
+  readonly rootLifeMs?: number | undefined;
+  readonly metrics?: RotatorMetrics;
+  /** Called once for each warning: for an Event. */
+  onExpiring?(expiry: { readonly warning: ExpiryWarning; readonly message: string }): void;
+}
+
+export interface RotatorMetrics {
+  /** Milliseconds since the epoch. */
+  activeEnds(notAfter: number): void;
+  sourceUsable(usable: boolean): void;
+  stepped(kind: "prepare" | "activate" | "retire"): void;
+}
+
+/** No rotation has as many steps; it is what keeps a mistake from going round and round. */
+const MOST_STEPS_AT_ONCE = 5;
+
+export function createRotator(deps: RotatorDeps): Rotator {
+  const { authority, clock, log, policy } = deps;
+  let stopped = false;
+  let cancel = (): void => {};
+  let problem: string | null = null;
+  let sourceOffers = false;
+  let warned: string | null = null;
+
+  const input = (state = authority.state()): RotationInput => ({
+    state,
+    policy,
+    facts: deps.facts(),
+    now: clock.now(),
+  });
+
+  const step = async (kind: "prepare" | "activate" | "retire", why: string, next: Transition): Promise<void> => {
+    const before = authority.state();
+    const after = await authority.change(next);
+    if (after === before) return;
+    deps.metrics?.stepped(kind);
+    log.info(
+      {
+        step: kind,
+        reason: why,
+        active: after.active.id,
+        prepared: after.prepared?.id,
+        old: after.old.map(({ id }) => id),
+      },
+      "the mesh's authority rotates",
+    );
+  };
+
+  const prepareOwn: Transition = (state) => {
+    const root = createSelfSignedRoot({ ...deps, lifeMs: deps.rootLifeMs });
+    return preparedWith(deps, state, root, "self-signed");
+  };
+  const activated: Transition = (state) => withActivated(state, clock.now() + deps.replicaLagMs);
+
+  const readSource = async (): Promise<void> => {
+    if (deps.source === null) return;
+    let offered: AuthorityMaterial | undefined;
+    try {
+      offered = await deps.source.read();
+      if (offered !== undefined) assertValidNow(deps.source.name, offered, clock.now());
+      problem = null;
+      sourceOffers = offered !== undefined;
+    } catch (error) {
+      // Half of an update, or a mistake: what was read before goes on.
+      if (problem !== messageOf(error))
+        log.error({ source: deps.source.name, err: error }, "the authority's source cannot be used");
+      problem = messageOf(error);
+    }
+    deps.metrics?.sourceUsable(problem === null);
+    if (problem !== null || offered === undefined) return;
+    const material = offered;
+    await step("prepare", `${deps.source.name} has another authority`, (state) => withOffered(deps, state, material));
+  };
+
+  const tick = async (): Promise<void> => {
+    await authority.refresh();
+    if (deps.mayStep?.() === false) return warn();
+    await readSource();
+    for (let steps = 0; steps < MOST_STEPS_AT_ONCE; steps++) {
+      const due = nextStep(input());
+      if (due.kind === "wait") break;
+      // Decided again on whatever is the newest state when it is saved.
+      await step(due.kind, due.reason, (state) => {
+        const now = nextStep(input(state));
+        if (now.kind === "prepare") return prepareOwn(state);
+        if (now.kind === "activate") return activated(state);
+        return now.kind === "retire" ? withRetired(state, now.id) : state;
+      });
+    }
+    warn();
+  };
+
+  const warn = (): void => {
+    const { active } = authority.state();
+    const validity = validityOf(active);
+    deps.metrics?.activeEnds(validity.notAfter);
+    const warning = expiryWarning(validity, clock.now());
+    const key = `${active.id} ${warning}`;
+    if (warning === null || warned === key) return;
+    warned = key;
+    const ends = new Date(validity.notAfter).toISOString();
+    const message =
+      warning === "expired"
+        ? `the mesh's authority ${active.id} expired at ${ends}: no certificate can be issued`
+        : `the mesh's authority ${active.id} expires at ${ends}, in less than ${warning}`;
+    log.warn({ authority: active.id, warning }, message);
+    deps.onExpiring?.({ warning, message });
+  };
+
+  const look = (): void => {
+    cancel = clock.after(deps.pollMs, () => {
+      tick()
+        .catch((error: unknown) => log.error({ err: error }, "the authority's rotation could not go on"))
+        .finally(() => {
+          if (!stopped) look();
+        });
+    });
+  };
+
+  return {
+    async start() {
+      await tick();
+      look();
+    },
+    prepare: () =>
+      step("prepare", "an operator asked for it", (state) => {
+        if (deps.source !== null && sourceOffers) {
+          throw refusal(`the authority is plugged in: put its successor into ${deps.source.name}`);
+        }
+        if (state.prepared !== null) throw refusal(`${state.prepared.id} is prepared already`);
+        return prepareOwn(state);
+      }),
+    activate: ({ force }) =>
+      step("activate", force ? "an operator forced it" : "an operator asked for it", (state) => {
+        if (state.prepared === null) throw refusal("nothing is prepared");
+        const obstacle = activationObstacle(input(state));
+        if (obstacle !== null && !force) throw refusal(`${obstacle.reason} (--force activates all the same)`);
+        return activated(state);
+      }),
+    retire: ({ force, id }) =>
+      step("retire", force ? "an operator forced it" : "an operator asked for it", (state) => {
+        const chosen = state.old.filter((slot) => id === undefined || slot.id === id);
+        if (chosen.length === 0)
+          throw refusal(id === undefined ? "nothing is old" : `no old authority is called ${id}`);
+        for (const slot of chosen) {
+          const obstacle = retirementObstacle(slot, clock.now());
+          if (obstacle !== null && !force) throw refusal(`${obstacle.reason} (--force retires it all the same)`);
+        }
+        return chosen.reduce((next, slot) => withRetired(next, slot.id), state);
+      }),
+    next: () => nextStep(input()),
+    facts: () => deps.facts(),
+    sourceProblem: () => problem,
+    stop() {
+      stopped = true;
+      cancel();
+    },
+  };
+}
+
+type Transition = (state: AuthorityState) => AuthorityState;
+
+type CrossDeps = Pick<RotatorDeps, "clock" | "random" | "trustDomain">;
+
+function preparedWith(
+  deps: CrossDeps,
+  state: AuthorityState,
+  material: AuthorityMaterial,
+  origin: "self-signed" | "plugged-in",
+): AuthorityState {
+  const slot = slotOf(material, {
+    origin,
+    preparedAt: deps.clock.now(),
+    crossCertificatesPem: crossed(deps, state, material),
+  });
+  return withPrepared(state, slot);
+}
+
+/** Only a root can vouch for a root; an intermediate may sign no authority, by the length of its path. */
+function crossed(deps: CrossDeps, { active }: AuthorityState, material: AuthorityMaterial): string {
+  const areRoots = [active, material].every(({ certificatePem }) => isSelfSigned(new X509Certificate(certificatePem)));
+  return areRoots ? crossSign(material, active, deps) + active.crossCertificatesPem : active.crossCertificatesPem;
+}
+
+/** The state once a source has shown this material: what is known already changes nothing. */
+function withOffered(deps: CrossDeps, state: AuthorityState, material: AuthorityMaterial): AuthorityState {
+  const { id } = slotOf(material, { origin: "plugged-in", preparedAt: 0 });
+  if (id === state.active.id || id === state.prepared?.id) return withMaterial(state, id, material);
+  return preparedWith(deps, state, material, "plugged-in");
+}
+
+function assertValidNow(name: string, material: AuthorityMaterial, now: number): void {
+  const { notBefore, notAfter } = validityOf(material);
+  if (notAfter <= now) throw refusal(`the authority in ${name} expired at ${new Date(notAfter).toISOString()}`);
+  if (notBefore > now) throw refusal(`the authority in ${name} begins at ${new Date(notBefore).toISOString()}`);
+}
+
+function refusal(message: string): TrysailError {
+  return new TrysailError("failed-precondition", message);
+}

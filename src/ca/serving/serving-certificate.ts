@@ -1,0 +1,121 @@
+import { generateKeyPair } from "node:crypto";
+import { isIP } from "node:net";
+import { promisify } from "node:util";
+import type { Clock } from "../../platform/clock.ts";
+import { TrysailError } from "../../platform/errors.ts";
+import type { Logger } from "../../platform/log.ts";
+import { type Random, systemRandom } from "../../platform/random.ts";
+import { SecretBytes } from "../../platform/secret-bytes.ts";
+import { expiry } from "../issue.ts";
+import type { Signer } from "../signer.ts";
+import { verifyIssuedServing } from "../verify-issued.ts";
+import { isDnsSubdomain } from "../x509/dns-names.ts";
+import { keepRenewed, type Renewal } from "./keep-renewed.ts";
+
+/** What the control plane's TLS ports present. */
+export interface KeyAndCertificate {
+  readonly chainPem: string;
+  /** PKCS #8 PEM. */
+  readonly keyPem: SecretBytes;
+  /** Milliseconds since the epoch. */
+  readonly notAfter: number;
+}
+
+export interface ServingCertificate {
+  /** Resolves with the first certificate in place; rejects where it cannot be issued. */
+  start(): Promise<void>;
+  /** The newest one. Throws before `start()` resolved. */
+  current(): KeyAndCertificate;
+  /** Called behind every renewal, with what TLS servers must now present. Returns the unsubscription. */
+  onRenew(listener: (renewed: KeyAndCertificate) => void): () => void;
+  /** To be called when another authority signs. */
+  renewNow(): void;
+  stop(): void;
+}
+
+export interface ServingCertificateDeps {
+  /** What signs at this moment. */
+  signer(): Signer;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** DNS names and IP addresses under which clients reach the control plane. */
+  readonly hosts: readonly string[];
+  readonly ttlMs?: number;
+  readonly random?: Random;
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+const makeKeyPair = promisify(generateKeyPair);
+
+/** The control plane's own certificate, renewed at half its life; an old one stays until a new one is there. */
+export function createServingCertificate(deps: ServingCertificateDeps): ServingCertificate {
+  const listeners = new Set<(renewed: KeyAndCertificate) => void>();
+  let newest: KeyAndCertificate | undefined;
+  let renewal: Renewal | undefined;
+
+  const start = async (): Promise<void> => {
+    assertHosts(deps.hosts);
+    await new Promise<void>((resolve, reject) => {
+      renewal = keepRenewed({
+        clock: deps.clock,
+        random: deps.random ?? systemRandom,
+        make: () => issueServing(deps),
+        made(value) {
+          const renewed = newest !== undefined;
+          newest = value;
+          if (renewed) for (const listener of listeners) listener(value);
+          else resolve();
+        },
+        failed(error, retryMs) {
+          if (newest === undefined) {
+            renewal?.stop();
+            reject(error);
+          } else {
+            deps.log.error({ err: error, retryMs }, "the control plane's own certificate was not renewed");
+          }
+        },
+      });
+    });
+  };
+
+  return {
+    start,
+    current() {
+      if (newest === undefined) throw new TrysailError("internal", "the serving certificate was read before its start");
+      return newest;
+    },
+    onRenew(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    renewNow: () => renewal?.renewWithin(0),
+    stop: () => renewal?.stop(),
+  };
+}
+
+function assertHosts(hosts: readonly string[]): void {
+  if (hosts.length === 0) throw new TrysailError("invalid-argument", "the serving certificate needs a name");
+  const wrong = hosts.find((host) => isIP(host) === 0 && !isDnsSubdomain(host));
+  if (wrong !== undefined) {
+    throw new TrysailError("invalid-argument", `not a host name or IP address for the serving certificate: ${wrong}`);
+  }
+}
+
+async function issueServing(deps: ServingCertificateDeps): Promise<KeyAndCertificate> {
+  const now = deps.clock.now();
+  const ttlMs = deps.ttlMs ?? DAY_MS;
+  const signer = deps.signer();
+  const authority = signer.certificate;
+  const keys = await makeKeyPair("ec", { namedCurve: "P-256" });
+  const leaf = {
+    publicKey: keys.publicKey.export({ type: "spki", format: "der" }),
+    hosts: deps.hosts,
+    notAfter: expiry(now, ttlMs, ttlMs, authority.validToDate.getTime()),
+  };
+  const issued = await verifyIssuedServing(await signer.signServing(leaf), leaf, authority, now);
+  return {
+    chainPem: issued.chainPem,
+    keyPem: new SecretBytes(Buffer.from(keys.privateKey.export({ type: "pkcs8", format: "pem" }))),
+    notAfter: issued.notAfter,
+  };
+}

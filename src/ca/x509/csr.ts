@@ -1,0 +1,183 @@
+import { verify } from "node:crypto";
+import { promisify } from "node:util";
+import { messageOf } from "../../platform/errors.ts";
+import { spiffeId, type WorkloadIdentity } from "../identity.ts";
+import { Refusal } from "../refusal.ts";
+import { type DerElement, objectIdentifier, readDer, readOne, TAG } from "./der.ts";
+import { type LeafPublicKey, parsePublicKey } from "./public-key.ts";
+import { type SignatureAlgorithm, signatureAlgorithm } from "./signature-algorithm.ts";
+
+/** A PKCS #10 certification request (RFC 2986), as far as an authority may look into one. */
+export interface Csr {
+  readonly publicKey: LeafPublicKey;
+  /** Every name that is asked for: of the subject the common names, and the subject alternative names. */
+  readonly names: readonly RequestedName[];
+  readonly proof: {
+    readonly algorithm: SignatureAlgorithm;
+    readonly signed: Buffer;
+    readonly signature: Buffer;
+  };
+}
+
+export type RequestedName =
+  | { readonly kind: "uri" | "common-name"; readonly value: string }
+  /** Of a kind that no workload's certificate has. */
+  | { readonly kind: "other" };
+
+/** An RSA key of 4096 bits with a long name makes a request of 2.5 KB; what is far larger is not looked at. */
+export const LARGEST_CSR_BYTES = 16 * 1024;
+const PEM =
+  /^\s*-----BEGIN (NEW )?CERTIFICATE REQUEST-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END (?:NEW )?CERTIFICATE REQUEST-----\s*$/;
+const VERSION_1 = Buffer.from([0x02, 0x01, 0x00]);
+const COMMON_NAME = objectIdentifier("2.5.4.3");
+const EXTENSION_REQUEST = objectIdentifier("1.2.840.113549.1.9.14");
+const SUBJECT_ALTERNATIVE_NAME = objectIdentifier("2.5.29.17");
+const URI_NAME = 0x86;
+const ATTRIBUTES = 0xa0;
+const MOST_NAMES = 16;
+/** Real requests have one or two of each. */
+const MOST_ELEMENTS = 64;
+
+const verifySignature = promisify(verify);
+
+/** Reads a request from PEM or DER; throws a Refusal. Nothing is proven yet. */
+export function parseCsr(csr: string | Uint8Array): Csr {
+  if (csr.length > LARGEST_CSR_BYTES) {
+    throw new Refusal("csr-too-large", `a certificate signing request may have ${LARGEST_CSR_BYTES} bytes at most`);
+  }
+  try {
+    return readCsr(typeof csr === "string" ? derOfPem(csr) : Buffer.from(csr));
+  } catch (error) {
+    if (error instanceof Refusal) throw error;
+    throw new Refusal("csr-malformed", "not a certificate signing request in PEM or DER", {
+      cause: new Error(messageOf(error)),
+    });
+  }
+}
+
+/** Throws a Refusal where whoever made the request does not hold the key. Off the event loop, being half the work. */
+export async function provePossession({ publicKey, proof }: Csr): Promise<void> {
+  const { algorithm, signed, signature } = proof;
+  if (await verifySignature(algorithm.hash, signed, publicKey.key, signature)) return;
+  throw new Refusal("csr-bad-signature", "the request is not signed by its own key");
+}
+
+/**
+ * The names of a certificate come from the caller's credentials. A request may repeat them, and one that asks for
+ * anything else is refused, so that nobody takes for granted a name that was left out.
+ */
+export function assertNamesOnly({ names }: Pick<Csr, "names">, identity: WorkloadIdentity): void {
+  const own = spiffeId(identity);
+  const uris = names.filter(({ kind }) => kind === "uri");
+  if (uris.length > 1) throw new Refusal("csr-other-names", "the request asks for several URIs");
+  if (names.every((name) => name.kind !== "other" && name.value === own)) return;
+  throw new Refusal("csr-other-names", `the request asks for other names than the caller's, ${own}`);
+}
+
+function derOfPem(text: string): Buffer {
+  const body = PEM.exec(text)?.[2];
+  if (body === undefined) throw new Error("no PEM block of a request, or more than one");
+  const base64 = body.replaceAll(/[\r\n]/g, "");
+  if (base64.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(base64)) throw new Error("not base64");
+  return Buffer.from(base64, "base64");
+}
+
+function readCsr(der: Buffer): Csr {
+  const [info, algorithmElement, signatureBits, ...more] = readOne(der, TAG.sequence);
+  if (info?.tag !== TAG.sequence || signatureBits?.tag !== TAG.bitString || signatureBits.content[0] !== 0) {
+    throw new RangeError("not a CertificationRequest");
+  }
+  const [version, subject, key, attributes, ...others] = readDer(info.content);
+  if (!version?.raw.equals(VERSION_1) || subject?.tag !== TAG.sequence || key === undefined) {
+    throw new RangeError("not a CertificationRequestInfo");
+  }
+  // OpenSSL leaves the attributes out where there are none, though RFC 2986 has them always.
+  if (more.length + others.length > 0 || (attributes !== undefined && attributes.tag !== ATTRIBUTES)) {
+    throw new RangeError("elements that do not belong there");
+  }
+  const publicKey = parsePublicKey(key.raw);
+  const algorithm = signatureAlgorithm(algorithmElement?.raw ?? Buffer.alloc(0));
+  if (algorithm === undefined) {
+    throw new Refusal("csr-unsupported-key", "the request must be signed with SHA-256, SHA-384, SHA-512 or Ed25519");
+  }
+  if (algorithm.keyType !== publicKey.keyType) throw new RangeError("signed by another kind of key than its own");
+  return {
+    publicKey,
+    names: atMost(MOST_NAMES, [...commonNames(subject), ...alternativeNames(attributes)]),
+    proof: { algorithm, signed: info.raw, signature: signatureBits.content.subarray(1) },
+  };
+}
+
+function commonNames(subject: DerElement): RequestedName[] {
+  const names: RequestedName[] = [];
+  for (const set of children(subject, TAG.sequence)) {
+    for (const attribute of children(set, TAG.set)) {
+      const [type, value, ...more] = children(attribute, TAG.sequence);
+      if (type?.tag !== TAG.objectIdentifier || value === undefined || more.length > 0) {
+        throw new RangeError("not a Name");
+      }
+      // An empty one names nobody: tools write it where the user left the question open.
+      if (!type.raw.equals(COMMON_NAME) || value.content.length === 0) continue;
+      names.push(
+        value.tag === TAG.utf8String || value.tag === TAG.printableString
+          ? textName("common-name", value)
+          : { kind: "other" },
+      );
+    }
+  }
+  return names;
+}
+
+function alternativeNames(attributes: DerElement | undefined): RequestedName[] {
+  if (attributes === undefined) return [];
+  const requests = valuesOf(children(attributes, ATTRIBUTES), EXTENSION_REQUEST, TAG.set);
+  const [request] = atMost(1, requests);
+  if (request === undefined) return [];
+  const [extensions, ...more] = request;
+  if (extensions === undefined || more.length > 0) throw new RangeError("not an extension request");
+  const named = children(extensions, TAG.sequence).filter((extension) => {
+    const [type] = children(extension, TAG.sequence);
+    return type?.raw.equals(SUBJECT_ALTERNATIVE_NAME);
+  });
+  const [extension] = atMost(1, named);
+  if (extension === undefined) return [];
+  const value = readDer(extension.content).at(-1);
+  if (value?.tag !== TAG.octetString) throw new RangeError("not an Extension");
+  const names = readOne(value.content, TAG.sequence);
+  if (names.length > MOST_NAMES) throw tooMany();
+  return names.map((name) => (name.tag === URI_NAME ? textName("uri", name) : { kind: "other" }));
+}
+
+/** Of attributes `SEQUENCE { type, SET }`, the sets of those with the given type. */
+function valuesOf(attributes: readonly DerElement[], wanted: Buffer, tag: number): DerElement[][] {
+  return attributes.flatMap((attribute) => {
+    const [type, values, ...more] = children(attribute, TAG.sequence);
+    if (type?.tag !== TAG.objectIdentifier || values?.tag !== tag || more.length > 0) {
+      throw new RangeError("not an Attribute");
+    }
+    return type.raw.equals(wanted) ? [children(values, tag)] : [];
+  });
+}
+
+function children(element: DerElement, tag: number): DerElement[] {
+  if (element.tag !== tag) throw new RangeError(`a DER element of tag ${element.tag}, not ${tag}`);
+  const inside = readDer(element.content);
+  if (inside.length > MOST_ELEMENTS) throw tooMany();
+  return inside;
+}
+
+/** A URI is an IA5String: what is beyond ASCII equals no SPIFFE id, and shows as itself nowhere. */
+function textName(kind: "uri" | "common-name", { content }: DerElement): RequestedName {
+  return content.every((byte) => byte > 0x20 && byte < 0x7f)
+    ? { kind, value: content.toString("latin1") }
+    : { kind: "other" };
+}
+
+function atMost<T>(most: number, list: readonly T[]): readonly T[] {
+  if (list.length > most) throw tooMany();
+  return list;
+}
+
+function tooMany(): Refusal {
+  return new Refusal("csr-other-names", "the request asks for too many names or extensions");
+}
