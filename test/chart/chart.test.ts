@@ -1,11 +1,8 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { parse } from "yaml";
 import {
   buildInjectionWebhooks,
   buildValidationWebhooks,
@@ -13,13 +10,12 @@ import {
 } from "../../src/control-plane/webhook-configurations.ts";
 import { parseInjectionConfig } from "../../src/injection/parse-injection-config.ts";
 import { readKinds } from "../../src/kubernetes/read-kinds.ts";
-import { isRecord } from "../../src/mesh/conform.ts";
 import { groupOf } from "../../src/mesh/schemas.ts";
 import { CHART, helm, helmMissing } from "../support/helm.ts";
+import { assertValuesDocumented } from "./documented-values.ts";
 import { only, type RenderedObject, renderChart } from "./rendered.ts";
 
 const skip = helmMissing;
-const readme = readFileSync(join(CHART, "README.md"), "utf8");
 
 test("Helm finds nothing to complain about", { skip }, async () => {
   const said = await helm("lint", "--strict", "--namespace=trysail-system", CHART);
@@ -163,33 +159,11 @@ test("a value that does not exist, or is of the wrong type, is refused by name",
   }
 });
 
-test("the README lists every value with its default, and no others", () => {
-  const values: unknown = parse(readFileSync(join(CHART, "values.yaml"), "utf8"));
-  const rows = [...readme.matchAll(/^\| `([\w.]+)` \| (.*?) \|/gm)].map(
-    ([, name = "", shown = ""]) => [name, shown] as const,
-  );
-  const names = new Set(rows.map(([name]) => name));
-  assert.deepEqual(
-    leaves(values, "", names).map(([name]) => name),
-    [...names],
-  );
-  for (const [name, value] of leaves(values, "", names)) {
-    const [, shown = ""] = rows.find(([row]) => row === name) ?? [];
-    // Groups of resources are described in words.
-    if (!shown.startsWith("`")) assert.ok(isRecord(value), name);
-    else assert.deepEqual(parse(shown.replaceAll("`", "")), value, name);
-  }
-});
+test("the README lists every value with its default, and no others", () => assertValuesDocumented(CHART));
 
 test("another namespace is refused with the command that works", { skip }, async () => {
   await assert.rejects(helm("template", "trysail", CHART, "--namespace=mesh"), /--namespace trysail-system/);
 });
-
-/** Paths of what can be set: down to where the README describes a whole group, or to a value. */
-function leaves(value: unknown, path: string, groups: ReadonlySet<string>): [string, unknown][] {
-  if (!isRecord(value) || Object.keys(value).length === 0 || groups.has(path)) return [[path, value]];
-  return Object.entries(value).flatMap(([key, field]) => leaves(field, path === "" ? key : `${path}.${key}`, groups));
-}
 
 function injectionConfigOf(objects: readonly RenderedObject[], name: string) {
   const { data } = only(objects, "ConfigMap", `${name}-injection`);

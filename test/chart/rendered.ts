@@ -10,10 +10,20 @@ export interface RenderedObject {
   readonly [field: string]: any;
 }
 
-/** What the chart makes of some values. */
-export async function renderChart(values: object = {}): Promise<readonly RenderedObject[]> {
+/** What the control plane's chart makes of some values. */
+export function renderChart(values: object = {}): Promise<readonly RenderedObject[]> {
+  return renderRelease("trysail", CHART, "trysail-system", values);
+}
+
+/** What a chart makes of some values, installed under a name into a namespace. */
+export async function renderRelease(
+  release: string,
+  chart: string,
+  namespace: string,
+  values: object,
+): Promise<readonly RenderedObject[]> {
   const set = Object.entries(values).flatMap(([name, value]) => ["--set-json", `${name}=${JSON.stringify(value)}`]);
-  const text = await helm("template", "trysail", CHART, "--namespace=trysail-system", ...set);
+  const text = await helm("template", release, chart, `--namespace=${namespace}`, ...set);
   return parseAllDocuments(text)
     .map((document) => document.toJS())
     .filter((object) => object !== null);

@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const BUILT = fileURLToPath(new URL("../../.cache/kubernetes/bin/helm", import.meta.url));
 export const CHART = fileURLToPath(new URL("../../charts/trysail", import.meta.url));
+export const GATEWAY_CHART = fileURLToPath(new URL("../../charts/gateway", import.meta.url));
 
 /** Why tests with Helm are skipped here, or false. */
 export const helmMissing = existsSync(BUILT)
