@@ -2,14 +2,33 @@
 import { connect } from "node:tls";
 import { parentPort, workerData } from "node:worker_threads";
 import type { InjectLoad } from "./inject.ts";
+import { REVIEW_FIELD } from "./review-template.ts";
 
-const { port, root, connections, amount, body }: Omit<InjectLoad, "rootCertFile"> & { root: string; body: string } =
-  workerData;
+const work: Omit<InjectLoad, "rootCertFile"> & { root: string; template: string } = workerData;
+const { port, root, connections, deployments, amount, template } = work;
 
 const request = Buffer.from(
   `POST /inject HTTP/1.1\r\nHost: trysail\r\nContent-Type: application/json\r\n` +
-    `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    `Content-Length: ${Buffer.byteLength(template)}\r\n\r\n${template}`,
 );
+/** No run repeats what another asked. */
+let reviews = Date.now() * 1000;
+
+/** The next review: of a pod of its own, and of the next Deployment. */
+function nextRequest(): Buffer {
+  const number = reviews++;
+  const next = Buffer.from(request);
+  writeField(next, REVIEW_FIELD.uid, number.toString(16));
+  writeField(next, REVIEW_FIELD.volume, number.toString(36));
+  writeField(next, REVIEW_FIELD.deployment, (deployments === null ? number : number % deployments).toString(16));
+  return next;
+}
+
+function writeField(into: Buffer, field: string, value: string): void {
+  const text = value.padStart(field.length, "0").slice(-field.length);
+  for (let at = into.indexOf(field); at >= 0; at = into.indexOf(field, at)) into.write(text, at);
+}
+
 const began = performance.now();
 const counted = began + ("seconds" in amount ? amount.warmUpSeconds * 1000 : 0);
 const end = "seconds" in amount ? counted + amount.seconds * 1000 : Number.POSITIVE_INFINITY;
@@ -27,7 +46,7 @@ function play(): Promise<void> {
       sentAt = performance.now();
       missing = -1;
       head = "";
-      socket.write(request);
+      socket.write(nextRequest());
     };
     socket.setNoDelay(true);
     socket.once("secureConnect", () => {

@@ -16,6 +16,7 @@ export type BootstrapConfig = Pick<
   | "proxyStatsMatcher"
   | "statsEvictionInterval"
   | "statsCompression"
+  | "statusPort"
   | "extraStatTags"
 >;
 
@@ -36,6 +37,7 @@ export function parseBootstrapConfig(json: JsonObject, source: string): Bootstra
     statsdUdpAddress: root.text("statsdUdpAddress"),
     statsEvictionInterval: root.text("statsEvictionInterval"),
     statsCompression: root.flag("statsCompression"),
+    statusPort: root.port("statusPort"),
     extraStatTags: root.texts("extraStatTags"),
     runtimeValues: root.scalars("runtimeValues"),
     proxyStatsMatcher: matcher && {
@@ -92,6 +94,12 @@ class Fields {
 
   flag(name: string): boolean | undefined {
     return this.#read(name, "true or false", (value) => (typeof value === "boolean" ? value : undefined));
+  }
+
+  port(name: string): number | undefined {
+    const isPort = (value: JsonValue) =>
+      typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 65_535;
+    return this.#read(name, "a port", (value) => (isPort(value) ? Number(value) : undefined));
   }
 
   oneOf<T extends string>(name: string, choices: readonly T[]): T | undefined {

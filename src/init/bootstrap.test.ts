@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { create, fromBinary, type JsonObject, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
-import { temporaryAuthority } from "../../test/support/authority.ts";
+import { issueBy, temporaryAuthority } from "../../test/support/authority.ts";
 import { envoyMissing, startEnvoy, validateConfig } from "../../test/support/envoy.ts";
 import { until } from "../../test/support/until.ts";
 import { createServingCertificate } from "../ca/serving/serving-certificate.ts";
@@ -253,7 +253,7 @@ async function servingCertificate(t: TestContext): Promise<{ key: string; cert: 
   const authority = await temporaryAuthority(t, systemClock);
   const { signer } = authority;
   const certificate = createServingCertificate({
-    signer: () => signer,
+    issue: issueBy(signer, systemClock),
     clock: systemClock,
     log: createLog("silent"),
     hosts: ["localhost", "127.0.0.1"],

@@ -59,6 +59,7 @@ export function buildBootstrap(input: BootstrapInput): Bootstrap {
   const bindTo = node.ipAddress.includes(":") ? "::" : "0.0.0.0";
   const app = appAddress(node.ipAddress, node.metadata.INTERCEPTION_MODE !== "NONE");
   const readiness = forwardedRoute({ path: "/healthz/ready", to: "/ready", cluster: "agent", timeoutSeconds: 1 });
+  const health = { routes: [readiness, ...appProbeRoutes(probers, app)], filters: appHealthCheckFilters(probers) };
   return create(BootstrapSchema, {
     node: {
       id: nodeId(node),
@@ -71,14 +72,9 @@ export function buildBootstrap(input: BootstrapInput): Bootstrap {
     dynamicResources: discoveryResources(discovery),
     staticResources: {
       listeners: [
-        localListener(
-          "status",
-          socketAddress(bindTo, ports.status),
-          [readiness, ...appProbeRoutes(probers, app)],
-          appHealthCheckFilters(probers),
-        ),
+        localListener("status", socketAddress(bindTo, ports.status), health.routes, health.filters),
         ...metricsListeners({
-          ...{ bindTo, ports, app, appMetrics },
+          ...{ bindTo, ports, app, appMetrics, health },
           isCompressed: proxyConfig.statsCompression ?? true,
         }),
       ],

@@ -49,7 +49,7 @@ function newChain(name: string): string {
 
 function inbound(settings: PodInterception, target: string): readonly string[] {
   const { includeInboundPorts: included, excludeInboundPorts: excluded } = settings;
-  const own = [PROXY_PORT.tunnel, PROXY_PORT.mergedMetrics, PROXY_PORT.status, PROXY_PORT.metrics];
+  const own = [PROXY_PORT.tunnel, settings.statusPort, PROXY_PORT.status, PROXY_PORT.metrics];
   return [
     ...settings.excludeInterfaces.map((name) => `-A ISTIO_INBOUND -i ${name} -j RETURN`),
     ...[...own, ...excluded].map((port) => `-A ISTIO_INBOUND -p tcp --dport ${port} -j RETURN`),

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import type { Listener } from "../gen/envoy/config/listener/v3/listener_pb.ts";
+import type { Route } from "../gen/envoy/config/route/v3/route_components_pb.ts";
 import { GzipSchema } from "../gen/envoy/extensions/compression/gzip/compressor/v3/gzip_pb.ts";
 import { CompressorSchema } from "../gen/envoy/extensions/filters/http/compressor/v3/compressor_pb.ts";
 import {
@@ -20,12 +21,15 @@ export interface MetricsListenersInput {
   readonly app: AppAddress;
   /** Where the app has metrics of its own, if it says so. */
   readonly appMetrics: AppMetrics | undefined;
+  /** What the status port answers, which Istio's agent answers beside the metrics. */
+  readonly health: { readonly routes: readonly Route[]; readonly filters: readonly HttpFilter[] };
   /** For those who accept gzip; by default they are, as in Istio. */
   readonly isCompressed: boolean;
 }
 
 /** Where Prometheus finds the proxy's metrics and, where the app has some, both parties' in one answer. */
-export function metricsListeners({ bindTo, ports, app, appMetrics, isCompressed }: MetricsListenersInput): Listener[] {
+export function metricsListeners(input: MetricsListenersInput): Listener[] {
+  const { bindTo, ports, app, appMetrics, health, isCompressed } = input;
   const filters = isCompressed ? [gzip] : [];
   const own = forwardedRoute({
     path: "/stats/prometheus",
@@ -33,12 +37,16 @@ export function metricsListeners({ bindTo, ports, app, appMetrics, isCompressed 
     cluster: "prometheus_stats",
     timeoutSeconds: 30,
   });
-  const merged = socketAddress(bindTo, ports.mergedMetrics);
+  const [merged, mergedFilters] =
+    appMetrics === undefined ? [own, filters] : [appMetricsRoute(appMetrics, app), [...filters, appMetricsFilter()]];
   return [
     localListener("metrics", socketAddress(bindTo, ports.metrics), [own], filters),
-    appMetrics === undefined
-      ? localListener("merged-metrics", merged, [own], filters)
-      : localListener("merged-metrics", merged, [appMetricsRoute(appMetrics, app)], [...filters, appMetricsFilter()]),
+    localListener(
+      "merged-metrics",
+      socketAddress(bindTo, ports.mergedMetrics),
+      [merged, ...health.routes],
+      [...health.filters, ...mergedFilters],
+    ),
   ];
 }
 

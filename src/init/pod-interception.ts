@@ -1,4 +1,4 @@
-import { type InterceptionSettings, interceptEverything, PROXY_ID } from "../injection/pod-contract.ts";
+import { type InterceptionSettings, interceptEverything, PROXY_ID, PROXY_PORT } from "../injection/pod-contract.ts";
 import { TrysailError } from "../platform/errors.ts";
 
 /** How a pod's connections come to pass through Envoy. */
@@ -12,6 +12,8 @@ export interface PodInterception extends InterceptionSettings {
   readonly excludeInterfaces: readonly string[];
   /** Interfaces of machines inside the pod: what comes in there is on its way out, and outbound to Envoy. */
   readonly rerouteInterfaces: readonly string[];
+  /** Of metrics and health, which Envoy answers there itself. */
+  readonly statusPort: number;
   /** Whether DNS queries go to Envoy too. */
   readonly redirectDns: boolean;
 }
@@ -23,6 +25,7 @@ export const redirectEverything: PodInterception = {
   proxyGids: [PROXY_ID],
   excludeInterfaces: [],
   rerouteInterfaces: [],
+  statusPort: PROXY_PORT.mergedMetrics,
   redirectDns: false,
 };
 

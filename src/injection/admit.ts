@@ -1,4 +1,4 @@
-import type { ProxyConfig } from "../mesh/istio/mesh-proxy-config.ts";
+import type { ProxyConfigResource } from "../mesh/istio/proxy-config.ts";
 import type { Namespace } from "../mesh/kubernetes/core.ts";
 import { messageOf, TrysailError } from "../platform/errors.ts";
 import { printable } from "../platform/printable.ts";
@@ -8,6 +8,7 @@ import { LABEL } from "./labels.ts";
 import { buildPatch } from "./patch.ts";
 import { labelsOf, nameOf, type PodManifest } from "./pod.ts";
 import { type AdmissionRequest, parsePod } from "./review.ts";
+import { selectProxyConfig } from "./select-proxy-config.ts";
 import { controllerOf } from "./workload-owner.ts";
 
 /** `ignored`: a request that injection has no say in, such as an update. `denied`: a pod that cannot be injected. */
@@ -37,8 +38,8 @@ export type AdmissionResponse = { readonly uid: string; readonly warnings?: read
 export interface AdmitDeps {
   /** Undefined means that there is no such namespace, hence no labels. */
   namespaceOf(name: string): Namespace | undefined;
-  /** What ProxyConfig resources say about a pod with these labels; without it, nothing. */
-  proxyConfigOf?(namespace: string, labels: Readonly<Record<string, string>>): ProxyConfig;
+  /** Of the root namespaces and the named one, in a list that stays the same while they do; without it, none. */
+  proxyConfigsFor?(namespace: string): readonly ProxyConfigResource[];
   readonly config: InjectionConfig;
 }
 
@@ -68,7 +69,7 @@ export function admit(request: AdmissionRequest, deps: AdmitDeps): Admission {
       namespace,
       namespaceLabels,
       namespaceAnnotations,
-      proxyConfig: deps.proxyConfigOf?.(namespace, labelsOf(manifest)) ?? {},
+      proxyConfig: selectProxyConfig(deps.proxyConfigsFor?.(namespace) ?? [], namespace, labelsOf(manifest)),
       config: deps.config,
     });
     if (!decision.inject) {

@@ -93,6 +93,9 @@ export function parseNames(what: string, pattern: RegExp): ParseValue<readonly s
   };
 }
 
+/** Of templates, tags and the like. */
+export const parseObjectNames = parseNames("names", /^[A-Za-z0-9._-]+$/);
+
 /** `{"NAME": {…}}`, or the list of `{"name": "NAME", …}` that Kubernetes itself writes. */
 export const parseNamedObjects: ParseValue<readonly { readonly name: string }[]> = (text, source) => {
   const value = isShallow(text) ? parseJsonObject(text) : undefined;

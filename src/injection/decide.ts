@@ -1,9 +1,9 @@
 import type { ProxyConfig } from "../mesh/istio/mesh-proxy-config.ts";
+import { selects } from "../mesh/label-selector.ts";
 import { ANNOTATION } from "./annotations.ts";
 import { type ExtensionPlan, planExtension } from "./extend.ts";
 import type { InjectionConfig } from "./injection-config.ts";
 import { parseJsonObject } from "./json-object.ts";
-import { selects } from "./label-selector.ts";
 import { LABEL } from "./labels.ts";
 import { buildPlan, type InjectionPlan } from "./plan.ts";
 import { annotationsOf, labelsOf, type PodManifest } from "./pod.ts";

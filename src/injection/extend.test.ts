@@ -38,6 +38,13 @@ test("a container that came later has its probes moved, and nothing else changes
   }
 });
 
+test("probes that came later go to the status port that the pod chose", () => {
+  const annotations = { "status.sidecar.istio.io/port": "16000" };
+  const once = review(parsePod({ metadata: { annotations }, spec: { containers: [app] } }));
+  const twice = review(withContainer(once, helper));
+  assert.match(JSON.stringify(twice.spec.containers.at(-1)), /"path":"\/app-health\/helper\/livez","port":16000/);
+});
+
 test("a later webhook's own native sidecar counts as well", () => {
   const once = review(parsePod({ spec: { containers: [app] } }));
   const late = { ...helper, restartPolicy: "Always" };

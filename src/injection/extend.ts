@@ -4,7 +4,7 @@ import { ANNOTATION } from "./annotations.ts";
 import type { InjectionConfig } from "./injection-config.ts";
 import { parseJsonObject } from "./json-object.ts";
 import { annotationsOf, type PodManifest } from "./pod.ts";
-import { APP_PROBERS_ENV, CONTAINER_NAME } from "./pod-contract.ts";
+import { APP_PROBERS_ENV, CONTAINER_NAME, chosenStatusPort } from "./pod-contract.ts";
 import { type ProbeRewrite, planProbes } from "./probes.ts";
 
 /** What another webhook's work behind injection asks for: the API server then has the pod reviewed once more. */
@@ -30,7 +30,13 @@ export function planExtension(pod: PodManifest, config: InjectionConfig): Extens
   const environment: unknown = isRecord(init) ? init.env : undefined;
   // A gateway's own probes are its Envoy's.
   if (!Array.isArray(environment) || valueIn(environment, "PROXY_TYPE") === "router") return null;
-  const { rewrites, probers } = planProbes(pod);
+  const proxyConfig: { readonly statusPort?: unknown } =
+    parseJsonObject(valueIn(environment, "PROXY_CONFIG") ?? "") ?? {};
+  const { statusPort } = proxyConfig;
+  const { rewrites, probers } = planProbes(
+    pod,
+    typeof statusPort === "number" ? chosenStatusPort({ statusPort }) : undefined,
+  );
   if (rewrites.length === 0) return null;
   const written = valueIn(environment, APP_PROBERS_ENV);
   const known = written === undefined ? {} : parseJsonObject(written.replaceAll("$$", "$"));

@@ -39,7 +39,8 @@ export function buildInitContainer(context: PlanContext): NewContainer {
   };
 }
 
-function flagsOf({ interception, pod, settings: { ids, environment } }: PlanContext): readonly string[] {
+function flagsOf({ interception, pod, settings }: PlanContext): readonly string[] {
+  const { ids, environment, statusPort } = settings;
   const annotations = annotationsOf(pod);
   const excluded = readAnnotation(annotations, ANNOTATION.excludeInterfaces) ?? [];
   const rerouted =
@@ -48,6 +49,7 @@ function flagsOf({ interception, pod, settings: { ids, environment } }: PlanCont
     [];
   return [
     ...interceptionFlags(interception),
+    ...(statusPort === undefined ? [] : [`--status-port=${statusPort}`]),
     ...(environment.ISTIO_META_DNS_CAPTURE === "true" ? ["--redirect-dns"] : []),
     ...(excluded.length === 0 ? [] : [`--exclude-interfaces=${excluded.join(",")}`]),
     ...(rerouted.length === 0 ? [] : [`--reroute-virtual-interfaces=${rerouted.join(",")}`]),

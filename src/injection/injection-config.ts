@@ -1,5 +1,5 @@
 import type { InterceptionMode, ProxyConfig } from "../mesh/istio/mesh-proxy-config.ts";
-import type { LabelSelector } from "./label-selector.ts";
+import type { LabelSelector } from "../mesh/label-selector.ts";
 import { type InterceptionSettings, interceptEverything } from "./pod-contract.ts";
 import type { PodTemplate } from "./pod-template.ts";
 

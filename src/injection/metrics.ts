@@ -15,12 +15,16 @@ export interface MetricsPlan {
  * the rules, so that this works under strict mTLS too. A pod that is not to be scraped, or says what cannot be read, is
  * left alone; one that only says where counts as one to be scraped, as in Istio. https://istio.io/latest/docs/ops/integrations/prometheus/#option-1-metrics-merging
  */
-export function planMetrics(annotations: Readonly<Record<string, string>>): MetricsPlan {
+export function planMetrics(
+  annotations: Readonly<Record<string, string>>,
+  mergedPort: number = PROXY_PORT.mergedMetrics,
+): MetricsPlan {
+  const merged = { ...NO_METRICS, annotations: scrapedAt(mergedPort) };
   if (FALSE.includes(annotations[SCRAPE] ?? "")) return NO_METRICS;
-  if (![SCRAPE, PORT, PATH].some((name) => Object.hasOwn(annotations, name))) return { ...merged, app: undefined };
+  if (![SCRAPE, PORT, PATH].some((name) => Object.hasOwn(annotations, name))) return merged;
   const { [PORT]: port = "80", [PATH]: path = "/metrics", [SCHEME]: scheme = "http" } = annotations;
   // Injected already, or written for a gateway.
-  if (OWN_PORTS.includes(port)) return NO_METRICS;
+  if ([mergedPort, PROXY_PORT.metrics].map(String).includes(port)) return NO_METRICS;
   const bad = badAnnotation(port, path, scheme);
   if (bad !== undefined) {
     const warning = `annotation ${bad} cannot be read, so the pod's prometheus.io annotations stay and its proxy's metrics are not joined to the app's`;
@@ -47,15 +51,12 @@ const [SCRAPE, PORT, PATH, SCHEME] = [
 /** The spellings that Go's `strconv.ParseBool` knows. */
 const FALSE: readonly string[] = ["0", "f", "F", "FALSE", "false", "False"];
 
-const merged = {
-  annotations: { [SCRAPE]: "true", [PORT]: String(PROXY_PORT.mergedMetrics), [PATH]: "/stats/prometheus" },
-  warnings: [],
-};
+function scrapedAt(port: number): MetricsPlan["annotations"] {
+  return { [SCRAPE]: "true", [PORT]: String(port), [PATH]: "/stats/prometheus" };
+}
 
 /** Where the annotations are not to be touched. */
 export const NO_METRICS: MetricsPlan = { annotations: {}, app: undefined, warnings: [] };
-
-const OWN_PORTS: readonly string[] = [PROXY_PORT.mergedMetrics, PROXY_PORT.metrics].map(String);
 
 function badAnnotation(port: string, path: string, scheme: string): string | undefined {
   if (!/^[0-9]{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65_535) return PORT;

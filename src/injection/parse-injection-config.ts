@@ -4,9 +4,9 @@ import { parse as parseYaml } from "yaml";
 import { checkProxyConfig } from "../mesh/check-proxy-config.ts";
 import { conform } from "../mesh/conform.ts";
 import { ProxyConfig } from "../mesh/istio/mesh-proxy-config.ts";
+import { LabelSelector } from "../mesh/label-selector.ts";
 import { messageOf, TrysailError } from "../platform/errors.ts";
 import { defaultInjectionConfig, type InjectionConfig } from "./injection-config.ts";
-import { LabelSelector } from "./label-selector.ts";
 import { PodTemplate } from "./pod-template.ts";
 
 const closed = { additionalProperties: false } as const;

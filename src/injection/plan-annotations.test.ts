@@ -131,7 +131,8 @@ const cases: readonly Case[] = [
   },
   {
     annotations: { "status.sidecar.istio.io/port": "15030" },
-    warnings: [/15030 has no effect: health stays on port 15021 and metrics on 15020$/],
+    env: proxyConfigLast({ statusPort: 15030 }),
+    init: { args: ["init", "--status-port=15030"] },
   },
   {
     annotations: { [sidecar("extraStatTags")]: "b,a", ...config("extraStatTags: [a, c]") },
@@ -158,7 +159,11 @@ const cases: readonly Case[] = [
     annotations: { "status.sidecar.istio.io/port": "0" },
     proxy: { readinessProbe: undefined, startupProbe: undefined },
   },
-  { annotations: { "status.sidecar.istio.io/port": "15020" } },
+  { annotations: { "status.sidecar.istio.io/port": "15020" }, env: proxyConfigLast({ statusPort: 15020 }) },
+  {
+    annotations: { "status.sidecar.istio.io/port": "15020", ...config("statusPort: 15030") },
+    env: { PROXY_CONFIG: JSON.stringify({ statusPort: 15020, discoveryAddress: discovery }) },
+  },
   {
     annotations: {
       "readiness.status.sidecar.istio.io/initialDelaySeconds": "3",
@@ -333,6 +338,8 @@ const mistakes: readonly [name: string, value: string, message: RegExp][] = [
   [sidecar("statsEvictionInterval"), "5", /is not a duration/],
   [sidecar("enableCoreDump"), "2", /is not true or false$/],
   ["status.sidecar.istio.io/port", "http", /is not a whole number from 0 to 65535$/],
+  ["status.sidecar.istio.io/port", "15090", /must not be 15090, which the proxy needs for something else$/],
+  ["proxy.istio.io/config", "statusPort: 15006", /field statusPort must not be 15006/],
   ["readiness.status.sidecar.istio.io/periodSeconds", "0", /is not a whole number from 1/],
   ["readiness.status.sidecar.istio.io/failureThreshold", "1.5", /is not a whole number/],
   ["readiness.status.sidecar.istio.io/initialDelaySeconds", "-1", /is not a whole number/],
@@ -392,6 +399,29 @@ test("probes stay where they are with rewriteAppHTTPProbers: false", () => {
   };
   const after = applyPlan(pod, buildPlan({ pod, namespace: "shop", config: defaultInjectionConfig }));
   assert.deepEqual(after.spec.containers, pod.spec.containers);
+});
+
+test("a status port of the pod's choice is where Prometheus and the kubelet are led to", () => {
+  const annotations = {
+    "prometheus.io/scrape": "true",
+    "prometheus.io/port": "15020",
+    "sidecar.istio.io/nativeSidecar": "false",
+    ...config("{ statusPort: 16000, proxyMetadata: { EXIT_ON_ZERO_ACTIVE_CONNECTIONS: 'true' } }"),
+  };
+  const readinessProbe = { httpGet: { port: 80 } };
+  const livenessProbe = { httpGet: { port: 16000 } };
+  const containers = [{ name: "app", readinessProbe, livenessProbe }];
+  const own = { metadata: { annotations }, spec: { containers } };
+  const pod = applyPlan(own, buildPlan({ pod: own, namespace: "shop", config: defaultInjectionConfig }));
+  const app = containerOf(pod, "app");
+  assert.deepEqual(app.readinessProbe, { httpGet: { port: 16000, path: "/app-health/app/readyz" } });
+  assert.deepEqual(app.livenessProbe, livenessProbe, "the status port answers the kubelet itself");
+  assert.equal(pod.metadata?.annotations?.["prometheus.io/port"], "16000");
+  const { ISTIO_PROMETHEUS_ANNOTATIONS: metrics = "" } = byName(containerOf(pod, "istio-init").env);
+  assert.deepEqual(JSON.parse(metrics), { port: 15020, path: "/metrics", scheme: "http" }, "now a port like any other");
+  const [preStop] = [JSON.stringify(containerOf(pod, "istio-proxy").lifecycle)];
+  assert.match(preStop, /\*\[_:\]16000\.\*/, "a scrape keeps no proxy alive");
+  assert.doesNotMatch(preStop, /15020/);
 });
 
 test("the pod's ProxyConfig is over the selected one, and that over the mesh's", () => {

@@ -1,19 +1,9 @@
-import { readAnnotation } from "./annotation-entry.ts";
-import { ANNOTATION } from "./annotations.ts";
 import { interceptsInPod, type PlanContext } from "./plan-context.ts";
-import { annotationsOf } from "./pod.ts";
-import { PROXY_PORT } from "./pod-contract.ts";
 
 /** What will not go as its author may expect, one sentence each. */
 export function planWarnings(context: PlanContext): readonly string[] {
   const { metrics } = context;
-  return [
-    ...bypassing(context),
-    ...classic(context),
-    ...draining(context),
-    ...statusPort(context),
-    ...metrics.warnings,
-  ];
+  return [...bypassing(context), ...classic(context), ...draining(context), ...metrics.warnings];
 }
 
 /** The rules know Envoy's own traffic by its user and group. */
@@ -28,16 +18,6 @@ function bypassing(context: PlanContext): readonly string[] {
     const id = user === settings.ids.user ? `user ${user}` : `group ${group}`;
     return [`container ${name} runs as ${id}, which is the sidecar's own, so its outgoing traffic bypasses the mesh`];
   });
-}
-
-/** Istio's agent would answer there; 0 says that the sidecar is not to be asked at all. */
-function statusPort({ pod }: PlanContext): readonly string[] {
-  const port = readAnnotation(annotationsOf(pod), ANNOTATION.statusPort) ?? 0;
-  if (port === 0 || port === PROXY_PORT.status || port === PROXY_PORT.mergedMetrics) return [];
-  const { status, mergedMetrics } = PROXY_PORT;
-  return [
-    `annotation ${ANNOTATION.statusPort.name}: ${port} has no effect: health stays on port ${status} and metrics on ${mergedMetrics}`,
-  ];
 }
 
 function classic({ settings, owner, role }: PlanContext): readonly string[] {

@@ -5,12 +5,12 @@ import { interceptionFlags } from "./init-container.ts";
 import { defaultInjectionConfig } from "./injection-config.ts";
 import { buildPlan } from "./plan.ts";
 import { labelsOf, type PodManifest, type Probe } from "./pod.ts";
-import { interceptEverything } from "./pod-contract.ts";
-import { drainScript } from "./proxy-lifecycle.ts";
+import { interceptEverything, PROXY_PORT } from "./pod-contract.ts";
+import { scriptOf } from "./proxy-lifecycle.ts";
 
 const config = defaultInjectionConfig;
 
-const drain = drainScript({ kind: "drain", holdSeconds: 0, untilIdle: false });
+const drain = scriptOf({ kind: "drain", holdSeconds: 0, untilIdle: false }, PROXY_PORT);
 
 test("a pod of a Deployment becomes exactly this one", () => {
   const pod = {

@@ -53,7 +53,8 @@ export function buildPlan(input: PlanInput): InjectionPlan {
   }
   const settings = buildProxySettings({ pod, namespaceAnnotations, config, selected: input.proxyConfig ?? {} });
   const isGateway = names.includes("gateway");
-  const { rewrites, probers } = isGateway || !settings.rewriteAppProbes ? NO_PROBES : planProbes(pod);
+  const { rewrites, probers } =
+    isGateway || !settings.rewriteAppProbes ? NO_PROBES : planProbes(pod, settings.statusPort);
   const context: PlanContext = {
     pod,
     namespace,
@@ -62,7 +63,7 @@ export function buildPlan(input: PlanInput): InjectionPlan {
     settings,
     interception: parseTrafficAnnotations(annotationsOf(pod), config.interception),
     probers,
-    metrics: settings.mergeMetrics ? planMetrics(annotationsOf(pod)) : NO_METRICS,
+    metrics: settings.mergeMetrics ? planMetrics(annotationsOf(pod), settings.statusPort) : NO_METRICS,
     role: isGateway ? "gateway" : "sidecar",
   };
   const templates = names.map((name) => buildTemplate(name, context));

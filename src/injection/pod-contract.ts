@@ -12,11 +12,17 @@ export const PROXY_PORT = {
   inbound: 15006,
   /** Reserved by Istio for tunnelled traffic (HBONE); terminated by its own listener, so never redirected. */
   tunnel: 15008,
-  /** Istio's agent's: the proxy's and the app's metrics in one answer. */
+  /** Istio's agent's: the proxy's and the app's metrics in one answer, and what is on `status`. A pod may choose another. */
   mergedMetrics: 15020,
   status: 15021,
   metrics: 15090,
 } as const;
+
+/** What a pod may say instead of `PROXY_PORT.mergedMetrics`; 0 and the proxy's two ports of that kind say nothing. */
+export function chosenStatusPort({ statusPort = 0 }: { readonly statusPort?: number }): number | undefined {
+  const says: readonly number[] = [0, PROXY_PORT.status, PROXY_PORT.mergedMetrics];
+  return says.includes(statusPort) ? undefined : statusPort;
+}
 
 export const POD_PATH = {
   bootstrap: "/etc/istio/proxy/envoy.json",

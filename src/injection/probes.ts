@@ -31,19 +31,19 @@ const hookFields = [
 ] as const;
 
 /** Nothing the kubelet counts by (delays, periods, thresholds, time-outs) changes. */
-export function planProbes(pod: PodManifest): ProbePlan {
+export function planProbes(pod: PodManifest, statusPort: number = PROXY_PORT.status): ProbePlan {
   const rewrites: ProbeRewrite[] = [];
   const probers: Record<string, AppProber> = {};
   for (const container of appContainers(pod)) {
     for (const { field, suffix } of probeFields) {
       const probe = container[field];
-      const prober = probe && appProber(probe, container);
+      const prober = probe && appProber(probe, container, statusPort);
       if (!probe || !prober) continue;
       const path = `${APP_PATH.health}${container.name}/${suffix}`;
       probers[path] = prober;
-      rewrites.push({ container: container.name, field, value: movedProbe(probe, path) });
+      rewrites.push({ container: container.name, field, value: movedProbe(probe, path, statusPort) });
     }
-    const { lifecycle, hooks } = planHooks(container);
+    const { lifecycle, hooks } = planHooks(container, statusPort);
     if (lifecycle === null) continue;
     Object.assign(probers, hooks);
     rewrites.push({ container: container.name, field: "lifecycle", value: lifecycle });
@@ -57,37 +57,37 @@ function appContainers(pod: PodManifest): Container[] {
   return [...(pod.spec.initContainers ?? []), ...pod.spec.containers].filter(({ name }) => !own.includes(name));
 }
 
-function planHooks(container: Container): { lifecycle: Lifecycle | null; hooks: AppProbers } {
+function planHooks(container: Container, statusPort: number): { lifecycle: Lifecycle | null; hooks: AppProbers } {
   const hooks: Record<string, AppProber> = {};
   const moved: Lifecycle = {};
   for (const { field, suffix } of hookFields) {
     const handler = container.lifecycle?.[field];
-    const target = handler?.httpGet && httpTarget(handler.httpGet, container);
+    const target = handler?.httpGet && httpTarget(handler.httpGet, container, statusPort);
     if (!handler?.httpGet || !target) continue;
     const path = `${APP_PATH.lifecycle}${container.name}/${suffix}`;
     hooks[path] = { httpGet: target };
-    moved[field] = { ...handler, httpGet: movedGet(handler.httpGet, path) };
+    moved[field] = { ...handler, httpGet: movedGet(handler.httpGet, path, statusPort) };
   }
   return { lifecycle: Object.keys(moved).length === 0 ? null : { ...container.lifecycle, ...moved }, hooks };
 }
 
 /** Null for probes that stay as they are: exec, aimed at another host, or at a port that there is not. */
-function appProber(probe: Probe, container: Container): AppProber | null {
+function appProber(probe: Probe, container: Container, statusPort: number): AppProber | null {
   const { timeoutSeconds, periodSeconds } = probe;
   const timeout = timeoutSeconds == null ? {} : { timeoutSeconds };
   if (probe.httpGet) {
-    const httpGet = httpTarget(probe.httpGet, container);
+    const httpGet = httpTarget(probe.httpGet, container, statusPort);
     return httpGet && { httpGet, ...timeout };
   }
   // Only what Envoy asks by itself needs to be asked in time with the kubelet.
   const timing = { ...timeout, ...(periodSeconds == null ? {} : { periodSeconds }) };
   if (probe.tcpSocket && !probe.tcpSocket.host) {
-    const port = resolvePort(probe.tcpSocket.port, container);
+    const port = resolvePort(probe.tcpSocket.port, container, statusPort);
     return port === null ? null : { tcpSocket: { port }, ...timing };
   }
   if (probe.grpc) {
     const { service } = probe.grpc;
-    const port = resolvePort(probe.grpc.port, container);
+    const port = resolvePort(probe.grpc.port, container, statusPort);
     if (port === null) return null;
     return { grpc: service ? { port, service } : { port }, ...timing };
   }
@@ -96,8 +96,8 @@ function appProber(probe: Probe, container: Container): AppProber | null {
 
 type HttpGet = NonNullable<Probe["httpGet"]>;
 
-function httpTarget({ host, path, port, scheme, httpHeaders }: HttpGet, container: Container) {
-  const resolved = host ? null : resolvePort(port, container);
+function httpTarget({ host, path, port, scheme, httpHeaders }: HttpGet, container: Container, statusPort: number) {
+  const resolved = host ? null : resolvePort(port, container, statusPort);
   if (resolved === null) return null;
   return {
     ...(path == null ? {} : { path }),
@@ -108,23 +108,24 @@ function httpTarget({ host, path, port, scheme, httpHeaders }: HttpGet, containe
 }
 
 /**
- * Null also for the status port, which answers the kubelet itself, and for a number that is no port, so that Kubernetes
+ * Null also for the status ports, which answer the kubelet themselves, and for a number that is no port, so that Kubernetes
  * says what is wrong with it.
  */
-function resolvePort(port: number | string, container: Container): number | null {
+function resolvePort(port: number | string, container: Container, statusPort: number): number | null {
   const resolved =
     typeof port === "number" || /^[0-9]+$/.test(port)
       ? Number(port)
       : (container.ports?.find(({ name }) => name === port)?.containerPort ?? 0);
-  return resolved === PROXY_PORT.status || resolved < 1 || resolved > 65_535 ? null : resolved;
+  const isStatus = resolved === PROXY_PORT.status || resolved === statusPort;
+  return isStatus || resolved < 1 || resolved > 65_535 ? null : resolved;
 }
 
-function movedProbe({ tcpSocket: _, grpc: __, httpGet, ...timing }: Probe, path: string): Probe {
-  return { ...timing, httpGet: httpGet ? movedGet(httpGet, path) : { path, port: PROXY_PORT.status } };
+function movedProbe({ tcpSocket: _, grpc: __, httpGet, ...timing }: Probe, path: string, port: number): Probe {
+  return { ...timing, httpGet: httpGet ? movedGet(httpGet, path, port) : { path, port } };
 }
 
 /** Headers stay: the kubelet keeps sending them and Envoy passes them on. The status port itself is plain HTTP. */
-function movedGet(httpGet: HttpGet, path: string): HttpGet {
+function movedGet(httpGet: HttpGet, path: string, port: number): HttpGet {
   const scheme = httpGet.scheme == null ? {} : { scheme: "HTTP" };
-  return { ...httpGet, path, port: PROXY_PORT.status, ...scheme };
+  return { ...httpGet, path, port, ...scheme };
 }

@@ -27,9 +27,13 @@ interface ProxyLifecycle {
  * The hooks that carry the tasks out, by what the image has: bash, which can open connections itself (`/dev/tcp`), or
  * Envoy alone, which as a second, short-lived process does the same (src/init/lifecycle-task.ts).
  */
-export function buildLifecycle(tasks: LifecycleTasks, image: string): ProxyLifecycle {
+export function buildLifecycle(
+  tasks: LifecycleTasks,
+  { image, statusPort }: { readonly image: string; readonly statusPort?: number | undefined },
+): ProxyLifecycle {
   const { postStart, preStop } = tasks;
-  const byShell = (task: LifecycleTask) => ["/bin/bash", "-c", task.kind === "wait" ? waitScript() : drainScript(task)];
+  const ports = { ...PROXY_PORT, mergedMetrics: statusPort ?? PROXY_PORT.mergedMetrics };
+  const byShell = (task: LifecycleTask) => ["/bin/bash", "-c", scriptOf(task, ports)];
   const byEnvoy = (file: string) => ["envoy", "-c", file, ...QUIETLY];
   const isShell = hasShell(image);
   const run = (task: LifecycleTask, file: string) => ({
@@ -43,10 +47,17 @@ export function buildLifecycle(tasks: LifecycleTasks, image: string): ProxyLifec
 
 const QUIETLY = ["--concurrency", "1", "--log-level", "error", "--disable-hot-restart"];
 
+/** `PROXY_PORT`, where the pod did not choose otherwise. */
+type ProxyPorts = Readonly<Record<"admin" | "status" | "metrics" | "mergedMetrics", number>>;
+
+export function scriptOf(task: LifecycleTask, ports: ProxyPorts): string {
+  return task.kind === "wait" ? waitScript(ports) : drainScript(task, ports);
+}
+
 /** Ends once the proxy has its configuration. */
-export function waitScript(statusPort: number = PROXY_PORT.status): string {
+function waitScript({ status }: ProxyPorts): string {
   return `${SEND}
-ready() { send ${statusPort} GET /healthz/ready | { read -r _ status _ && [ "$status" = 200 ]; }; }
+ready() { send ${status} GET /healthz/ready | { read -r _ status _ && [ "$status" = 200 ]; }; }
 until ready; do sleep 0.2; done`;
 }
 
@@ -54,18 +65,18 @@ until ready; do sleep 0.2; done`;
  * Asks callers to take their connections elsewhere while still serving them, then holds Envoy's end back. `skip_exit`
  * keeps listeners open for those that come late.
  */
-export function drainScript(task: LifecycleTask & { kind: "drain" }, adminPort: number = PROXY_PORT.admin): string {
-  const parts = [SEND, `send ${adminPort} POST '/drain_listeners?graceful&skip_exit&inboundonly' >/dev/null`];
+function drainScript(task: LifecycleTask & { kind: "drain" }, ports: ProxyPorts): string {
+  const parts = [SEND, `send ${ports.admin} POST '/drain_listeners?graceful&skip_exit&inboundonly' >/dev/null`];
   if (task.holdSeconds > 0 || task.untilIdle) parts.push(`sleep ${task.holdSeconds}`);
-  if (task.untilIdle) parts.push(untilIdle(adminPort));
+  if (task.untilIdle) parts.push(untilIdle(ports));
   return parts.join("\n");
 }
 
 /** The probes' and the metrics' own listeners, and the administration port that is asked here, are never idle. */
-function untilIdle(adminPort: number): string {
-  const never = [PROXY_PORT.status, PROXY_PORT.metrics, PROXY_PORT.mergedMetrics].map((port) => `*[_:]${port}.*`);
+function untilIdle({ admin, status, metrics, mergedMetrics }: ProxyPorts): string {
+  const never = [status, metrics, mergedMetrics].map((port) => `*[_:]${port}.*`);
   return `idle() {
-  send ${adminPort} GET '/stats?usedonly&filter=downstream_cx_active' | {
+  send ${admin} GET '/stats?usedonly&filter=downstream_cx_active' | {
     while read -r name count; do
       case "$name" in
         listener.admin.*|*.worker_*|${never.join("|")}) ;;

@@ -8,6 +8,7 @@ import { type ProxyIds, proxyIds } from "./identity-range.ts";
 import type { InjectionConfig, ResourceRequirements } from "./injection-config.ts";
 import { ownLimit } from "./own-limit.ts";
 import { annotationsOf, type PodManifest } from "./pod.ts";
+import { chosenStatusPort } from "./pod-contract.ts";
 import { mergeProxyConfig } from "./proxy-config.ts";
 import { proxyImage } from "./proxy-image.ts";
 import { parseQuantity } from "./quantity.ts";
@@ -28,6 +29,8 @@ export interface ProxySettings {
   readonly isNative: boolean;
   /** A classic sidecar only: a native one always comes first. */
   readonly holdApplication: boolean;
+  /** Where the pod chose that metrics, health and the app's probes are to be; undefined where it leaves that to us. */
+  readonly statusPort: number | undefined;
   /** Null: the sidecar has no probes. */
   readonly readiness: Readonly<Record<"initialDelaySeconds" | "periodSeconds" | "failureThreshold", number>> | null;
   readonly drain: DrainSettings;
@@ -91,6 +94,7 @@ export function buildProxySettings(input: ProxySettingsInput): ProxySettings {
     ids: proxyIds(config.platform, input.namespaceAnnotations),
     isNative: readAnnotation(written, ANNOTATION.nativeSidecar) ?? config.nativeSidecars,
     holdApplication: proxyConfig.holdApplicationUntilProxyStarts ?? false,
+    statusPort: chosenStatusPort(proxyConfig),
     readiness: readReadiness(written, proxyConfig),
     drain: readDrain(proxyConfig, environment),
     rewriteAppProbes: readAnnotation(written, ANNOTATION.rewriteAppProbes) ?? config.rewriteAppProbes,
@@ -112,6 +116,7 @@ function withAnnotations(
   const statsCompression = readAnnotation(written, ANNOTATION.statsCompression);
   const extraStatTags = readAnnotation(written, ANNOTATION.extraStatTags);
   const eviction = readAnnotation(written, ANNOTATION.statsEvictionInterval);
+  const statusPort = readAnnotation(written, ANNOTATION.statusPort);
   const inclusion = {
     inclusionPrefixes: readAnnotation(written, ANNOTATION.statsInclusionPrefixes),
     inclusionSuffixes: readAnnotation(written, ANNOTATION.statsInclusionSuffixes),
@@ -125,6 +130,8 @@ function withAnnotations(
     discoveryAddress:
       readAnnotation(written, ANNOTATION.discoveryAddress) ?? merged.discoveryAddress ?? config.discoveryAddress,
     ...(statsCompression === undefined ? {} : { statsCompression }),
+    // 0 is about the probes alone.
+    ...(statusPort === undefined || statusPort === 0 ? {} : { statusPort }),
     // Both count, as in Istio; the other lists replace what the ProxyConfig has.
     ...(extraStatTags === undefined
       ? {}

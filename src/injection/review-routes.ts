@@ -2,21 +2,24 @@ import type { FastifyError, FastifyPluginAsync } from "fastify";
 import { TrysailError } from "../platform/errors.ts";
 import type { Logger } from "../platform/log.ts";
 import { encodeReview, type ReviewResponse } from "./encode-review.ts";
-import { type AdmissionRequest, parseReview } from "./review.ts";
 
 export interface ReviewRoute {
-  /** Such as `/inject`. */
-  readonly path: string;
+  /** Such as `/inject`, with Fastify's parameters. */
+  readonly paths: readonly string[];
   readonly log: Logger;
-  /** The `response` of the review; must not throw for anything a request can hold. */
-  answer(request: AdmissionRequest): ReviewResponse;
+  /**
+   * The `response` of the review.
+   *
+   * @throws TrysailError `invalid-argument` where the body is no AdmissionReview, and nothing for what one can hold.
+   */
+  answer(body: Buffer, parameters: Readonly<Record<string, string>>): ReviewResponse;
 }
 
 /** The API server takes objects of up to 3 MiB; the rest is room for the review around one. */
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
 /** Serves an admission webhook: what is not an AdmissionReview is answered by an HTTP error, all else by a review. */
-export function reviewRoutes({ path, log, answer }: ReviewRoute): FastifyPluginAsync {
+export function reviewRoutes({ paths, log, answer }: ReviewRoute): FastifyPluginAsync {
   return async (app) => {
     // The review's own parser caps depth before anything is decoded.
     app.removeAllContentTypeParsers();
@@ -28,10 +31,17 @@ export function reviewRoutes({ path, log, answer }: ReviewRoute): FastifyPluginA
       return reply.code(status).send({ error: status >= 500 ? "internal error" : error.message });
     });
 
-    app.post(path, { bodyLimit: MAX_BODY_BYTES }, async (request, reply) => {
-      if (!Buffer.isBuffer(request.body)) throw new TrysailError("invalid-argument", "the request has no body");
-      // As bytes: a text would be encoded anew on its way through TLS.
-      return reply.type("application/json").send(encodeReview(answer(parseReview(request.body))));
-    });
+    for (const path of paths) {
+      app.post<{ Params: Readonly<Record<string, string>> }>(
+        path,
+        { bodyLimit: MAX_BODY_BYTES },
+        async (request, reply) => {
+          if (!Buffer.isBuffer(request.body)) throw new TrysailError("invalid-argument", "the request has no body");
+          const response = answer(request.body, request.params);
+          // As bytes: a text would be encoded anew on its way through TLS.
+          return reply.type("application/json").send(encodeReview(response));
+        },
+      );
+    }
   };
 }

@@ -71,6 +71,31 @@ test("a pod that asks for a sidecar and gets none is told why", async (t) => {
   assert.deepEqual(body.response.warnings, ["The pod uses the node's network (spec.hostNetwork)."]);
 });
 
+test("asked by a tag's webhook, it injects pods of that tag and of no other", async (t) => {
+  const { url, records } = await serve(t, (name) => ({
+    apiVersion: "v1",
+    kind: "Namespace",
+    metadata: { name, namespace: "", labels: { "istio.io/rev": name }, annotations: {} },
+  }));
+  const ask = (path: string, namespace: string) =>
+    fetch(`${url}${path}`, {
+      method: "POST",
+      body: reviewText({ namespace, object: pod }),
+      headers: { "content-type": "application/json" },
+    });
+  for (const [path, namespace] of [
+    ["/tag/prod", "prod"],
+    ["/tag/prod", "test"],
+    ["", "prod"],
+  ] as const) {
+    assert.equal((await ask(path, namespace)).status, 200);
+  }
+  assert.deepEqual(
+    records.map(({ outcome }) => outcome),
+    ["injected", "other-revision", "other-revision"],
+  );
+});
+
 const denied: readonly [title: string, request: Record<string, unknown>, message: RegExp][] = [
   ["no object", {}, /not a valid Pod: document must be object/],
   ["a null object", { object: null }, /not a valid Pod/],

@@ -26,7 +26,7 @@ export function buildSidecarContainer(context: PlanContext): NewContainer {
     ...environmentOf(settings),
     ports: [{ name: "http-envoy-prom", containerPort: PROXY_PORT.metrics, protocol: "TCP" }],
     ...probesOf(settings),
-    lifecycle: buildLifecycle(lifecycleTasks(context), settings.image),
+    lifecycle: buildLifecycle(lifecycleTasks(context), settings),
     resources: settings.resources,
     securityContext: securityOf(context),
     volumeMounts: proxyVolumeMounts(settings),

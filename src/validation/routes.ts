@@ -1,5 +1,5 @@
 import type { FastifyPluginAsync } from "fastify";
-import type { AdmissionRequest } from "../injection/review.ts";
+import { type AdmissionRequest, parseReview } from "../injection/review.ts";
 import { reviewRoutes } from "../injection/review-routes.ts";
 import type { Logger } from "../platform/log.ts";
 import { type ValidateDeps, type ValidationOutcome, validate } from "./validate.ts";
@@ -11,7 +11,7 @@ export interface ValidationDeps extends ValidateDeps {
 
 /** Serves `POST /validate`, a validating admission webhook for Istio's kinds. */
 export function validationRoutes(deps: ValidationDeps): FastifyPluginAsync {
-  return reviewRoutes({ path: "/validate", log: deps.log, answer: (request) => respond(request, deps) });
+  return reviewRoutes({ paths: ["/validate"], log: deps.log, answer: (body) => respond(parseReview(body), deps) });
 }
 
 function respond(request: AdmissionRequest, deps: ValidationDeps) {

@@ -71,6 +71,25 @@ test("the webhook in front of a real API server", { skip, timeout: 180_000 }, as
     assert.ok(stored.metadata.annotations["sidecar.istio.io/status"]);
   });
 
+  await t.test(
+    "pods that differ in their names alone are answered from memory, and each keeps what is its own",
+    async () => {
+      const before = await reused(mesh);
+      const metadata = { generateName: "replica-", labels: { app: "replica" } };
+      const kept = [];
+      for (let replica = 0; replica < 4; replica++) {
+        const { status, body } = await createPod("shop", { ...podNamed(""), metadata });
+        assert.equal(status, 201, JSON.stringify(body));
+        assert.deepEqual(names(body.spec.initContainers), ["istio-init", "istio-proxy"]);
+        const [token] = names(body.spec.volumes).filter((name) => name.startsWith("kube-api-access-"));
+        assert.deepEqual(names(body.spec.containers[0].volumeMounts), [token]);
+        kept.push(token);
+      }
+      assert.equal(new Set(kept).size, 4, "a volume of its own each");
+      assert.equal((await reused(mesh)) - before, 2, "all but the first two");
+    },
+  );
+
   const probes = { initialDelaySeconds: 3, timeoutSeconds: 2, periodSeconds: 7 };
   const kinds: readonly [string, object][] = [
     ["http probes", { readinessProbe: { httpGet: { path: "/ready?x=1", port: "http" }, ...probes } }],
@@ -350,6 +369,10 @@ async function metrics(mesh: TestControlPlane): Promise<string> {
 }
 
 /** How often the webhook was asked so far. */
+async function reused(mesh: TestControlPlane): Promise<number> {
+  return Number(/^trysail_injection_reviews_reused_total (\d+)$/m.exec(await metrics(mesh))?.[1]);
+}
+
 async function reviews(mesh: TestControlPlane): Promise<number> {
   const counts = (await metrics(mesh)).matchAll(/^trysail_injection_reviews_total\{.*\} (\d+)$/gm);
   return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);

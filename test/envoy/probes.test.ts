@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { bootstrapJson, buildBootstrap } from "../../src/init/bootstrap.ts";
 import type { AppProbers } from "../../src/injection/pod-contract.ts";
@@ -7,6 +8,7 @@ import { envoyMissing } from "../support/envoy.ts";
 import { startEnvoyInPod } from "../support/envoy-in-pod.ts";
 import { runInit } from "../support/intercepted-pod.ts";
 import { createTestNetwork, netnsMissing, type TestHost } from "../support/netns.ts";
+import { temporaryPath } from "../support/state.ts";
 import { until } from "../support/until.ts";
 
 /** The status port of a pod whose traffic is intercepted, asked from outside as a kubelet does. */
@@ -44,6 +46,40 @@ for (const family of ["ipv4", "ipv6"] as const) {
     assert.match(await ask("/app-lifecycle/web/prestopz"), /^GET \/slow .* 200$/, "a hook may take its time");
   });
 }
+
+test("a pod's own choice of a status port answers for health, probes and metrics, and its app has 15020", {
+  skip,
+}, async (t) => {
+  const { machine, pod } = await createTestNetwork(t);
+  await startApps(pod, "127.0.0.1");
+  const file = await temporaryPath(t, "envoy.json");
+  await runInit(t, pod, ["--status-port=16000", `--bootstrap=${file}`], {
+    env: {
+      PROXY_CONFIG: JSON.stringify({ discoveryAddress: "localhost:1", statusPort: 16_000 }),
+      ISTIO_KUBE_APP_PROBERS: JSON.stringify(probers),
+      ISTIO_META_INTERCEPTION_MODE: "REDIRECT",
+    },
+  });
+  const { dynamicResources: _, admin: __, ...config } = JSON.parse(readFileSync(file, "utf8"));
+  await startEnvoyInPod(t, pod, config);
+  const ask = (port: number, path: string) =>
+    machine.run("curl", ["-s", "-o", "/dev/null", "-w", "%{http_code}", `http://${pod.ipv4}:${port}${path}`]);
+
+  for (const port of [16_000, 15_021]) {
+    assert.equal(await ask(port, "/healthz/ready"), "200", `health on ${port}`);
+    assert.equal(await ask(port, "/app-health/web/readyz"), "200", `an HTTP probe on ${port}`);
+    assert.equal(await ask(port, "/app-health/hidden/readyz"), "503", `one of an app that is not there on ${port}`);
+    await until("the app to be seen", async () => (await ask(port, "/app-health/web/livez")) === "200");
+    assert.equal(await ask(port, "/app-health/hidden/livez"), "503", `a TCP probe of it on ${port}`);
+  }
+  assert.equal(await ask(16_000, "/stats/prometheus"), "200");
+  assert.equal(await ask(15_021, "/stats/prometheus"), "404");
+  // As any port of the app: what comes to it goes to 15006, where nobody listens here.
+  assert.equal(await ask(15_020, "/").catch(() => "refused"), "refused");
+  const rules = await pod.run("iptables-save", ["-t", "nat"]);
+  assert.match(rules, /--dport 16000 -j RETURN/);
+  assert.doesNotMatch(rules, /--dport 15020 /);
+});
 
 function bootstrapOf(ipAddress: string) {
   return buildBootstrap({

@@ -11,7 +11,7 @@ import { type TestContext, test } from "node:test";
 import { printBootstrap } from "../../src/init/bootstrap.ts";
 import { buildLifecycleTask } from "../../src/init/lifecycle-task.ts";
 import { type LifecycleTask, POD_PATH, PROXY_PORT } from "../../src/injection/pod-contract.ts";
-import { buildLifecycle, drainScript, waitScript } from "../../src/injection/proxy-lifecycle.ts";
+import { buildLifecycle, scriptOf } from "../../src/injection/proxy-lifecycle.ts";
 import { envoyMissing, envoyPath, type RunningEnvoy, startEnvoy } from "../support/envoy.ts";
 import { until } from "../support/until.ts";
 
@@ -174,8 +174,8 @@ function run(
   own: { readonly admin?: number; readonly status?: number },
 ): ChildProcess {
   const ports = { ...PROXY_PORT, ...own };
-  const script = () => (task.kind === "wait" ? waitScript(ports.status) : drainScript(task, ports.admin));
-  const [program, args] = by === "bash" ? ["/bin/bash", ["-c", script()]] : [envoyPath(), secondEnvoy(t, task, ports)];
+  const [program, args] =
+    by === "bash" ? ["/bin/bash", ["-c", scriptOf(task, ports)]] : [envoyPath(), secondEnvoy(t, task, ports)];
   const child = spawn(program, args, { stdio: "ignore", detached: true });
   t.after(() => {
     if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGKILL");
@@ -190,7 +190,7 @@ function secondEnvoy(t: TestContext, task: LifecycleTask, ports: LifecyclePorts)
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const file = join(folder, "hook.json");
   writeFileSync(file, printBootstrap(buildLifecycleTask({ task, name: randomUUID(), ports })));
-  const { exec } = buildLifecycle({ preStop: drain }, "envoy:distroless-v1").preStop;
+  const { exec } = buildLifecycle({ preStop: drain }, { image: "envoy:distroless-v1" }).preStop;
   const [, ...args] = exec.command;
   return args.map((arg) => (arg === POD_PATH.preStop ? file : arg));
 }
