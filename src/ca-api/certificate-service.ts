@@ -5,6 +5,7 @@ import { OVERLOAD_RETRY_MS } from "../ca/signing-queue.ts";
 import { TrysailError } from "../platform/errors.ts";
 import type { GrpcServer } from "../platform/grpc-server.ts";
 import { grpcStatusOf } from "../platform/grpc-status.ts";
+import type { Logger } from "../platform/log.ts";
 import { certificateResponse, type IstioCertificateRequest, parseCertificateRequest } from "./certificate-messages.ts";
 import { grpcCredentials } from "./grpc-credentials.ts";
 
@@ -12,6 +13,7 @@ export interface CertificateServiceDeps {
   certify(request: CertificateRequest): Promise<Certified>;
   /** Every root that peers must accept. */
   trustBundlePem(): string;
+  readonly log: Pick<Logger, "warn">;
   readonly metrics?: { refused(reason: string): void };
 }
 
@@ -30,25 +32,31 @@ export function addCertificateService(server: Pick<GrpcServer, "addService">, de
 }
 
 async function answer(deps: CertificateServiceDeps, call: Call): Promise<Buffer> {
-  const request = parse(deps, call.request);
+  const request = parse(deps, call);
   const { chainPem } = await deps.certify({
     credentials: grpcCredentials(call),
     csr: request.csr,
     ttlMs: request.validitySeconds * 1000,
     impersonated: request.impersonatedIdentity,
-    audit: { protocol: "grpc", peer: call.getPeer(), certSigner: request.certSigner },
+    audit: { ...auditOf(call), certSigner: request.certSigner?.slice(0, LONGEST_SIGNER) },
   });
   return certificateResponse(responseChain(chainPem, deps.trustBundlePem()));
 }
 
-/** `certify` counts what it refuses; this is what does not come so far. */
-function parse(deps: CertificateServiceDeps, bytes: Buffer): IstioCertificateRequest {
+/** `certify` counts and logs what it refuses; this is what does not come so far. */
+function parse(deps: CertificateServiceDeps, call: Call): IstioCertificateRequest {
   try {
-    return parseCertificateRequest(bytes);
+    return parseCertificateRequest(call.request);
   } catch (error) {
-    deps.metrics?.refused(reasonOf(error));
+    const reason = reasonOf(error);
+    deps.metrics?.refused(reason);
+    deps.log.warn({ ...auditOf(call), reason, err: error }, "certificate refused");
     throw error;
   }
+}
+
+function auditOf(call: Call) {
+  return { protocol: "grpc" as const, peer: call.getPeer() };
 }
 
 /** As Istio answers: the leaf, what stands above it (if anything does), and last the roots. */
@@ -67,6 +75,8 @@ function trailersOf(error: unknown): Metadata {
   return trailers;
 }
 
+/** Nothing is done with it but to log it, for whoever looks why. */
+const LONGEST_SIGNER = 253;
 const END = "-----END CERTIFICATE-----\n";
 const asIs = (bytes: Buffer): Buffer => bytes;
 

@@ -9,11 +9,11 @@ const refusals = (codes: Readonly<Record<string, string>>) =>
 const REFUSED = {
   "400": "no request that can be answered",
   "401": "no proof of who is asking",
-  "403": "an identity that is revoked, or that the caller may not ask for",
+  "403": "an identity that is revoked, or that the caller may not ask for, or that an external signer denies",
   "413": "too large",
   "415": "a body of another content type",
   "429": "too many requests wait already: ask again after Retry-After",
-  "503": "who the caller is cannot be found out at this time",
+  "503": "who the caller is cannot be found out, or an external signer does not sign, at this time",
 };
 const query = (name: string, schema: object, description: string) => ({ name, in: "query", schema, description });
 

@@ -5,6 +5,8 @@ import { Refusal } from "../ca/refusal.ts";
 /** Bodies nest one level deep; what nests further is not decoded. */
 const OPENINGS = /[[{]/g;
 const MOST_OPENINGS = 8;
+/** The caller names its fields, and may have put something else where a name belongs. */
+const LONGEST_FIELD = 64;
 
 /** Reads a JSON body of the schema's shape; throws a Refusal that names the first field that is wrong. */
 export function parseJsonBody<T extends TSchema>(
@@ -23,5 +25,6 @@ export function parseJsonBody<T extends TSchema>(
   }
   if (validator.Check(value)) return value;
   const [first] = validator.Errors(value);
-  throw new Refusal("bad-request", `the body's ${first?.instancePath || "fields"} ${first?.message ?? "are wrong"}`);
+  const field = (first?.instancePath || "fields").slice(0, LONGEST_FIELD);
+  throw new Refusal("bad-request", `the body's ${field} ${first?.message ?? "are wrong"}`);
 }

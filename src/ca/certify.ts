@@ -4,6 +4,7 @@ import type { Impersonate } from "./caller/impersonate.ts";
 import { spiffeId, type WorkloadIdentity } from "./identity.ts";
 import type { IssueRequest } from "./issue.ts";
 import { reasonOf } from "./refusal.ts";
+import type { Signatures } from "./signatures/signatures.ts";
 import type { IssuedCertificate } from "./signer.ts";
 import type { SigningQueue } from "./signing-queue.ts";
 import { assertNamesOnly, parseCsr, provePossession } from "./x509/csr.ts";
@@ -19,7 +20,7 @@ export interface CertificateRequest {
   readonly impersonated?: string | undefined;
   /** For the audit log: where it came from, and what else it asked for. */
   readonly audit: {
-    readonly protocol: "grpc" | "https";
+    readonly protocol: "grpc" | "https" | "kubernetes";
     readonly peer: string;
     readonly certSigner?: string | undefined;
   };
@@ -33,6 +34,8 @@ export interface CertifyDeps {
   readonly authenticate: Authenticate;
   readonly impersonate: Impersonate;
   readonly queue: SigningQueue;
+  /** Proof of possession. */
+  readonly signatures: Signatures;
   /** Clamps the lifetime, signs, and verifies what was signed: `issue`. */
   issue(request: IssueRequest): Promise<IssuedCertificate>;
   readonly defaultTtlMs: number;
@@ -60,9 +63,10 @@ export async function certify(deps: CertifyDeps, request: CertificateRequest): P
     identity = named;
     const issued = await deps.queue.run(async () => {
       const csr = parseCsr(request.csr);
-      await provePossession(csr);
+      await provePossession(csr, deps.signatures);
       assertNamesOnly(csr, named);
-      return deps.issue({ identity: named, publicKey: csr.publicKey.der, ttlMs: lifeOf(request, deps) });
+      const ttlMs = lifeOf(request, deps);
+      return deps.issue({ identity: named, publicKey: csr.publicKey.der, ttlMs, csr: () => csr.der });
     });
     deps.metrics?.issued(performance.now() - startedMs);
     deps.log.info(

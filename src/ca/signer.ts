@@ -2,12 +2,15 @@ import type { KeyObject, X509Certificate } from "node:crypto";
 import type { Clock } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
 import { spiffeId, type WorkloadIdentity } from "./identity.ts";
+import { localSignatures, type Signatures } from "./signatures/signatures.ts";
 import {
+  buildCertificate,
+  buildToBeSigned,
   certificatePem,
   keyIdentifier,
   keyIdentifierOf,
   nameOf,
-  signCertificate,
+  signingAlgorithmOf,
   subjectNameOf,
 } from "./x509/certificate.ts";
 import {
@@ -26,8 +29,8 @@ import { isSelfSigned } from "./x509/pem-certificates.ts";
 export interface Signer {
   /** What signs: its key verifies every leaf, and no leaf may outlive it. */
   readonly certificate: X509Certificate;
-  /** An X.509-SVID for a workload. */
-  sign(request: WorkloadLeaf): Promise<IssuedCertificate>;
+  /** An X.509-SVID for a workload; `signatures` says where the work is done. */
+  sign(request: WorkloadLeaf, signatures?: Signatures): Promise<IssuedCertificate>;
   /** A certificate for the control plane's own ports, with DNS names and IP addresses. */
   signServing(request: ServingLeaf): Promise<IssuedCertificate>;
 }
@@ -75,6 +78,7 @@ const SERIAL_BYTES = 16;
 
 /** Signs with a key in this process. */
 export function createSigner(deps: SignerDeps): Signer {
+  const algorithm = signingAlgorithmOf(deps.key);
   const issuer = subjectNameOf(deps.certificate);
   const authority = authorityKeyIdentifier(keyIdentifierOf(deps.certificate));
   // The same in every leaf, so encoded once.
@@ -82,10 +86,15 @@ export function createSigner(deps: SignerDeps): Signer {
   const fixed = [basicConstraints(false), digitalSignatureOnly(), serverAndClientAuthentication()];
   const above = isSelfSigned(deps.certificate) ? "" : deps.certificate.toString() + (deps.intermediatesPem ?? "");
 
-  const issue = (leaf: Leaf, names: readonly Buffer[], chainPem: string): IssuedCertificate => {
+  const issue = async (
+    leaf: Leaf,
+    names: readonly Buffer[],
+    chainPem: string,
+    signatures = localSignatures,
+  ): Promise<IssuedCertificate> => {
     const serialNumber = Buffer.from(deps.random.bytes(SERIAL_BYTES));
     const notAfter = Math.floor(leaf.notAfter / 1000) * 1000;
-    const certificate = signCertificate(
+    const toBeSigned = buildToBeSigned(
       {
         serialNumber,
         issuer,
@@ -100,17 +109,19 @@ export function createSigner(deps: SignerDeps): Signer {
           subjectAlternativeNames(names, { critical: true }),
         ],
       },
-      deps.key,
+      algorithm,
     );
+    const signature = await signatures.sign(algorithm.hash, toBeSigned, deps.key);
+    const certificate = buildCertificate(toBeSigned, algorithm, signature);
     return { chainPem: certificatePem(certificate) + chainPem, serialNumber: serialNumber.toString("hex"), notAfter };
   };
 
   return {
     certificate: deps.certificate,
-    async sign(request) {
+    async sign(request, signatures) {
       const permission = deps.beforeSigning?.(request.notAfter - deps.clock.now());
       if (permission !== undefined) await permission;
-      return issue(request, [uriName(spiffeId(request.identity))], above);
+      return issue(request, [uriName(spiffeId(request.identity))], above, signatures);
     },
     // These are replaced at once when another authority signs, so no old root need stay for them.
     signServing: async (request) =>

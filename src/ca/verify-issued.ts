@@ -1,39 +1,44 @@
-import { type KeyObject, verify as verifyCallback, X509Certificate } from "node:crypto";
+import { type KeyObject, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
-import { promisify } from "node:util";
 import { messageOf, TrysailError } from "../platform/errors.ts";
 import { spiffeId } from "./identity.ts";
+import { localSignatures, type Signatures } from "./signatures/signatures.ts";
 import type { IssuedCertificate, ServingLeaf, WorkloadLeaf } from "./signer.ts";
-import { subjectNameOf } from "./x509/certificate.ts";
-import { readDer, readOne, TAG } from "./x509/der.ts";
-import { signatureAlgorithm } from "./x509/signature-algorithm.ts";
+import { nameOf, subjectNameOf } from "./x509/certificate.ts";
+import { readDer, readOne, sequence, TAG } from "./x509/der.ts";
+import { CLIENT_AUTHENTICATION, EXTENSION_TYPE, SERVER_AUTHENTICATION } from "./x509/extensions.ts";
+import { type ParsedCertificate, type ParsedExtension, parseCertificate } from "./x509/parse-certificate.ts";
+import { firstCertificateDer } from "./x509/pem-certificates.ts";
 
-const verifySignature = promisify(verifyCallback);
-const SERVER_AND_CLIENT_AUTHENTICATION = "1.3.6.1.5.5.7.3.1,1.3.6.1.5.5.7.3.2";
+export interface VerifyIssuedContext {
+  /** What must have signed. */
+  readonly authority: X509Certificate;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  readonly signatures?: Signatures | undefined;
+}
 
 /**
- * Reads a signed certificate back with OpenSSL and compares it with what was asked for, so that no mistake of a
- * signer leaves the process. Answers the certificate itself; rejects with `internal`, the difference being its cause.
+ * Reads a signed certificate back from the PEM that is about to leave, and compares it with what was asked for, so that
+ * no mistake of a signer leaves the process. Answers the certificate itself; rejects with `internal`, the difference
+ * being its cause.
  */
 export function verifyIssued(
   issued: IssuedCertificate,
   asked: WorkloadLeaf,
-  authority: X509Certificate,
-  now: number,
+  context: VerifyIssuedContext,
 ): Promise<IssuedCertificate> {
-  return verify(issued, asked, authority, now, (leaf) => {
-    assertEqual("its names", leaf.subjectAltName, `URI:${spiffeId(asked.identity)}`);
-  });
+  return verify(issued, asked, context, (leaf) => assertSpiffeId(leaf, spiffeId(asked.identity)));
 }
 
-/** The same for a certificate of the control plane's own. */
+/** The same for a certificate of the control plane's own, which OpenSSL reads too: so it has judged our writing before a workload is given any. */
 export function verifyIssuedServing(
   issued: IssuedCertificate,
   asked: ServingLeaf,
-  authority: X509Certificate,
-  now: number,
+  context: VerifyIssuedContext,
 ): Promise<IssuedCertificate> {
-  return verify(issued, asked, authority, now, (leaf) => {
+  return verify(issued, asked, context, () => {
+    const leaf = new X509Certificate(issued.chainPem);
     for (const host of asked.hosts) {
       const named = isIP(host) === 0 ? leaf.checkHost(host) : leaf.checkIP(host);
       if (named === undefined) throw new Error(`it does not name ${host}`);
@@ -44,16 +49,18 @@ export function verifyIssuedServing(
 async function verify(
   issued: IssuedCertificate,
   asked: AskedLeaf,
-  authority: X509Certificate,
-  now: number,
-  assertNames: (leaf: X509Certificate) => void,
+  { authority, now, signatures = localSignatures }: VerifyIssuedContext,
+  assertNames: (leaf: ParsedCertificate) => void,
 ): Promise<IssuedCertificate> {
   try {
-    const leaf = new X509Certificate(issued.chainPem);
+    const leaf = parseCertificate(firstCertificateDer(issued.chainPem));
     const issuer = issuerOf(authority);
     assertLeaf(leaf, asked, issuer, now);
     assertNames(leaf);
-    await assertSigned(leaf.raw, asked.publicKey, issuer);
+    const { algorithm, signed, signature } = leaf;
+    if (!(await signatures.verify(algorithm.hash, signed, issuer.key, signature))) {
+      throw new Error("its signature does not verify");
+    }
     return issued;
   } catch (error) {
     throw new TrysailError("internal", "no certificate could be issued", {
@@ -64,32 +71,57 @@ async function verify(
 
 type AskedLeaf = Pick<WorkloadLeaf, "publicKey" | "notAfter">;
 
-function assertLeaf(leaf: X509Certificate, asked: AskedLeaf, issuer: Issuer, now: number): void {
-  assertEqual("its subject", leaf.subject ?? "", "");
-  if (leaf.ca) throw new Error("it is an authority");
-  // Node calls the extended key usage `keyUsage`.
-  assertEqual("its extended key usage", leaf.keyUsage?.join(), SERVER_AND_CLIENT_AUTHENTICATION);
-  const until = leaf.validToDate.getTime();
-  if (leaf.validFromDate.getTime() > now || until <= now) throw new Error("it is not valid now");
-  if (until > asked.notAfter) throw new Error("it lives longer than asked for");
-  if (until > issuer.notAfter) throw new Error("it outlives its authority");
+const NO_NAME = nameOf({});
+const NO_AUTHORITY = sequence();
+/** Key usages are bits, counted from the left (RFC 5280, 4.2.1.3). */
+const DIGITAL_SIGNATURE = 0b1000_0000;
+const CERTIFICATE_AND_CRL_SIGNING = 0b0000_0110;
+const URI_NAME = 0x86;
+/** The only ones that may be critical: whoever does not know another has to refuse the certificate. */
+const KNOWN_TYPES = Object.values(EXTENSION_TYPE);
+
+function assertLeaf(leaf: ParsedCertificate, asked: AskedLeaf, issuer: Issuer, now: number): void {
+  if (!leaf.issuer.equals(issuer.name)) throw new Error("it does not name its authority");
+  if (!leaf.publicKey.equals(asked.publicKey)) throw new Error("it is for another key");
+  if (!leaf.subject.equals(NO_NAME)) throw new Error("it has a subject");
+  if (leaf.notBefore > now || leaf.notAfter <= now) throw new Error("it is not valid now");
+  if (leaf.notAfter > asked.notAfter) throw new Error("it lives longer than asked for");
+  if (leaf.notAfter > issuer.notAfter) throw new Error("it outlives its authority");
+  assertUsages(leaf);
 }
 
-/** Off the event loop: OpenSSL's check of a signature costs as much as everything else of an issuance together. */
-async function assertSigned(certificate: Buffer, publicKey: Uint8Array, issuer: Issuer): Promise<void> {
-  const [toBeSigned, algorithmElement, signatureBits] = readOne(certificate, TAG.sequence);
-  if (toBeSigned === undefined || algorithmElement === undefined || signatureBits === undefined) {
-    throw new Error("it is not a certificate");
+function assertUsages(leaf: ParsedCertificate): void {
+  for (const { type, isCritical } of leaf.extensions) {
+    if (isCritical && !KNOWN_TYPES.some((known) => known.equals(type))) {
+      throw new Error("it has a critical extension that nobody asked for");
+    }
   }
-  // [version], serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo, …
-  const fields = readDer(toBeSigned.content);
-  if (!fields[3]?.raw.equals(issuer.name)) throw new Error("it does not name its authority");
-  if (!fields[6]?.raw.equals(publicKey)) throw new Error("it is for another key");
-  const algorithm = signatureAlgorithm(algorithmElement.raw);
-  const signature = signatureBits.content.subarray(1);
-  if (algorithm === undefined || !(await verifySignature(algorithm.hash, toBeSigned.raw, issuer.key, signature))) {
-    throw new Error("its signature does not verify");
+  const constraints = extensionOf(leaf, EXTENSION_TYPE.basicConstraints);
+  if (constraints !== undefined && !constraints.value.equals(NO_AUTHORITY)) throw new Error("it is an authority");
+  const [, bits = 0] = readDer(extensionOf(leaf, EXTENSION_TYPE.keyUsage)?.value ?? Buffer.alloc(0))[0]?.content ?? [];
+  if ((bits & DIGITAL_SIGNATURE) === 0 || (bits & CERTIFICATE_AND_CRL_SIGNING) !== 0) {
+    throw new Error("its key is for other uses");
   }
+  const purposes = extensionOf(leaf, EXTENSION_TYPE.extendedKeyUsage)?.value;
+  const [server, client, ...more] = purposes === undefined ? [] : readOne(purposes, TAG.sequence);
+  if (!server?.raw.equals(SERVER_AUTHENTICATION) || !client?.raw.equals(CLIENT_AUTHENTICATION) || more.length > 0) {
+    throw new Error("it is for other purposes than TLS servers and clients");
+  }
+}
+
+/** One name, and critical, since there is no subject beside it (RFC 5280, 4.2.1.6). */
+function assertSpiffeId(leaf: ParsedCertificate, id: string): void {
+  const extension = extensionOf(leaf, EXTENSION_TYPE.subjectAlternativeName);
+  const names = extension === undefined ? [] : readOne(extension.value, TAG.sequence);
+  const [name] = names;
+  if (names.length !== 1 || name?.tag !== URI_NAME || name.content.toString("latin1") !== id) {
+    throw new Error(`its names are not "URI:${id}" alone`);
+  }
+  if (extension?.isCritical !== true) throw new Error("its names are not critical");
+}
+
+function extensionOf({ extensions }: ParsedCertificate, type: Buffer): ParsedExtension | undefined {
+  return extensions.find((extension) => extension.type.equals(type));
 }
 
 interface Issuer {
@@ -113,8 +145,4 @@ function issuerOf(authority: X509Certificate): Issuer {
   };
   issuers.set(authority, read);
   return read;
-}
-
-function assertEqual(what: string, actual: string | undefined, expected: string): void {
-  if (actual !== expected) throw new Error(`${what} is "${actual}", not "${expected}"`);
 }

@@ -14,19 +14,20 @@ export interface SecretSourceDeps {
 /** Key and certificates in a Secret, such as Istio's `cacerts` and `istio-ca-secret`. */
 export function createSecretSource({ client, namespace, name, trustDomain }: SecretSourceDeps): AuthoritySource {
   const where = `Secret ${namespace}/${name}`;
+  /** One version of it, whole: its files were written together. */
+  const readSecret = async () => {
+    const secret = await client
+      .get(resourcePath({ apiVersion: "v1", resource: "secrets", namespace, name }))
+      .catch((error: unknown) => {
+        if (error instanceof TrysailError && error.code === "not-found") return undefined;
+        throw error;
+      });
+    const readFile = async (file: string) => (secret === undefined ? undefined : secretData(secret, file));
+    return createAuthoritySource({ name: where, trustDomain, readFile });
+  };
   return {
     name: where,
-    async read() {
-      const secret = await client
-        .get(resourcePath({ apiVersion: "v1", resource: "secrets", namespace, name }))
-        .catch((error: unknown) => {
-          if (error instanceof TrysailError && error.code === "not-found") return undefined;
-          throw error;
-        });
-      if (secret === undefined) return undefined;
-      // One version of it, whole: its files were written together.
-      const readFile = async (file: string) => secretData(secret, file);
-      return createAuthoritySource({ name: where, trustDomain, readFile }).read();
-    },
+    read: async () => (await readSecret()).read(),
+    readRevocationLists: async () => (await readSecret()).readRevocationLists(),
   };
 }

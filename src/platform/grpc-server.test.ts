@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { connect as connectHttp2 } from "node:http2";
 import { connect as connectPlain, createServer } from "node:net";
 import { type TestContext, test } from "node:test";
 import { connect, type TLSSocket } from "node:tls";
@@ -17,22 +18,21 @@ import { createGrpcServer, type GrpcServer } from "./grpc-server.ts";
 import { createLog } from "./log.ts";
 
 const asIs = (bytes: Buffer): Buffer => bytes;
+const trustIn = (rootsPem: string) => ({ rootsPem, revocationListsPem: "" });
+const BYTES = {
+  requestSerialize: asIs,
+  requestDeserialize: asIs,
+  responseSerialize: asIs,
+  responseDeserialize: asIs,
+};
 const SERVICE: ServiceDefinition = {
-  echo: {
-    path: "/test.Test/Echo",
-    requestStream: true,
-    responseStream: true,
-    requestSerialize: asIs,
-    requestDeserialize: asIs,
-    responseSerialize: asIs,
-    responseDeserialize: asIs,
-  },
+  echo: { path: "/test.Test/Echo", requestStream: true, responseStream: true, ...BYTES },
 };
 
 /** A server that answers each message with the listener's kind and whether the caller's certificate is trusted. */
 async function start(t: TestContext, options: Partial<Parameters<typeof createGrpcServer>[0]> = {}) {
   const { certificate, rootPem } = await grpcCertificate(t, ["localhost"]);
-  const server = createGrpcServer({ certificate, clientRootsPem: rootPem, log: createLog("silent"), ...options });
+  const server = createGrpcServer({ certificate, clientTrust: trustIn(rootPem), log: createLog("silent"), ...options });
   t.after(() => server.stop(0));
   addEcho(server);
   return { server, certificate, rootPem, port: await server.listen("127.0.0.1:0") };
@@ -118,18 +118,43 @@ test("a client is judged by the roots of the moment at which it connects", async
   const callWith = ({ keyPem, certPem }: typeof certificate) =>
     open(t, port, credentials.createSsl(root, Buffer.from(keyPem), Buffer.from(certPem))).first();
   assert.equal(await callWith(later.certificate), "tls anonymous");
-  server.setClientRoots(rootPem + later.rootPem);
+  server.setClientTrust(trustIn(rootPem + later.rootPem));
   assert.equal(await callWith(later.certificate), "tls certificate");
   assert.equal(await callWith(certificate), "tls certificate");
-  server.setClientRoots(later.rootPem);
+  server.setClientTrust(trustIn(later.rootPem));
   assert.equal(await callWith(certificate), "tls anonymous");
+});
+
+test("a connection ends with the trust in its certificate's root, and no other does", async (t) => {
+  const { server, certificate, rootPem, port } = await start(t);
+  const later = await grpcCertificate(t, ["localhost"]);
+  const root = Buffer.from(rootPem);
+  const openWith = ({ keyPem, certPem }: typeof certificate) =>
+    open(t, port, credentials.createSsl(root, Buffer.from(keyPem), Buffer.from(certPem)));
+  server.setClientTrust(trustIn(rootPem + later.rootPem));
+  const [old, current, anonymous] = [
+    openWith(certificate),
+    openWith(later.certificate),
+    open(t, port, credentials.createSsl(root)),
+  ];
+  assert.deepEqual(await Promise.all([old, current, anonymous].map((stream) => stream.first())), [
+    "tls certificate",
+    "tls certificate",
+    "tls anonymous",
+  ]);
+  server.setClientTrust(trustIn(later.rootPem));
+  assert.equal(await old.code(), status.UNAVAILABLE);
+  for (const stream of [current, anonymous]) {
+    stream.call.write(Buffer.alloc(1));
+    await until("another answer", () => stream.received.length === 2);
+  }
 });
 
 test("a certificate that does not fit its key changes nothing", async (t) => {
   const { server, rootPem, certificate, port } = await start(t);
   const other = await grpcCertificate(t, ["localhost"]);
   assert.throws(() => server.setCertificate({ ...certificate, keyPem: other.certificate.keyPem }));
-  server.setClientRoots(rootPem);
+  server.setClientTrust(trustIn(rootPem));
   await open(t, port, credentials.createSsl(Buffer.from(rootPem))).first();
 });
 
@@ -181,4 +206,54 @@ test("stopping does not wait for a client that never finishes its handshake", as
   await open(t, port).code();
   await server.stop(50);
   await until("the connection to be closed", () => closed);
+});
+
+test("a single request that does not arrive in whole ends its connection; one that does is answered in its own time", async (t) => {
+  const { certificate, rootPem } = await grpcCertificate(t, ["localhost"]);
+  const server = createGrpcServer({
+    certificate,
+    clientTrust: trustIn(rootPem),
+    log: createLog("silent"),
+    requestTimeoutMs: 200,
+  });
+  t.after(() => server.stop(0));
+  let answer = () => {};
+  for (const kind of ["tls", "plaintext"] as const) {
+    server.addService(
+      kind,
+      { ask: { path: "/test.Test/Ask", requestStream: false, responseStream: false, ...BYTES } },
+      {
+        ask(_call: unknown, reply: (error: null, bytes: Buffer) => void) {
+          answer = () => reply(null, Buffer.from("late"));
+        },
+      },
+    );
+  }
+  addEcho(server);
+  const port = await server.listen("127.0.0.1:0");
+  const half = connectHttp2(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
+  half.on("error", () => {});
+  t.after(() => half.destroy());
+  const request = half.request({ ":method": "POST", ":path": "/test.Test/Ask", "content-type": "application/grpc" });
+  request.on("error", () => {});
+  const length = Buffer.alloc(5);
+  length.writeUInt32BE(100, 1);
+  request.write(length);
+
+  const secure = credentials.createSsl(Buffer.from(rootPem));
+  const streaming = open(t, port, secure);
+  await streaming.first();
+  const client = new Client(`127.0.0.1:${port}`, secure, { "grpc.ssl_target_name_override": "localhost" });
+  t.after(() => client.close());
+  const whole = new Promise((resolve, reject) => {
+    client.makeUnaryRequest("/test.Test/Ask", asIs, asIs, Buffer.from("now"), (error, bytes) => {
+      if (error) reject(error);
+      else resolve(String(bytes));
+    });
+  });
+  await until("the half-sent one's connection to end", () => half.destroyed);
+  answer();
+  assert.equal(await whole, "late");
+  streaming.call.write(Buffer.alloc(1));
+  await until("the stream to go on", () => streaming.received.length === 2);
 });

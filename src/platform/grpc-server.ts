@@ -2,9 +2,12 @@ import { once } from "node:events";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from "@grpc/grpc-js";
+import { clientTrustOptions, followClients } from "./client-trust.ts";
 import { messageOf, TrysailError } from "./errors.ts";
 import { formatListenAddress, type ListenAddress, parseListenAddress } from "./listen-address.ts";
 import type { Logger } from "./log.ts";
+import { requestDeadline } from "./request-deadline.ts";
+import type { TrustBundle } from "./trust-bundle.ts";
 
 /** What a certificate is replaced with: PEM texts, the chain leaf first. */
 export interface ServingCertificate {
@@ -14,8 +17,8 @@ export interface ServingCertificate {
 
 export interface GrpcServerOptions {
   readonly certificate: ServingCertificate;
-  /** Roots by which client certificates are judged. A client may present none, or a bad one: see `getAuthContext`. */
-  readonly clientRootsPem: string;
+  /** By what client certificates are judged. A client may present none, or a bad one: see `getAuthContext`. */
+  readonly clientTrust: TrustBundle;
   readonly log: Logger;
   /** Largest message that a client may send; 4 MiB unless given. */
   readonly maxReceiveBytes?: number;
@@ -23,6 +26,8 @@ export interface GrpcServerOptions {
   readonly maxConnections?: number;
   /** Streams at one time on one connection; 100 unless given. */
   readonly maxStreamsPerConnection?: number;
+  /** How long a unary call's request may take to arrive, 10 s unless given: behind it the connection is closed. */
+  readonly requestTimeoutMs?: number;
   /** Silence after which a connection is probed, and how long it may take to answer. */
   readonly keepalive?: { readonly timeMs: number; readonly timeoutMs: number };
   /** Connections are asked to move on after this time, give or take a tenth. Never unless given. */
@@ -41,13 +46,14 @@ export interface GrpcServer {
   listenPlaintext(address: string): Promise<number>;
   /** New connections get this certificate; those that exist keep theirs. */
   setCertificate(certificate: ServingCertificate): void;
-  /** New connections are judged by these. */
-  setClientRoots(clientRootsPem: string): void;
+  /** New connections are judged by this, and those that it may not allow end. */
+  setClientTrust(trust: TrustBundle): void;
   /** Lets calls that are running finish for `graceMs`, then cuts them off. */
   stop(graceMs: number): Promise<void>;
 }
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 10_000;
 
 /**
  * A gRPC server whose sockets are its own: grpc-js has no public way to ask for client certificates without
@@ -56,27 +62,37 @@ const HANDSHAKE_TIMEOUT_MS = 10_000;
  * one of the other kind. Headers are capped by Node's HTTP/2 defaults (64 KiB, 128 pairs).
  */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
+  const sockets = new Set<Socket>();
+  // grpc-js has a way to answer such a call, but none to be rid of it: the stream stays, with what arrived of it.
+  const onTime = requestDeadline(options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS, (peer) => {
+    const { remoteAddress, remotePort } = peer;
+    options.log.warn({ peer: remoteAddress }, "a request did not arrive in time: its connection is closed");
+    for (const socket of sockets) {
+      if (socket.remotePort === remotePort && socket.remoteAddress === remoteAddress) socket.destroy();
+    }
+  });
+  const serverOptions = { ...grpcOptions(options), interceptors: [onTime] };
   const grpc: Readonly<Record<ListenerKind, Server>> = {
-    tls: new Server(grpcOptions(options)),
-    plaintext: new Server(grpcOptions(options)),
+    tls: new Server(serverOptions),
+    plaintext: new Server(serverOptions),
   };
   const injectors = {
     tls: grpc.tls.createConnectionInjector(ServerCredentials.createInsecure()),
     plaintext: grpc.plaintext.createConnectionInjector(ServerCredentials.createInsecure()),
   };
-  const sockets = new Set<Socket>();
   const listening: NetServer[] = [];
 
-  let { certificate, clientRootsPem } = options;
+  let { certificate, clientTrust } = options;
 
   const tlsServer = createTlsServer({
-    ...secureContext(certificate, clientRootsPem),
+    ...secureContext(certificate, clientTrust),
     ALPNProtocols: ["h2"],
     requestCert: true,
     // Judged per call: a workload that has no certificate yet comes with a token.
     rejectUnauthorized: false,
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
   });
+  const clients = followClients(tlsServer);
   const plaintextServer = createServer({ noDelay: true });
   tlsServer.on("secureConnection", (socket) => accept("tls", socket));
   tlsServer.on("tlsClientError", (error, socket) => {
@@ -117,12 +133,13 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     listen: (address) => listen(tlsServer, address),
     listenPlaintext: (address) => listen(plaintextServer, address),
     setCertificate(next) {
-      tlsServer.setSecureContext(secureContext(next, clientRootsPem));
+      tlsServer.setSecureContext(secureContext(next, clientTrust));
       certificate = next;
     },
-    setClientRoots(next) {
+    setClientTrust(next) {
       tlsServer.setSecureContext(secureContext(certificate, next));
-      clientRootsPem = next;
+      clients.trustChanged(clientTrust, next);
+      clientTrust = next;
     },
     async stop(graceMs) {
       const closed = listening.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
@@ -138,8 +155,8 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   };
 }
 
-function secureContext({ certPem, keyPem }: ServingCertificate, clientRootsPem: string) {
-  return { cert: certPem, key: keyPem, ca: clientRootsPem, minVersion: "TLSv1.2" as const };
+function secureContext({ certPem, keyPem }: ServingCertificate, trust: TrustBundle) {
+  return { cert: certPem, key: keyPem, ...clientTrustOptions(trust), minVersion: "TLSv1.2" as const };
 }
 
 function grpcOptions(options: GrpcServerOptions): Record<string, number> {

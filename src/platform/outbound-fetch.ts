@@ -18,6 +18,8 @@ export type OutboundFetch = (url: string) => Promise<string>;
 
 const TIMEOUT_MS = 5000;
 const LARGEST_BYTES = 256 * 1024;
+/** An API server gives its keys to nobody who does not name their own type (RFC 7517, 8.5.2). */
+const ACCEPTED = "application/json, application/jwk-set+json";
 
 /**
  * Fetches what a user's configuration names, from anywhere but the places that only the machine itself should reach:
@@ -64,7 +66,7 @@ function get(url: URL, request: RequestOptions, options: OutboundFetchOptions): 
   const { timeoutMs = TIMEOUT_MS, maxBytes = LARGEST_BYTES } = options;
   return new Promise((resolve, reject) => {
     const signal = AbortSignal.timeout(timeoutMs);
-    const call = requestHttps(url, { ...request, agent: false, signal, headers: { accept: "application/json" } });
+    const call = requestHttps(url, { ...request, agent: false, signal, headers: { accept: ACCEPTED } });
     call.on("error", reject);
     call.on("response", (response) => {
       if (response.statusCode !== 200) {

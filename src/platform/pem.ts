@@ -25,3 +25,23 @@ export function pemBytes(label: string, der: Uint8Array): Buffer {
   tail.copy(pem, at);
   return pem;
 }
+
+/** The same as a text, for what is no secret: certificates and public keys. */
+export function pemText(label: string, der: Uint8Array): string {
+  const base64 = Buffer.from(der.buffer, der.byteOffset, der.byteLength).toString("base64");
+  let pem = `-----BEGIN ${label}-----\n`;
+  for (let start = 0; start < base64.length; start += LINE_LENGTH)
+    pem += `${base64.slice(start, start + LINE_LENGTH)}\n`;
+  return `${pem}-----END ${label}-----\n`;
+}
+
+/**
+ * The blocks of a PEM text that have this label, in its order; what stands between them is skipped. Throws a RangeError
+ * where one begins that is not whole: a file that is read while it is being written must not pass for a shorter one.
+ */
+export function pemBlocks(label: string, text: string): string[] {
+  const begin = `-----BEGIN ${label}-----`;
+  const blocks = text.match(new RegExp(`${begin}[A-Za-z0-9+/=\\s]*-----END ${label}-----`, "g")) ?? [];
+  if (text.split(begin).length - 1 !== blocks.length) throw new RangeError(`a block of PEM (${label}) is not whole`);
+  return [...blocks];
+}

@@ -10,7 +10,20 @@ export interface Random {
 
 const STEPS = 2 ** 40;
 
+/** Drawn at once, since the asking costs more than the drawing. */
+const POOL_BYTES = 4096;
+
+let pool = Buffer.alloc(0);
+
+function pooledBytes(length: number): Uint8Array {
+  if (length > POOL_BYTES / 16) return randomBytes(length);
+  if (pool.length < length) pool = randomBytes(POOL_BYTES);
+  const bytes = new Uint8Array(pool.subarray(0, length));
+  pool = pool.subarray(length);
+  return bytes;
+}
+
 export const systemRandom: Random = {
-  bytes: (length) => randomBytes(length),
+  bytes: pooledBytes,
   fraction: () => randomInt(STEPS) / STEPS,
 };

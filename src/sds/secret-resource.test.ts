@@ -21,12 +21,28 @@ test("a certificate secret carries key and chain inline, under the name that Env
 });
 
 test("a trust bundle secret carries the roots inline, and no rule about names", () => {
-  const resource = buildTrustBundleSecret("the roots");
+  const resource = buildTrustBundleSecret({ rootsPem: "the roots", revocationListsPem: "" });
   assert.equal(resource.name, "ROOTCA");
   assert.deepEqual(toJson(SecretSchema, fromBinary(SecretSchema, resource.bytes)), {
     name: "ROOTCA",
     validationContext: { trustedCa: { inlineBytes: base64("the roots") } },
   });
+});
+
+test("a trust bundle secret carries revocation lists beside the roots, but none where Envoy would ignore them", () => {
+  const trustBundle = { rootsPem: "the roots", revocationListsPem: "the lists" };
+  const { bytes } = buildTrustBundleSecret(trustBundle);
+  assert.deepEqual(toJson(SecretSchema, fromBinary(SecretSchema, bytes)), {
+    name: "ROOTCA",
+    validationContext: {
+      trustedCa: { inlineBytes: base64("the roots") },
+      crl: { inlineBytes: base64("the lists") },
+    },
+  });
+  const federation = { ownDomains: ["cluster.local"], foreign: new Map([["west.example", "its roots"]]) };
+  const federated = fromBinary(SecretSchema, buildTrustBundleSecret(trustBundle, federation).bytes);
+  assert.ok(federated.type.case === "validationContext");
+  assert.equal(federated.type.value.crl, undefined);
 });
 
 test("the version changes with the content and with nothing else", () => {

@@ -8,6 +8,7 @@ import {
 import { type Secret, SecretSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
 import { SPIFFECertValidatorConfigSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config_pb.ts";
 import type { SecretBytes } from "../platform/secret-bytes.ts";
+import type { TrustBundle } from "../platform/trust-bundle.ts";
 import { type EncodedResource, encodedResource } from "../xds/resource-set.ts";
 
 /** The names under which Envoy asks for its own certificate, and for the roots it trusts; the same as Istio's. */
@@ -36,13 +37,20 @@ export interface Federation {
 
 /**
  * The roots a peer's chain must end at. Which names the peer may have is for each TLS context to say. In a mesh that is
- * federated each trust domain has roots of its own, and a root vouches for no domain but its own.
+ * federated each trust domain has roots of its own, and a root vouches for no domain but its own; then no revocation
+ * lists are sent, since Envoy's SPIFFE validator would not read them.
  */
-export function buildTrustBundleSecret(trustBundlePem: string, federation: Federation | null = null): EncodedResource {
+export function buildTrustBundleSecret(
+  { rootsPem, revocationListsPem }: TrustBundle,
+  federation: Federation | null = null,
+): EncodedResource {
   const value =
     federation === null
-      ? create(CertificateValidationContextSchema, { trustedCa: inline(Buffer.from(trustBundlePem)) })
-      : byTrustDomain(trustBundlePem, federation);
+      ? create(CertificateValidationContextSchema, {
+          trustedCa: inline(Buffer.from(rootsPem)),
+          ...(revocationListsPem !== "" && { crl: inline(Buffer.from(revocationListsPem)) }),
+        })
+      : byTrustDomain(rootsPem, federation);
   return encode(create(SecretSchema, { name: SECRET_NAME.trustBundle, type: { case: "validationContext", value } }));
 }
 

@@ -26,6 +26,8 @@ const cart: WorkloadIdentity = {
   pod: { name: "cart-0", uid: "u0" },
 };
 
+const trustIn = (rootsPem: string) => ({ rootsPem, revocationListsPem: "" });
+
 interface Setup {
   readonly clock: ManualClock;
   readonly secrets: WorkloadSecrets;
@@ -53,7 +55,7 @@ async function setUp(t: TestContext, fraction = 0): Promise<Setup> {
       issued.push(request);
       return issue({ signer, clock, maxTtlMs: TTL_MS }, request);
     },
-    trustBundlePem,
+    trustBundle: trustIn(trustBundlePem),
     keys,
     turns: createRenewalTurns({ atOnce: 4 }),
     clock,
@@ -245,7 +247,7 @@ test("renewals of workloads that started together spread over three tenths of th
   t.after(() => keys.stop());
   const secrets = createWorkloadSecrets({
     issue: (request) => issue({ signer, clock, maxTtlMs: TTL_MS }, request),
-    trustBundlePem,
+    trustBundle: trustIn(trustBundlePem),
     keys,
     turns: createRenewalTurns({ atOnce: 4 }),
     clock: {
@@ -275,10 +277,10 @@ test("another trust bundle reaches every open workload at once, and leaves certi
   const [one, two] = [await opened(setup), await opened(setup, { ...cart, serviceAccount: "page" })];
   const before = one.handle.current();
   const versionBefore = setup.secrets.trustBundleVersion();
-  setup.secrets.setTrustBundle(setup.trustBundlePem);
+  setup.secrets.setTrustBundle(trustIn(setup.trustBundlePem));
   assert.equal(one.handle.current(), before, "the same roots are no change");
   const other = await temporaryAuthority(t, setup.clock);
-  setup.secrets.setTrustBundle(setup.trustBundlePem + other.trustBundlePem);
+  setup.secrets.setTrustBundle(trustIn(setup.trustBundlePem + other.trustBundlePem));
   for (const { handle, changes } of [one, two]) {
     assert.equal(changes.count(), 2);
     const bundle = handle.current()?.byName.get("ROOTCA");
@@ -304,7 +306,7 @@ test("what the mesh knows beside itself reaches every open workload, and goes ag
   setup.secrets.setFederation({ ...federation });
   assert.equal(changes.count(), 2);
   assert.equal(validatorOf(), "envoy.tls.cert_validator.spiffe");
-  setup.secrets.setTrustBundle("other roots");
+  setup.secrets.setTrustBundle(trustIn("other roots"));
   assert.equal(validatorOf(), "envoy.tls.cert_validator.spiffe");
   setup.secrets.setFederation(null);
   assert.equal(validatorOf(), undefined);

@@ -1,10 +1,14 @@
+import { createPrivateKey } from "node:crypto";
 import { spiffeId, type WorkloadIdentity } from "../ca/identity.ts";
 import type { IssueRequest } from "../ca/issue.ts";
 import { keepRenewed, type Renewal } from "../ca/serving/keep-renewed.ts";
 import type { IssuedCertificate } from "../ca/signer.ts";
+import { buildCsr } from "../ca/x509/build-csr.ts";
+import { uriName } from "../ca/x509/extensions.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
+import type { TrustBundle } from "../platform/trust-bundle.ts";
 import { type EncodedResource, ResourceSet, TYPE_URL } from "../xds/resource-set.ts";
 import type { KeyPool } from "./key-pool.ts";
 import type { RenewalTurns } from "./renewal-turns.ts";
@@ -14,10 +18,12 @@ import { buildCertificateSecret, buildTrustBundleSecret, type Federation } from 
 export interface WorkloadSecrets {
   /** `onChange` is called when the first secrets are there, and behind every renewal. */
   open(identity: WorkloadIdentity, onChange: () => void): WorkloadSecretsHandle;
-  /** Sends every proxy the roots to trust, where those are others than before. */
-  setTrustBundle(trustBundlePem: string): void;
+  /** Sends every proxy whom to trust, where that is another than before. */
+  setTrustBundle(trustBundle: TrustBundle): void;
   /** Sends every proxy whom the mesh knows beside itself, where that is another than before; null is nobody. */
   setFederation(federation: Federation | null): void;
+  /** Whether proxies are sent other trust domains' roots beside the mesh's own, and so no revocation lists. */
+  isFederated(): boolean;
   /** The version of the resource `ROOTCA` that proxies are sent now. */
   trustBundleVersion(): string;
   /** Renews every certificate at a moment of its own within `windowMs`, as when another authority signs. */
@@ -33,8 +39,8 @@ export interface WorkloadSecretsHandle {
 
 export interface WorkloadSecretsDeps {
   issue(request: IssueRequest): Promise<IssuedCertificate>;
-  /** The roots to trust at the start, as PEM. */
-  readonly trustBundlePem: string;
+  /** Whom to trust at the start. */
+  readonly trustBundle: TrustBundle;
   readonly keys: Pick<KeyPool, "take">;
   readonly turns: RenewalTurns;
   readonly clock: Clock;
@@ -59,9 +65,9 @@ interface Workload {
 
 export function createWorkloadSecrets(deps: WorkloadSecretsDeps): WorkloadSecrets {
   const workloads = new Map<string, Workload>();
-  let { trustBundlePem } = deps;
+  let trusted = deps.trustBundle;
   let federation: Federation | null = null;
-  let trustBundle = buildTrustBundleSecret(trustBundlePem);
+  let trustBundle = buildTrustBundleSecret(trusted);
 
   const tell = (workload: Workload): void => {
     if (workload.certificate === undefined) return;
@@ -70,7 +76,7 @@ export function createWorkloadSecrets(deps: WorkloadSecretsDeps): WorkloadSecret
   };
 
   const sendTrust = (): void => {
-    const next = buildTrustBundleSecret(trustBundlePem, federation);
+    const next = buildTrustBundleSecret(trusted, federation);
     if (next.version === trustBundle.version) return;
     trustBundle = next;
     for (const workload of workloads.values()) tell(workload);
@@ -114,8 +120,8 @@ export function createWorkloadSecrets(deps: WorkloadSecretsDeps): WorkloadSecret
         },
       };
     },
-    setTrustBundle(pem) {
-      trustBundlePem = pem;
+    setTrustBundle(next) {
+      trusted = next;
       sendTrust();
     },
     setFederation(next) {
@@ -123,6 +129,7 @@ export function createWorkloadSecrets(deps: WorkloadSecretsDeps): WorkloadSecret
       federation = next;
       sendTrust();
     },
+    isFederated: () => federation !== null,
     trustBundleVersion: () => trustBundle.version,
     renewAll(windowMs) {
       for (const { renewal } of workloads.values()) renewal.renewWithin(windowMs);
@@ -138,7 +145,13 @@ function workloadKey(identity: WorkloadIdentity): string {
 async function issueSecret(deps: WorkloadSecretsDeps, identity: WorkloadIdentity) {
   const { publicKey, privateKeyPem } = await deps.keys.take();
   try {
-    const issued = await deps.issue({ identity, publicKey, ttlMs: deps.ttlMs });
+    const csr = () => {
+      // The very bytes that are wiped below, and no copy of them.
+      const { buffer, byteOffset, byteLength } = privateKeyPem.reveal();
+      const privateKey = createPrivateKey(Buffer.from(buffer, byteOffset, byteLength));
+      return buildCsr({ publicKey, privateKey, names: [uriName(spiffeId(identity))] });
+    };
+    const issued = await deps.issue({ identity, publicKey, ttlMs: deps.ttlMs, csr });
     const certificate = buildCertificateSecret({ chainPem: issued.chainPem, keyPem: privateKeyPem });
     return { certificate, issued, notAfter: issued.notAfter };
   } finally {

@@ -132,6 +132,12 @@ test("the authority lives in the Secrets and ConfigMaps of a real cluster", { sk
     const replaced = await kubernetes.call("PUT", `${SECRETS}/cacerts`, secretObject("cacerts", next.files));
     assert.equal(replaced.status, 200);
     assert.equal((await source?.read())?.certificatePem, next.certificatePem);
+
+    const lists = async () => Buffer.from((await source?.readRevocationLists())?.bytes ?? []).toString();
+    assert.equal(await lists(), "");
+    const listed = secretObject("cacerts", { ...next.files, "ca-crl.pem": "lists" });
+    assert.equal((await kubernetes.call("PUT", `${SECRETS}/cacerts`, listed)).status, 200);
+    assert.equal(await lists(), "lists");
     await forget();
   });
 

@@ -8,7 +8,7 @@ import { admissionRoutes } from "../../src/injection/routes.ts";
 import type { Namespace } from "../../src/mesh/kubernetes/core.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { createLog } from "../../src/platform/log.ts";
-import { temporaryAuthority } from "../support/authority.ts";
+import { issueBy, temporaryAuthority } from "../support/authority.ts";
 import { until } from "../support/until.ts";
 
 /** Starts a server on a port of 127.0.0.1 that the system chooses, and ends it behind the test. */
@@ -40,7 +40,12 @@ export async function customWebhook(
 ): Promise<{ url: string; caBundlePem: string }> {
   const { signer, rootCertificatePem } = await temporaryAuthority(t, systemClock);
   const log = createLog("silent");
-  const serving = createServingCertificate({ signer: () => signer, clock: systemClock, log, hosts: ["127.0.0.1"] });
+  const serving = createServingCertificate({
+    issue: issueBy(signer, systemClock),
+    clock: systemClock,
+    log,
+    hosts: ["127.0.0.1"],
+  });
   await serving.start();
   t.after(() => serving.stop());
   const config = { ...defaultInjectionConfig, revision: "custom", ...settings };
@@ -50,7 +55,10 @@ export async function customWebhook(
     metadata: { name, namespace: "", labels: { "istio.io/rev": "custom" }, annotations: {} },
   });
   const routes = [admissionRoutes({ namespaceOf, config, log })];
-  const { app } = await createHttpsServer(serving.current(), routes, () => rootCertificatePem);
+  const { app } = await createHttpsServer(serving.current(), routes, {
+    rootsPem: rootCertificatePem,
+    revocationListsPem: "",
+  });
   t.after(() => app.close());
   return { url: await app.listen({ host: "127.0.0.1", port: 0 }), caBundlePem: rootCertificatePem };
 }
@@ -59,7 +67,7 @@ export async function customWebhook(
 export async function addingWebhook(t: TestContext): Promise<object> {
   const { signer, rootCertificatePem } = await temporaryAuthority(t, systemClock);
   const serving = createServingCertificate({
-    signer: () => signer,
+    issue: issueBy(signer, systemClock),
     clock: systemClock,
     log: createLog("silent"),
     hosts: ["127.0.0.1"],

@@ -1,12 +1,19 @@
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
 import { type TestContext, test } from "node:test";
 import { createAuthenticate } from "../../src/ca/caller/authenticate.ts";
+import type { AuthenticatorConfig } from "../../src/ca/caller/authenticator-config.ts";
+import type { BoundPod } from "../../src/ca/caller/kubernetes-tokens.ts";
+import { createTokenReviews } from "../../src/ca/caller/token-review.ts";
 import { loadTokenIssuer } from "../../src/ca/jwt/token-issuer.ts";
+import { createSigningQueue } from "../../src/ca/signing-queue.ts";
 import { createAuthenticators } from "../../src/control-plane/authenticators.ts";
+import { reviewToken } from "../../src/kubernetes/review-token.ts";
 import { systemClock as clock } from "../../src/platform/clock.ts";
 import { createOutboundFetch } from "../../src/platform/outbound-fetch.ts";
 import { systemRandom as random } from "../../src/platform/random.ts";
-import { temporaryState } from "../support/state.ts";
+import { temporaryAuthority } from "../support/authority.ts";
+import { temporaryPath, temporaryState } from "../support/state.ts";
 import { until } from "../support/until.ts";
 import { create } from "./create.ts";
 import { findKubernetes } from "./programs.ts";
@@ -18,77 +25,163 @@ const skip = "missing" in found ? found.missing : false;
 const SHOP = "/api/v1/namespaces/shop";
 const AUDIENCE = "istio-ca";
 
+/** Each ends the token of a pod `name` with an account of that name. */
+const ENDS: Readonly<Record<string, (cluster: TestKubernetes, name: string) => Promise<void>>> = {
+  "deleted-pod": deletePod,
+  async "recreated-pod"(cluster, name) {
+    await deletePod(cluster, name);
+    await create(cluster, `${SHOP}/pods`, podNamed(name));
+  },
+  "deleted-account": deleteAccount,
+  async "recreated-account"(cluster, name) {
+    await deleteAccount(cluster, name);
+    await create(cluster, `${SHOP}/serviceaccounts`, { metadata: { name } });
+  },
+};
+
 test("tokens of a real API server's pods", { skip, timeout: 180_000 }, async (t) => {
   if ("missing" in found) return;
-  const kubernetes = await startKubernetes(t, found.programs);
+  const kubernetes = await startKubernetes(t, { ...found.programs, isOpenIdIssuer: true });
   await create(kubernetes, "/api/v1/namespaces", { metadata: { name: "shop" } });
-  await create(kubernetes, `${SHOP}/serviceaccounts`, { metadata: { name: "cart" } });
 
   for (const kind of ["token-review", "kubernetes"] as const) {
-    await t.test(`${kind}: a pod's token names its workload until the pod is deleted`, async (t) => {
-      const pod = `cart-${kind}`;
-      await create(kubernetes, `${SHOP}/pods`, podNamed(pod));
-      const { uid } = (await kubernetes.call("GET", `${SHOP}/pods/${pod}`)).body.metadata;
-      const authenticate = await authenticatorOf(t, kubernetes, kind, pod);
-      const token = await tokenOf(kubernetes, AUDIENCE, { name: pod, uid });
-      const identity = await until("the service account to be known", () => authenticate({ token }));
-      const account = { trustDomain: "cluster.local", namespace: "shop", serviceAccount: "cart" };
-      assert.deepEqual(identity, { ...account, pod: { name: pod, uid } });
+    await t.test(`${kind}: a token names its workload until its pod or its account is another one`, async (t) => {
+      const authenticate = await authenticatorOf(t, kubernetes, { kind });
+      const workloads = await Promise.all(
+        Object.entries(ENDS).map(async ([title, end]) => {
+          const name = `${title}-${kind}`;
+          const pod = await startPod(kubernetes, name);
+          const token = await tokenOf(kubernetes, AUDIENCE, pod);
+          const identity = await until("the service account to be known", () => authenticate({ token }));
+          const account = { trustDomain: "cluster.local", namespace: "shop", serviceAccount: name };
+          assert.deepEqual(identity, { ...account, pod });
+          return { title, name, end, token };
+        }),
+      );
+      await Promise.all(
+        workloads.map(async ({ title, name, end, token }) => {
+          await end(kubernetes, name);
+          const refusal = await until(`the refusal of the ${title}'s`, () => refusalOf(authenticate({ token })), {
+            timeoutMs: 20_000,
+            everyMs: 200,
+          });
+          assert.equal(refusal.reason, kind === "kubernetes" ? "token-unbound" : "token-rejected", title);
+        }),
+      );
+    });
 
-      const other = await tokenOf(kubernetes, "api", { name: pod, uid });
+    await t.test(`${kind}: a token for somebody else, and one that was pieced together, are refused`, async (t) => {
+      const authenticate = await authenticatorOf(t, kubernetes, { kind });
+      const pod = await startPod(kubernetes, `cart-${kind}`);
+      const token = await tokenOf(kubernetes, AUDIENCE, pod);
+      await until("the service account to be known", () => authenticate({ token }));
+      const other = await tokenOf(kubernetes, "api", pod);
       await assert.rejects(authenticate({ token: other }), { code: "unauthenticated" });
       const [header, payload] = token.split(".");
       const forged = `${header}.${payload}.${other.split(".")[2]}`;
       await assert.rejects(authenticate({ token: forged }), { code: "unauthenticated" });
-
-      await kubernetes.call("DELETE", `${SHOP}/pods/${pod}?gracePeriodSeconds=0`);
-      const refusal = await until(
-        "the refusal",
-        () =>
-          authenticate({ token }).then(
-            () => null,
-            (error: { reason?: string }) => error,
-          ),
-        { timeoutMs: 20_000, everyMs: 200 },
-      );
-      assert.equal(refusal.reason, kind === "kubernetes" ? "token-unbound" : "token-rejected");
     });
   }
+
+  await t.test(
+    "oidc: an API server whose certificate is under a root of its own is an issuer like any other",
+    async (t) => {
+      await create(kubernetes, "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", {
+        metadata: { name: "anyone-may-discover" },
+        roleRef: {
+          apiGroup: "rbac.authorization.k8s.io",
+          kind: "ClusterRole",
+          name: "system:service-account-issuer-discovery",
+        },
+        subjects: [{ kind: "Group", name: "system:unauthenticated", apiGroup: "rbac.authorization.k8s.io" }],
+      });
+      const token = await tokenOf(kubernetes, AUDIENCE, await startPod(kubernetes, "cart-oidc"));
+      const caFile = await temporaryPath(t, "issuer-roots.pem");
+      const oidc = { kind: "oidc", issuer: kubernetes.url, caFile } as const;
+      await assert.rejects(authenticatorOf(t, kubernetes, oidc), { code: "invalid-argument", message: /issuer-roots/ });
+      await writeFile(caFile, (await temporaryAuthority(t, clock)).rootCertificatePem);
+      const authenticate = await authenticatorOf(t, kubernetes, oidc);
+      await assert.rejects(authenticate({ token }), { reason: "issuer-unavailable" });
+      await writeFile(caFile, kubernetes.rootPem);
+      const identity = await until("its keys", () => authenticate({ token }));
+      assert.deepEqual([identity.namespace, identity.serviceAccount], ["shop", "cart-oidc"]);
+    },
+  );
+
+  await t.test("token-review: only so many reviews are asked for at one time, and may wait", async (t) => {
+    const pod = await startPod(kubernetes, "many");
+    const client = await adminClient(t, kubernetes);
+    const tokens = await Promise.all(Array.from({ length: 10 }, () => tokenOf(kubernetes, AUDIENCE, pod)));
+    let [now, most] = [0, 0];
+    const reviews = createTokenReviews({
+      ...{ clock, trustDomain: "cluster.local", audiences: [AUDIENCE] },
+      queue: createSigningQueue({ atOnce: 2, maxWaiting: 5 }),
+      async review(token, audiences) {
+        most = Math.max(most, ++now);
+        return reviewToken(client, token, audiences).finally(() => now--);
+      },
+    });
+    const authenticate = createAuthenticate([reviews]);
+    const answers = await Promise.allSettled(tokens.map((token) => authenticate({ token })));
+    assert.equal(answers.filter(({ status }) => status === "fulfilled").length, 7);
+    for (const answer of answers) {
+      if (answer.status === "rejected") assert.equal(answer.reason.code, "resource-exhausted");
+    }
+    assert.equal(most, 2);
+    for (const token of tokens.slice(7)) await authenticate({ token });
+  });
 });
 
-/** `pod` is asked for anew with each token, in place of the informer that a control plane has. */
-async function authenticatorOf(
-  t: TestContext,
-  cluster: TestKubernetes,
-  kind: "token-review" | "kubernetes",
-  pod: string,
-) {
-  const path = `${SHOP}/pods/${pod}`;
-  const read = async () => {
-    const { status, body } = await cluster.call("GET", path);
-    if (status !== 200) return undefined;
-    return { uid: body.metadata.uid, serviceAccount: body.spec.serviceAccountName, node: undefined };
-  };
-  let known = await read();
-  const authenticators = await createAuthenticators([{ kind }], {
+/** Pods are asked for anew with each token, in place of the informer that a control plane has. */
+async function authenticatorOf(t: TestContext, cluster: TestKubernetes, config: AuthenticatorConfig) {
+  const pods = new Map<string, BoundPod>();
+  const authenticators = await createAuthenticators([config], {
     ...{ clock, random, trustDomain: "cluster.local", audiences: [AUDIENCE] },
     issuer: await loadTokenIssuer({ state: await temporaryState(t), clock }),
     kubernetes: await adminClient(t, cluster),
-    pod: (namespace, name) => (namespace === "shop" && name === pod ? known : undefined),
-    fetch: createOutboundFetch(),
+    pod: (namespace, name) => pods.get(`${namespace}/${name}`),
+    fetchUnder: (rootsPem) => createOutboundFetch({ rootsPem, mayDial: () => true }),
     trustDomainAliases: () => [],
   });
   t.after(() => authenticators.stop());
   const authenticate = createAuthenticate(authenticators.list);
   return async (credentials: { readonly token: string }) => {
-    known = await read();
+    const { body } = await cluster.call("GET", `${SHOP}/pods`);
+    pods.clear();
+    for (const { metadata, spec } of body.items) {
+      const { serviceAccountName: serviceAccount } = spec;
+      pods.set(`shop/${metadata.name}`, { uid: metadata.uid, serviceAccount, node: undefined });
+    }
     return authenticate(credentials);
   };
 }
 
+function refusalOf(answer: Promise<unknown>): Promise<{ readonly reason?: string } | null> {
+  return answer.then(
+    () => null,
+    (error: { readonly reason?: string }) => error,
+  );
+}
+
+/** A pod with an account of its own, both of that name. */
+async function startPod(cluster: TestKubernetes, name: string): Promise<{ name: string; uid: string }> {
+  await create(cluster, `${SHOP}/serviceaccounts`, { metadata: { name } });
+  await create(cluster, `${SHOP}/pods`, podNamed(name));
+  const { uid } = (await cluster.call("GET", `${SHOP}/pods/${name}`)).body.metadata;
+  return { name, uid };
+}
+
+async function deletePod(cluster: TestKubernetes, name: string): Promise<void> {
+  assert.equal((await cluster.call("DELETE", `${SHOP}/pods/${name}?gracePeriodSeconds=0`)).status, 200);
+}
+
+async function deleteAccount(cluster: TestKubernetes, name: string): Promise<void> {
+  assert.equal((await cluster.call("DELETE", `${SHOP}/serviceaccounts/${name}`)).status, 200);
+}
+
 async function tokenOf(cluster: TestKubernetes, audience: string, pod: { name: string; uid: string }): Promise<string> {
   const boundObjectRef = { apiVersion: "v1", kind: "Pod", ...pod };
-  const { status, body } = await cluster.call("POST", `${SHOP}/serviceaccounts/cart/token`, {
+  const { status, body } = await cluster.call("POST", `${SHOP}/serviceaccounts/${pod.name}/token`, {
     spec: { audiences: [audience], boundObjectRef },
   });
   assert.equal(status, 201, JSON.stringify(body));
@@ -96,5 +189,5 @@ async function tokenOf(cluster: TestKubernetes, audience: string, pod: { name: s
 }
 
 function podNamed(name: string) {
-  return { metadata: { name }, spec: { serviceAccountName: "cart", containers: [{ name: "app", image: "app" }] } };
+  return { metadata: { name }, spec: { serviceAccountName: name, containers: [{ name: "app", image: "app" }] } };
 }

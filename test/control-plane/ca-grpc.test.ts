@@ -1,19 +1,30 @@
 import assert from "node:assert/strict";
-import { generateKeyPairSync, X509Certificate } from "node:crypto";
+import { execFile } from "node:child_process";
+import { createHmac, createPrivateKey, generateKeyPairSync, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { promisify } from "node:util";
 import { fromJson, type JsonObject, toBinary } from "@bufbuild/protobuf";
 import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { StructSchema } from "@bufbuild/protobuf/wkt";
 import { Client, credentials, Metadata, status } from "@grpc/grpc-js";
+import { decodeJwt, type JWTPayload, SignJWT } from "jose";
+import type { RefusalReason } from "../../src/ca/refusal.ts";
 import { uriName } from "../../src/ca/x509/extensions.ts";
 import { systemClock } from "../../src/platform/clock.ts";
+import { createLog } from "../../src/platform/log.ts";
 import { temporaryAuthority } from "../support/authority.ts";
 import { identityOf } from "../support/caller.ts";
 import { type TestControlPlane, testControlPlane } from "../support/control-plane.ts";
 import { buildCsr, csrPem } from "../support/csr.ts";
+import { temporaryPath } from "../support/state.ts";
+import { until } from "../support/until.ts";
 
+const run = promisify(execFile);
 const METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate";
+const CART = { namespace: "shop", serviceAccount: "cart" };
 const CART_ID = "spiffe://cluster.local/ns/shop/sa/cart";
 const AGENT = { namespace: "kube-system", serviceAccount: "agent", pod: { name: "agent-1", uid: "uid-agent-1" } };
 
@@ -70,7 +81,7 @@ function decode(answer: Uint8Array): string[] {
 
 const tokenOf = (mesh: TestControlPlane, account: Omit<Parameters<typeof mesh.issuer.issue>[0], "ttlMs">) =>
   mesh.issuer.issue({ ...account, ttlMs: 60_000 });
-const tokenOfCart = (mesh: TestControlPlane) => tokenOf(mesh, { namespace: "shop", serviceAccount: "cart" });
+const tokenOfCart = (mesh: TestControlPlane) => tokenOf(mesh, CART);
 const nameIn = (chain: readonly string[]) => new X509Certificate(chain[0] ?? "").subjectAltName;
 
 test("a token and a request are answered by the leaf first and the roots last", async (t) => {
@@ -86,56 +97,130 @@ test("a token and a request are answered by the leaf first and the roots last", 
   assert.ok(lifeSeconds > 540 && lifeSeconds <= 600, `it lives for ${lifeSeconds} s`);
 });
 
-test("what cannot be answered is refused with Istio's code, and nothing of the cause is told", async (t) => {
-  const mesh = await testControlPlane(t, {});
+/** How many were refused, by reason. */
+async function refusals(mesh: TestControlPlane): Promise<Record<string, number>> {
+  const text = await (await fetch(`http://127.0.0.1:${mesh.ports.monitoring}/metrics`)).text();
+  const lines = text.matchAll(/^trysail_ca_refusals_total\{reason="([^"]+)"\} ([0-9]+)$/gm);
+  return Object.fromEntries([...lines].map(([, reason = "", count]) => [reason, Number(count)]));
+}
+
+test("what cannot be answered is refused with Istio's code, counted and logged by its reason, and nothing of the cause is told", async (t) => {
+  const lines: string[] = [];
+  const mesh = await testControlPlane(t, {}, {}, createLog("debug", { write: (line) => void lines.push(line) }));
   const token = await tokenOfCart(mesh);
-  const otherAudience = await tokenOf(mesh, { namespace: "shop", serviceAccount: "cart", audience: "api" });
-  const { UNAUTHENTICATED, INVALID_ARGUMENT } = status;
-  const table: { title: string; asking: Asking; code: status; details: RegExp }[] = [
-    { title: "no token", asking: {}, code: UNAUTHENTICATED, details: /^no token$/ },
-    { title: "no JWT", asking: { token: "hello" }, code: UNAUTHENTICATED, details: /^token is malformed$/ },
-    { title: "another audience", asking: { token: otherAudience }, code: UNAUTHENTICATED, details: /audience/ },
-    { title: "no request", asking: { token, csr: "" }, code: INVALID_ARGUMENT, details: /^not a certificate signing/ },
-    {
-      title: "another's name",
-      asking: { token, csr: requestFor("spiffe://cluster.local/ns/shop/sa/bank") },
-      code: INVALID_ARGUMENT,
-      details: /other names than the caller's/,
-    },
-    {
-      title: "several names",
-      asking: { token, csr: requestFor(CART_ID, CART_ID) },
-      code: INVALID_ARGUMENT,
-      details: /several URIs/,
-    },
-    { title: "100 KB", asking: { token, csr: "A".repeat(100_000) }, code: INVALID_ARGUMENT, details: /at most$/ },
-    {
-      title: "no message",
-      asking: { token, bytes: Buffer.from([0x0a, 0xff]) },
-      code: INVALID_ARGUMENT,
-      details: /^not an IstioCertificateRequest$/,
-    },
-    {
-      title: "metadata of another type",
-      asking: { token, metadata: { ImpersonatedIdentity: 1 } },
-      code: INVALID_ARGUMENT,
-      details: /something but a text/,
-    },
-    {
-      title: "impersonation by a workload",
-      asking: { token, metadata: { ImpersonatedIdentity: "spiffe://cluster.local/ns/shop/sa/bank" } },
-      code: UNAUTHENTICATED,
-      details: /^the caller may not have this identity$/,
-    },
+  const otherAudience = await tokenOf(mesh, { ...CART, audience: "api" });
+  const elsewhere = await tokenOfCart(await testControlPlane(t, {}));
+  const foreign = await identityOf(await temporaryAuthority(t, systemClock), CART);
+  const issuerKey = createPrivateKey({
+    key: JSON.parse(readFileSync(join(mesh.stateDir, "issuer/key.jwk"), "utf8")),
+    format: "jwk",
+  });
+  const claims = decodeJwt(token);
+  const seconds = Math.floor(Date.now() / 1000);
+  const signed = (changes: JWTPayload) =>
+    new SignJWT({ ...claims, ...changes }).setProtectedHeader({ alg: "ES256" }).sign(issuerKey);
+  const forged = await new SignJWT(claims).setProtectedHeader({ alg: "ES256" }).sign(keys.privateKey);
+  const encoded = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const unsigned = (alg: string) => `${encoded({ alg })}.${encoded(claims)}`;
+  const publicPem = mesh.issuer.publicKey.export({ type: "spki", format: "pem" });
+  const hmac = createHmac("sha256", publicPem).update(unsigned("HS256")).digest("base64url");
+
+  const tokens: [title: string, token: string, reason: RefusalReason, details: RegExp][] = [
+    ["no JWT", "hello", "token-malformed", /^token is malformed$/],
+    ["another audience", otherAudience, "token-wrong-audience", /audience/],
+    ["a token of another mesh", elsewhere, "token-bad-signature", /^token not signed by this mesh's issuer$/],
+    ["a forged token", forged, "token-bad-signature", /not signed/],
+    ["alg none", `${unsigned("none")}.`, "token-bad-signature", /not signed/],
+    ["HS256 with the public key", `${unsigned("HS256")}.${hmac}`, "token-bad-signature", /not signed/],
+    ["another issuer", await signed({ iss: "https://a.example" }), "token-untrusted-issuer", /does not trust$/],
+    ["an expired token", await signed({ exp: seconds - 31 }), "token-expired", /^token expired at/],
+    ["a token of tomorrow", await signed({ nbf: seconds + 86_400 }), "token-not-yet-valid", /not valid before/],
+    ["a token without an end", await signed({ exp: undefined }), "token-lacks-claim", /^token lacks a claim$/],
+    ["a user's token", await signed({ sub: "root" }), "token-no-workload", /does not name a workload$/],
+    ["17 KB of token", `a.${"a".repeat(17 * 1024)}.a`, "token-too-long", /^token is too long$/],
   ];
-  for (const { title, asking, code, details } of table) {
+  const names = (...uris: string[]) => ({ token, csr: requestFor(...uris) });
+  const keyed = (content: Parameters<typeof buildCsr>[0]) => ({ token, csr: csrPem(buildCsr(content)) });
+  const other = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const requests: [title: string, asking: Asking, reason: RefusalReason, details: RegExp][] = [
+    ["no request", { token, csr: "" }, "csr-malformed", /^not a certificate signing/],
+    ["a request cut off", { token, csr: requestFor(CART_ID).slice(0, 200) }, "csr-malformed", /^not a certificate/],
+    ["a certificate", { token, csr: foreign.chainPem }, "csr-malformed", /^not a certificate signing/],
+    ["RSA 1024", keyed({ keys: generateKeyPairSync("rsa", { modulusLength: 1024 }) }), "csr-weak-key", /1024 bits/],
+    [
+      "P-192",
+      keyed({ keys: generateKeyPairSync("ec", { namedCurve: "prime192v1" }) }),
+      "csr-unsupported-key",
+      /must be P-256/,
+    ],
+    [
+      "another key's signature",
+      keyed({ keys: { ...keys, privateKey: other.privateKey } }),
+      "csr-bad-signature",
+      /not signed by its own key/,
+    ],
+    ["another's name", names("spiffe://cluster.local/ns/shop/sa/bank"), "csr-other-names", /other names than the/],
+    ["a way up", names(`${CART_ID}/../bank`), "csr-other-names", /other names than the/],
+    ["an escaped way up", names(CART_ID.replace("cart", "%2e%2e/bank")), "csr-other-names", /other names than the/],
+    ["an empty segment", names(CART_ID.replace("/sa", "//sa")), "csr-other-names", /other names than the/],
+    ["letters that look alike", names(CART_ID.replace("cart", "c\u0430rt")), "csr-other-names", /other names than/],
+    ["several names", names(CART_ID, CART_ID), "csr-other-names", /several URIs/],
+    ["hundreds of names", names(...Array<string>(290).fill(CART_ID)), "csr-other-names", /too many names/],
+    ["thousands of names", names(...Array<string>(4000).fill(CART_ID)), "csr-too-large", /at most$/],
+    ["a megabyte", { token, csr: "A".repeat(1 << 20) }, "csr-too-large", /at most$/],
+    ["no message", { token, bytes: Buffer.from([0x0a, 0xff]) }, "bad-request", /^not an IstioCertificateRequest$/],
+    [
+      "metadata of another type",
+      { token, metadata: { ImpersonatedIdentity: 1 } },
+      "bad-request",
+      /something but a text/,
+    ],
+    [
+      "impersonation by a workload",
+      { token, metadata: { ImpersonatedIdentity: "spiffe://cluster.local/ns/shop/sa/bank" } },
+      "impersonation",
+      /^the caller may not have this identity$/,
+    ],
+  ];
+  const table: typeof requests = [
+    ["no token", {}, "no-credentials", /^no token$/],
+    ["a certificate of another root", { client: foreign }, "no-credentials", /^no token$/],
+    ...tokens.map(([title, bad, ...told]): (typeof requests)[number] => [title, { token: bad }, ...told]),
+    ...requests,
+  ];
+  for (const [title, asking, reason, details] of table) {
     await assert.rejects(create(t, mesh, asking), (error: unknown) => {
       assert.ok(error instanceof Error && "code" in error && "details" in error, title);
-      assert.equal(error.code, code, title);
+      const isRequest = reason.startsWith("csr-") || reason === "bad-request";
+      assert.equal(error.code, isRequest ? status.INVALID_ARGUMENT : status.UNAUTHENTICATED, title);
       assert.match(String(error.details), details, title);
       return true;
     });
   }
+  const counted = Map.groupBy(table, ([, , reason]) => reason);
+  const expected = Object.fromEntries([...counted].map(([reason, rows]) => [reason, rows.length]));
+  assert.deepEqual(await refusals(mesh), expected);
+  const logged = lines.map((line) => JSON.parse(line)).filter(({ reason }) => reason !== undefined);
+  assert.deepEqual(
+    logged.map(({ protocol, reason }) => `${protocol} ${reason}`),
+    table.map(([, , reason]) => `grpc ${reason}`),
+  );
+  const secrets = [token, otherAudience, elsewhere, forged, foreign.keyPem];
+  for (const secret of secrets) assert.ok(!lines.join("").includes(secret.trim().slice(-60)), "a secret is in the log");
+  assert.equal(nameIn(await create(t, mesh, { token })), `URI:${CART_ID}`);
+});
+
+test("under an intermediate the answer is the leaf, then the intermediates, then the root, each signed by the next", async (t) => {
+  const out = await temporaryPath(t, "certs");
+  const certs = new URL("../../certs", import.meta.url).pathname;
+  for (const target of ["root", "intermediate"]) await run("make", ["-s", "-C", certs, target, `OUT=${out}`]);
+  const mesh = await testControlPlane(t, {}, { caDir: join(out, "cluster-1") });
+  const chain = await create(t, mesh, { token: await tokenOfCart(mesh) });
+  const pemOf = (name: string) => readFileSync(join(out, "cluster-1", name), "utf8");
+  assert.deepEqual(chain.slice(1), [pemOf("ca-cert.pem"), pemOf("root-cert.pem")]);
+  const [leaf, intermediate, root] = chain.map((pem) => new X509Certificate(pem));
+  assert.ok(leaf && intermediate && root);
+  assert.ok(leaf.verify(intermediate.publicKey) && intermediate.verify(root.publicKey));
 });
 
 test("a certificate of the mesh renews itself without a token, and one that only looks like it does not", async (t) => {
@@ -143,7 +228,7 @@ test("a certificate of the mesh renews itself without a token, and one that only
   const chain = await create(t, mesh, { token: await tokenOfCart(mesh) });
   assert.equal(nameIn(await create(t, mesh, { client: { chainPem: chain[0] ?? "", keyPem } })), `URI:${CART_ID}`);
   const foreign = await temporaryAuthority(t, systemClock);
-  const forged = await identityOf(foreign, { namespace: "shop", serviceAccount: "cart" });
+  const forged = await identityOf(foreign, CART);
   await assert.rejects(create(t, mesh, { client: forged }), { code: status.UNAUTHENTICATED });
 });
 
@@ -181,4 +266,18 @@ test("a trusted node agent has certificates for the pods of its own node, and fo
   const gone = { ...AGENT, pod: { name: "agent-1", uid: "uid-before" } };
   await assert.rejects(ask(CART_ID, gone), refused, "an agent whose pod was replaced");
   await assert.rejects(ask(CART_ID, { namespace: "kube-system", serviceAccount: "agent" }), refused, "bound to no pod");
+
+  const policy = {
+    apiVersion: "security.istio.io/v1",
+    kind: "AuthorizationPolicy",
+    metadata: { name: "revoked", namespace: "trysail-system", labels: { "trysail.io/revokes-identities": "true" } },
+    spec: {
+      action: "DENY",
+      rules: [{ from: [{ source: { principals: ["cluster.local/ns/kube-system/sa/agent"] } }] }],
+    },
+  };
+  await writeFile(join(mesh.dir, "revoked.yaml"), JSON.stringify(policy));
+  const denied = async () =>
+    (await ask(CART_ID).catch((error: Error & { code?: number }) => error.code)) === status.PERMISSION_DENIED;
+  await until("an agent that is revoked to be nobody else either", denied);
 });

@@ -65,7 +65,8 @@ async function issuedSecrets(t: TestContext, key: "own" | "foreign"): Promise<En
   );
   const { privateKey } = key === "own" ? keys : foreign;
   const keyPem = new SecretBytes(Buffer.from(privateKey.export({ type: "pkcs8", format: "pem" })));
-  return [buildCertificateSecret({ chainPem, keyPem }), buildTrustBundleSecret(trustBundlePem)];
+  const trustBundle = { rootsPem: trustBundlePem, revocationListsPem: "" };
+  return [buildCertificateSecret({ chainPem, keyPem }), buildTrustBundleSecret(trustBundle)];
 }
 
 const skip = envoyMissing();

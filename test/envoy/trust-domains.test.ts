@@ -102,7 +102,8 @@ test("workloads with certificates of an alias and of the mesh's own trust domain
 
 /** The secret `ROOTCA` of a mesh with one foreign trust domain. */
 function federated(ownDomain: string, own: TemporaryAuthority, foreign: ReadonlyMap<string, string>): JsonObject {
-  const { bytes } = buildTrustBundleSecret(own.trustBundlePem, { ownDomains: [ownDomain], foreign });
+  const trustBundle = { rootsPem: own.trustBundlePem, revocationListsPem: "" };
+  const { bytes } = buildTrustBundleSecret(trustBundle, { ownDomains: [ownDomain], foreign });
   const registry = createRegistry(file_envoy_extensions_transport_sockets_tls_v3_tls_spiffe_validator_config);
   const json = toJson(SecretSchema, fromBinary(SecretSchema, bytes), { registry });
   assert.ok(isObject(json));

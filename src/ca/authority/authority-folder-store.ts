@@ -81,7 +81,8 @@ export function createFolderStore(deps: FolderStoreDeps): AuthorityStore {
     try {
       const material = parseAuthorityMaterial({ certificate, key }, deps);
       const active = slotOf(material, { origin: "self-signed", preparedAt: 0 });
-      await save({ active: { ...active, longestLifeMs: FIRST_LONGEST_LIFE_MS }, prepared: null, old: [] }, null);
+      const first = { ...active, longestLifeMs: FIRST_LONGEST_LIFE_MS };
+      await save({ active: first, prepared: null, old: [], revocationListsPem: "" }, null);
     } catch (error) {
       if ((await newest()) !== undefined) return true;
       throw error;

@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { messageOf, TrysailError } from "../../platform/errors.ts";
 import { SecretBytes } from "../../platform/secret-bytes.ts";
-import { certificatesOf, isSelfSigned } from "../x509/pem-certificates.ts";
+import { certificatesOf, isIssuedBy, isSelfSigned } from "../x509/pem-certificates.ts";
 
 /** What it takes to sign leaves, and for others to verify them. All PEM. */
 export interface AuthorityMaterial {
@@ -150,10 +150,6 @@ function chainBetween(
     top = issuer;
   }
   return way;
-}
-
-function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
 function broken(name: string, problem: string): TrysailError {

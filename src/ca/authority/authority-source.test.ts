@@ -171,6 +171,14 @@ const mistakes: { title: string; files: () => Files; says: RegExp }[] = [
   },
   { title: "no PEM", files: () => ({ ...made.ec, "cert-chain.pem": "hello" }), says: /cert-chain\.pem cannot be read/ },
   {
+    title: "a second root that is only half written",
+    files: () => ({
+      ...made.ec,
+      "root-cert.pem": made.ec["root-cert.pem"] + (made.other["root-cert.pem"] ?? "").slice(0, 300),
+    }),
+    says: /root-cert\.pem cannot be read \(a block of PEM \(CERTIFICATE\) is not whole\)/,
+  },
+  {
     title: "a file of a megabyte",
     files: () => ({ ...made.ec, "root-cert.pem": "x".repeat(1e6) }),
     says: /larger than/,

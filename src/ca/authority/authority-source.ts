@@ -1,6 +1,6 @@
 import { TrysailError } from "../../platform/errors.ts";
 import type { FirstMaterial } from "./authority.ts";
-import { type AuthorityMaterial, parseAuthorityMaterial } from "./authority-material.ts";
+import { type AuthorityMaterial, type NamedBytes, parseAuthorityMaterial } from "./authority-material.ts";
 
 /** Where an operator puts the key that is to sign. Read again and again: what is there may be replaced at any time. */
 export interface AuthoritySource {
@@ -8,6 +8,8 @@ export interface AuthoritySource {
   readonly name: string;
   /** Undefined where there is nothing at all. Rejects where what there is cannot be used. */
   read(): Promise<AuthorityMaterial | undefined>;
+  /** The revocation lists beside it, as they are; without bytes where there are none. */
+  readRevocationLists(): Promise<NamedBytes>;
 }
 
 /** Reads one file of the source; undefined where it is missing. */
@@ -16,7 +18,8 @@ export type ReadFile = (name: string) => Promise<Uint8Array | undefined>;
 /**
  * The forms in which keys come, told apart by what is there: Istio's `cacerts` (`ca-cert.pem`, `ca-key.pem`,
  * `cert-chain.pem`, `root-cert.pem`), its `istio-ca-secret` (the first two alone, signed by itself), and that of
- * cert-manager and of Kubernetes' own TLS Secrets (`tls.crt`, `tls.key`, `ca.crt`).
+ * cert-manager and of Kubernetes' own TLS Secrets (`tls.crt`, `tls.key`, `ca.crt`). Istio's `ca-crl.pem` may stand
+ * beside any of them.
  */
 export function createAuthoritySource(deps: {
   readonly name: string;
@@ -42,6 +45,7 @@ export function createAuthoritySource(deps: {
         deps,
       );
     },
+    readRevocationLists: () => file("ca-crl.pem"),
   };
 }
 

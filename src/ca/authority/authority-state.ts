@@ -11,6 +11,8 @@ export interface AuthorityState {
   readonly prepared: Slot | null;
   /** Leaves of these may still be in use, so their roots stay published. The newest first; their keys are gone. */
   readonly old: readonly OldSlot[];
+  /** PEM of the revocation lists of a plugged-in authority: those that were good when they were last read. May be empty. */
+  readonly revocationListsPem: string;
 }
 
 /** Where a slot's material comes from. Only what this mesh made itself is replaced by itself. */
@@ -64,7 +66,12 @@ export function withActivated(state: AuthorityState, othersStopAt: number): Auth
   if (state.prepared === null) return state;
   const { id, origin, certificatePem, rootsPem, longestLifeMs } = state.active;
   const old: OldSlot = { id, origin, certificatePem, rootsPem, leavesUntil: othersStopAt + longestLifeMs };
-  return { active: state.prepared, prepared: null, old: [old, ...state.old.filter((slot) => slot.id !== id)] };
+  return {
+    ...state,
+    active: state.prepared,
+    prepared: null,
+    old: [old, ...state.old.filter((slot) => slot.id !== id)],
+  };
 }
 
 /** Takes an old slot's roots out of the trust bundle. */
@@ -85,6 +92,11 @@ export function withMaterial(state: AuthorityState, id: string, material: Author
   const active = renewed(state.active);
   const prepared = state.prepared === null ? null : renewed(state.prepared);
   return active === state.active && prepared === state.prepared ? state : { ...state, active, prepared };
+}
+
+/** Answers the same state where the lists are the same. */
+export function withRevocationLists(state: AuthorityState, revocationListsPem: string): AuthorityState {
+  return state.revocationListsPem === revocationListsPem ? state : { ...state, revocationListsPem };
 }
 
 /** Allows the active slot to sign certificates of that life. Answers the same state where it does already. */

@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { type AuthorityMaterial, validityOf } from "./authority-material.ts";
 import type { AuthorityState, SlotOrigin } from "./authority-state.ts";
+import type { RevocationStatus } from "./revocation-judge.ts";
 import type { RotationFacts, Step } from "./rotation.ts";
 
 /** What `trysail ca status` shows; no secrets in it. Times are milliseconds since the epoch. */
@@ -11,6 +12,8 @@ export interface AuthorityStatus {
   readonly next: Step | null;
   /** Why the plugged-in authority could not be used when it was last read. */
   readonly sourceProblem: string | null;
+  /** Null where there are no revocation lists, or nobody is there who could know. */
+  readonly revocationLists: RevocationStatus | null;
 }
 
 export interface SlotStatus {

@@ -49,17 +49,20 @@ const StateDocument = Type.Object({
       leavesUntil: Type.Number(),
     }),
   ),
+  /** The first versions wrote none. */
+  revocationListsPem: Type.Optional(Type.String()),
 });
 
 const validator = Compile(StateDocument);
 
 /** The state as JSON, private keys included: it belongs where only the control plane can read. */
-export function authorityDocument({ active, prepared, old }: AuthorityState): string {
+export function authorityDocument({ active, prepared, old, revocationListsPem }: AuthorityState): string {
   const document: Static<typeof StateDocument> = {
     version: 1,
     active: slotDocument(active),
     prepared: prepared === null ? null : slotDocument(prepared),
     old: [...old],
+    revocationListsPem,
   };
   return `${JSON.stringify(document, null, 2)}\n`;
 }
@@ -78,7 +81,7 @@ export function parseAuthorityDocument(text: string, name: string): AuthoritySta
     const [first] = validator.Errors(document);
     throw refuse(`is not one that this version reads (${first?.instancePath || "/"} ${first?.message ?? ""})`);
   }
-  const { active, prepared, old } = document;
+  const { active, prepared, old, revocationListsPem = "" } = document;
   try {
     for (const slot of [active, ...(prepared === null ? [] : [prepared]), ...old]) {
       if (certificatesOf(slot.certificatePem).length !== 1) throw new Error("a slot without a certificate");
@@ -87,7 +90,8 @@ export function parseAuthorityDocument(text: string, name: string): AuthoritySta
   } catch (error) {
     throw refuse(`holds a certificate that cannot be read (${messageOf(error)})`);
   }
-  return { active: slotFrom(active), prepared: prepared === null ? null : slotFrom(prepared), old };
+  const next = prepared === null ? null : slotFrom(prepared);
+  return { active: slotFrom(active), prepared: next, old, revocationListsPem };
 }
 
 function slotDocument({ keyPem, ...slot }: Slot): Static<typeof SlotDocument> {

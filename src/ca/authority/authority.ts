@@ -16,6 +16,8 @@ export interface Authority {
   signer(): Signer;
   /** Every root that peers must accept, as one PEM text. */
   trustBundlePem(): string;
+  /** What peers' chains must not be on, as one PEM text: of every authority of a chain, or empty. */
+  revocationListsPem(): string;
   state(): AuthorityState;
   /**
    * Saves what `next` makes of the newest state, then takes it into use. `next` is asked again where another process was
@@ -31,6 +33,7 @@ export interface Authority {
 export interface AuthorityChange {
   /** Leaves are signed by another key than before. */
   readonly signer: boolean;
+  /** Or the revocation lists, which say whom of it not to trust. */
   readonly trustBundle: boolean;
 }
 
@@ -93,7 +96,7 @@ export async function loadAuthority(deps: AuthorityDeps): Promise<Authority> {
     const bundle = trustBundleOf(next.state);
     const changed: AuthorityChange = {
       signer: signs(before.state.active) !== signs(next.state.active),
-      trustBundle: bundle !== trustBundlePem,
+      trustBundle: bundle !== trustBundlePem || before.state.revocationListsPem !== next.state.revocationListsPem,
     };
     if (changed.signer) signer = signerOf(next.state.active);
     trustBundlePem = bundle;
@@ -140,6 +143,7 @@ export async function loadAuthority(deps: AuthorityDeps): Promise<Authority> {
   return {
     signer: () => signer,
     trustBundlePem: () => trustBundlePem,
+    revocationListsPem: () => stored.state.revocationListsPem,
     state: () => stored.state,
     change,
     refresh: () => inTurn(reload),
@@ -169,7 +173,8 @@ async function saveNew(deps: AuthorityDeps, replaces: string | null): Promise<St
     material: createSelfSignedRoot({ ...deps, lifeMs: deps.rootLifeMs }),
   };
   const active = slotOf(material, { origin, preparedAt: deps.clock.now() });
-  const saved = await deps.store.save({ active, prepared: null, old: [] }, replaces);
+  // Lists that there are come with the source, at the rotator's first look.
+  const saved = await deps.store.save({ active, prepared: null, old: [], revocationListsPem: "" }, replaces);
   if (saved !== undefined) {
     deps.log.info({ store: deps.store.name, authority: active.id, origin }, "the mesh has a new authority");
     return saved;

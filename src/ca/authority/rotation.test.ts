@@ -24,7 +24,7 @@ function slot(madeAt: number, overrides: Partial<Slot> = {}): Slot {
 
 const first = slot(START);
 const second = slot(START + 50 * DAY_MS);
-const fresh: AuthorityState = { active: first, prepared: null, old: [] };
+const fresh: AuthorityState = { active: first, prepared: null, old: [], revocationListsPem: "" };
 const prepared = withPrepared(fresh, second);
 const activated = withActivated(prepared, START + 52 * DAY_MS);
 

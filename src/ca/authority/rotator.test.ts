@@ -280,9 +280,15 @@ test("a source is followed: its successor is published, then signs, and what is 
       if (broken !== null) throw broken;
       return offered;
     },
+    readRevocationLists: async () => ({ name: "/etc/cacerts/ca-crl.pem", bytes: undefined }),
   };
   const usable: boolean[] = [];
-  const metrics = { activeEnds() {}, stepped() {}, sourceUsable: (is: boolean) => usable.push(is) };
+  const metrics = {
+    activeEnds() {},
+    stepped() {},
+    revocationLists() {},
+    sourceUsable: (is: boolean) => usable.push(is),
+  };
   const setup = await setUp(t, { source, metrics });
   const { authority, rotator } = setup;
   await rotator.start();
@@ -312,7 +318,12 @@ test("a source is followed: its successor is published, then signs, and what is 
 test("of an end that comes near there is one warning at each of 30, 7 and 1 days", async (t) => {
   const clock = createManualClock(START);
   const offered = createSelfSignedRoot({ clock, random, trustDomain, lifeMs: 100 * DAY_MS });
-  const setup = await setUp(t, { source: { name: "/etc/cacerts", read: async () => offered }, pollMs: DAY_MS });
+  const source: AuthoritySource = {
+    name: "/etc/cacerts",
+    read: async () => offered,
+    readRevocationLists: async () => ({ name: "/etc/cacerts/ca-crl.pem", bytes: undefined }),
+  };
+  const setup = await setUp(t, { source, pollMs: DAY_MS });
   await setup.rotator.start();
   for (let day = 0; day < 102; day++) await pass(setup, 24);
   assert.deepEqual(setup.warnings, ["30d", "7d", "1d", "expired"]);

@@ -14,8 +14,10 @@ import {
   withMaterial,
   withPrepared,
   withRetired,
+  withRevocationLists,
 } from "./authority-state.ts";
 import { type ExpiryWarning, expiryWarning } from "./expiry-warning.ts";
+import { createRevocationJudge, type RevocationMetrics, type RevocationStatus } from "./revocation-judge.ts";
 import {
   activationObstacle,
   nextStep,
@@ -41,6 +43,8 @@ export interface Rotator {
   facts(): RotationFacts;
   /** Why the source could not be used when it was last read; null where it could, or where there is none. */
   sourceProblem(): string | null;
+  /** Null where there are no revocation lists. */
+  revocationLists(): RevocationStatus | null;
   stop(): void;
 }
 
@@ -62,11 +66,13 @@ export interface RotatorDeps {
   readonly replicaLagMs: number;
   readonly rootLifeMs?: number | undefined;
   readonly metrics?: RotatorMetrics;
+  /** Why proxies cannot use revocation lists at this time; null, or absent, where they can. */
+  revocationObstacle?(): string | null;
   /** Called once for each warning: for an Event. */
   onExpiring?(expiry: { readonly warning: ExpiryWarning; readonly message: string }): void;
 }
 
-export interface RotatorMetrics {
+export interface RotatorMetrics extends RevocationMetrics {
   /** Milliseconds since the epoch. */
   activeEnds(notAfter: number): void;
   sourceUsable(usable: boolean): void;
@@ -83,6 +89,7 @@ export function createRotator(deps: RotatorDeps): Rotator {
   let problem: string | null = null;
   let sourceOffers = false;
   let warned: string | null = null;
+  const revocation = createRevocationJudge(deps);
 
   const input = (state = authority.state()): RotationInput => ({
     state,
@@ -109,6 +116,8 @@ export function createRotator(deps: RotatorDeps): Rotator {
   };
 
   const prepareOwn: Transition = (state) => {
+    // No list of the new root is there, so that proxies would refuse all that it signs.
+    if (state.revocationListsPem !== "") throw refusal("revocation lists are in force: take them away first");
     const root = createSelfSignedRoot({ ...deps, lifeMs: deps.rootLifeMs });
     return preparedWith(deps, state, root, "self-signed");
   };
@@ -117,9 +126,16 @@ export function createRotator(deps: RotatorDeps): Rotator {
   const readSource = async (): Promise<void> => {
     if (deps.source === null) return;
     let offered: AuthorityMaterial | undefined;
+    let listsPem = "";
     try {
       offered = await deps.source.read();
-      if (offered !== undefined) assertValidNow(deps.source.name, offered, clock.now());
+      if (offered !== undefined) {
+        assertValidNow(deps.source.name, offered, clock.now());
+        listsPem = revocation.choose(
+          await deps.source.readRevocationLists(),
+          withOffered(deps, authority.state(), offered),
+        );
+      }
       problem = null;
       sourceOffers = offered !== undefined;
     } catch (error) {
@@ -131,7 +147,16 @@ export function createRotator(deps: RotatorDeps): Rotator {
     deps.metrics?.sourceUsable(problem === null);
     if (problem !== null || offered === undefined) return;
     const material = offered;
-    await step("prepare", `${deps.source.name} has another authority`, (state) => withOffered(deps, state, material));
+    const known = withRevocationLists(authority.state(), listsPem);
+    if (known !== authority.state() && withOffered(deps, known, material) === known) {
+      await authority.change((state) => withRevocationLists(state, listsPem));
+      log.info({ source: deps.source.name, status: revocation.status() }, "other revocation lists are in force");
+      return;
+    }
+    // An authority and the lists that go with it are taken into use at once, or peers would be refused in between.
+    await step("prepare", `${deps.source.name} has another authority`, (state) =>
+      withRevocationLists(withOffered(deps, state, material), listsPem),
+    );
   };
 
   const tick = async (): Promise<void> => {
@@ -153,6 +178,7 @@ export function createRotator(deps: RotatorDeps): Rotator {
   };
 
   const warn = (): void => {
+    revocation.report();
     const { active } = authority.state();
     const validity = validityOf(active);
     deps.metrics?.activeEnds(validity.notAfter);
@@ -213,6 +239,7 @@ export function createRotator(deps: RotatorDeps): Rotator {
     next: () => nextStep(input()),
     facts: () => deps.facts(),
     sourceProblem: () => problem,
+    revocationLists: () => revocation.status(),
     stop() {
       stopped = true;
       cancel();

@@ -6,6 +6,8 @@ export interface ImpersonationDeps {
   /** Accounts of node agents, as `NAMESPACE/NAME`. */
   readonly trustedNodeAccounts: ReadonlySet<string>;
   pod(namespace: string, name: string): BoundPod | undefined;
+  /** Throws a Refusal: an agent that is revoked must not go on as somebody else. */
+  assertNotRevoked(caller: WorkloadIdentity): void;
   /** Whether any pod of that account is scheduled on the node. */
   runsOnNode(node: string, namespace: string, serviceAccount: string): boolean;
 }
@@ -25,6 +27,7 @@ export function createImpersonate(deps: ImpersonationDeps): Impersonate {
     };
     const account = `${caller.namespace}/${caller.serviceAccount}`;
     if (!deps.trustedNodeAccounts.has(account)) throw refuse("not a trusted node account");
+    deps.assertNotRevoked(caller);
     if (caller.pod === undefined) throw refuse("its credentials name no pod");
     const agent = deps.pod(caller.namespace, caller.pod.name);
     if (agent?.uid !== caller.pod.uid || agent.serviceAccount !== caller.serviceAccount)

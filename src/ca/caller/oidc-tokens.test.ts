@@ -5,8 +5,10 @@ import { type TestContext, test } from "node:test";
 import { SignJWT } from "jose";
 import { grpcCertificate } from "../../../test/support/grpc-certificate.ts";
 import { createManualClock } from "../../../test/support/manual-clock.ts";
+import { until } from "../../../test/support/until.ts";
 import { listenOn } from "../../../test/support/upstream.ts";
 import { createOutboundFetch } from "../../platform/outbound-fetch.ts";
+import { Refusal } from "../refusal.ts";
 import { createAuthenticate } from "./authenticate.ts";
 import { createOidcTokens } from "./oidc-tokens.ts";
 
@@ -71,19 +73,55 @@ test("a token of the issuer names a workload, and what is wrong with another is 
   for (const [title, token, reason] of table) await assert.rejects(authenticate(token), { reason }, title);
 });
 
-test("a new key is found when it is first used, and tokens that were made up cannot make the issuer be asked", async (t) => {
+test("tokens that were made up make the issuer be asked every two seconds at most, and lock no new key out", async (t) => {
   const [old, next, unknown] = [newKey("old"), newKey("next"), newKey("unknown")];
   const { state, url, clock, authenticate } = await startIssuer(t, old);
   await authenticate(await sign(old, claimsOf(url)));
-  for (const jti of ["1", "2", "3"]) {
-    await assert.rejects(authenticate(await sign(unknown, claimsOf(url, { jti }))), { reason: "token-bad-signature" });
-  }
-  assert.equal(state.fetches, 1);
+  const madeUp = await Promise.all(["1", "2", "3"].map((jti) => sign(unknown, claimsOf(url, { jti }))));
+  const refused = Promise.all(
+    madeUp.map((token) => assert.rejects(authenticate(token), { reason: "token-bad-signature" })),
+  );
   state.keys = [next];
-  clock.advance(30_000);
-  await authenticate(await sign(next, claimsOf(url)));
+  const accepted = authenticate(await sign(next, claimsOf(url)));
+  await until("all of them to wait for one fetch", () => clock.pending() === 1);
+  assert.equal(state.fetches, 1);
+  clock.advance(1999);
+  assert.equal(clock.pending(), 1);
+  clock.advance(1);
+  await Promise.all([refused, accepted]);
   assert.equal(state.fetches, 2);
-  await assert.rejects(authenticate(await sign(old, claimsOf(url, { jti: "4" }))), { reason: "token-bad-signature" });
+  const late = authenticate(await sign(old, claimsOf(url, { jti: "4" })));
+  await until("the next fetch to be planned", () => clock.pending() === 1);
+  clock.advance(2000);
+  await assert.rejects(late, { reason: "token-bad-signature" });
+});
+
+test("many at once share the first fetch, and too many with unknown keys are sent away", async (t) => {
+  const [key, unknown] = [newKey("one"), newKey("unknown")];
+  const { state, url, clock, authenticate } = await startIssuer(t, key);
+  const tokens = await Promise.all(Array.from({ length: 20 }, (_, jti) => sign(key, claimsOf(url, { jti: `${jti}` }))));
+  await Promise.all(tokens.map(authenticate));
+  assert.equal(state.fetches, 1);
+  const token = await sign(unknown, claimsOf(url));
+  const answers = Array.from({ length: 1100 }, () => authenticate(token).catch((error: Error) => error));
+  await until("them to wait", () => clock.pending() === 1);
+  await Promise.all(answers.slice(1000));
+  clock.advance(2000);
+  const reasons = (await Promise.all(answers)).map((answer) => (answer instanceof Refusal ? answer.reason : null));
+  assert.deepEqual(Map.groupBy(reasons, (reason) => reason).get("overloaded")?.length, 100);
+  assert.deepEqual(new Set(reasons), new Set(["token-bad-signature", "overloaded"]));
+  assert.equal(state.fetches, 2);
+  await authenticate(await sign(key, claimsOf(url, { jti: "known" })));
+});
+
+test("while the issuer is down a token with an unknown key cannot be judged, and one with a known key can", async (t) => {
+  const [key, unknown] = [newKey("one"), newKey("unknown")];
+  const { state, url, clock, authenticate } = await startIssuer(t, key);
+  await authenticate(await sign(key, claimsOf(url)));
+  state.isUp = false;
+  clock.advance(2000);
+  await assert.rejects(authenticate(await sign(unknown, claimsOf(url))), { reason: "issuer-unavailable" });
+  await authenticate(await sign(key, claimsOf(url, { jti: "1" })));
 });
 
 test("an issuer that is down ends no workload for an hour, and then its tokens cannot be judged", async (t) => {

@@ -14,7 +14,7 @@ export interface OidcTokensDeps {
   readonly audiences: readonly string[];
   readonly trustDomain: string;
   readonly fetch: OutboundFetch;
-  readonly clock: Pick<Clock, "now">;
+  readonly clock: Clock;
 }
 
 const ALGORITHMS = [

@@ -22,6 +22,8 @@ export interface TokenReviewsDeps {
   review(token: string, audiences: readonly string[]): Promise<TokenReviewStatus>;
   readonly audiences: readonly string[];
   readonly trustDomain: string;
+  /** Bounds how many reviews are asked for at one time, and how many may wait: rejects with a Refusal beyond that. */
+  readonly queue: { run<T>(task: () => Promise<T>): Promise<T> };
   readonly clock: Pick<Clock, "now">;
 }
 
@@ -33,19 +35,30 @@ const POD_UID = "authentication.kubernetes.io/pod-uid";
 
 /** Authenticates any token by asking the cluster's API server, which knows of every way in which one can end. */
 export function createTokenReviews(deps: TokenReviewsDeps): Authenticator {
-  const accepted = createTokenCache<Promise<WorkloadIdentity>>({ clock: deps.clock, maxEntries: REMEMBERED_TOKENS });
+  // Accepted ones alone: however many tokens fail, none that holds is forgotten for them.
+  const accepted = createTokenCache<WorkloadIdentity>({ clock: deps.clock, maxEntries: REMEMBERED_TOKENS });
+  const asking = new Map<string, Promise<WorkloadIdentity>>();
+
+  async function ask(text: string): Promise<WorkloadIdentity> {
+    try {
+      const identity = await deps.queue.run(() => reviewed(deps, text));
+      accepted.set(text, identity, deps.clock.now() + REMEMBERED_MS);
+      return identity;
+    } finally {
+      asking.delete(text);
+    }
+  }
+
   return {
     name: "token-review",
     authenticate({ token }) {
       if (token === undefined) return null;
       const { text } = token;
       const known = accepted.get(text);
-      if (known !== undefined) return known;
-      // Those that ask at once share one review. One that failed is not kept, so that the next caller asks again.
-      const asked = reviewed(deps, text);
-      const now = deps.clock.now();
-      accepted.set(text, asked, now + REMEMBERED_MS);
-      asked.catch(() => accepted.set(text, asked, now));
+      if (known !== undefined) return Promise.resolve(known);
+      // Those that ask at once share one review.
+      const asked = asking.get(text) ?? ask(text);
+      asking.set(text, asked);
       return asked;
     },
   };

@@ -3,7 +3,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { inspect } from "node:util";
-import { temporaryAuthority } from "../../../test/support/authority.ts";
+import { issueBy, temporaryAuthority } from "../../../test/support/authority.ts";
 import { createManualClock } from "../../../test/support/manual-clock.ts";
 import { openssl, opensslText } from "../../../test/support/openssl.ts";
 import { temporaryPath } from "../../../test/support/state.ts";
@@ -27,7 +27,7 @@ function nextRenewal(serving: ServingCertificate): Promise<KeyAndCertificate> {
 test("openssl accepts it for every name asked for, and for no other", async (t) => {
   const clock = createManualClock(START);
   const { signer, rootCertificatePem } = await temporaryAuthority(t, clock);
-  const serving = createServingCertificate({ signer: () => signer, clock, log, hosts });
+  const serving = createServingCertificate({ issue: issueBy(signer, clock), clock, log, hosts });
   t.after(() => serving.stop());
   await serving.start();
   const { chainPem, keyPem } = serving.current();
@@ -66,7 +66,14 @@ test("it is renewed with a new key at half its life, and listeners are told", as
   const clock = createManualClock(START);
   const { signer } = await temporaryAuthority(t, clock);
   const random = { bytes: (length: number) => Buffer.alloc(length, 7), fraction: () => 0 };
-  const serving = createServingCertificate({ signer: () => signer, clock, log, hosts, ttlMs: 24 * HOUR_MS, random });
+  const serving = createServingCertificate({
+    issue: issueBy(signer, clock),
+    clock,
+    log,
+    hosts,
+    ttlMs: 24 * HOUR_MS,
+    random,
+  });
   t.after(() => serving.stop());
   await serving.start();
   const first = serving.current();
@@ -94,7 +101,14 @@ test("a failed renewal keeps the old one and tries again", async (t) => {
     },
   };
   const random = { bytes: (length: number) => Buffer.alloc(length, 7), fraction: () => 0 };
-  const serving = createServingCertificate({ signer: () => flaky, clock, log, hosts, ttlMs: 24 * HOUR_MS, random });
+  const serving = createServingCertificate({
+    issue: issueBy(flaky, clock),
+    clock,
+    log,
+    hosts,
+    ttlMs: 24 * HOUR_MS,
+    random,
+  });
   t.after(() => serving.stop());
   await serving.start();
   const first = serving.current();
@@ -116,7 +130,7 @@ test("a start that cannot issue rejects with the reason, and tries no more", asy
   const clock = createManualClock(START);
   const { signer } = await temporaryAuthority(t, clock);
   const broken = { ...signer, signServing: () => Promise.reject(new Error("the signer is away")) };
-  const serving = createServingCertificate({ signer: () => broken, clock, log, hosts });
+  const serving = createServingCertificate({ issue: issueBy(broken, clock), clock, log, hosts });
   await assert.rejects(serving.start(), /the signer is away/);
   assert.throws(() => serving.current(), { code: "internal" });
   assert.equal(clock.pending(), 0);
@@ -126,7 +140,7 @@ for (const wrong of [[], ["localhost", "a b"], ["*.example.org"], ["UPPER"], ["h
   test(`a start with the names ${JSON.stringify(wrong)} is refused`, async (t) => {
     const clock = createManualClock(START);
     const { signer } = await temporaryAuthority(t, clock);
-    const serving = createServingCertificate({ signer: () => signer, clock, log, hosts: wrong });
+    const serving = createServingCertificate({ issue: issueBy(signer, clock), clock, log, hosts: wrong });
     await assert.rejects(serving.start(), { code: "invalid-argument" });
   });
 }

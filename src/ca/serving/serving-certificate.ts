@@ -6,10 +6,11 @@ import { TrysailError } from "../../platform/errors.ts";
 import type { Logger } from "../../platform/log.ts";
 import { type Random, systemRandom } from "../../platform/random.ts";
 import { SecretBytes } from "../../platform/secret-bytes.ts";
-import { expiry } from "../issue.ts";
-import type { Signer } from "../signer.ts";
-import { verifyIssuedServing } from "../verify-issued.ts";
+import type { ServingRequest } from "../issue.ts";
+import type { IssuedCertificate } from "../signer.ts";
+import { buildCsr } from "../x509/build-csr.ts";
 import { isDnsSubdomain } from "../x509/dns-names.ts";
+import { hostName } from "../x509/extensions.ts";
 import { keepRenewed, type Renewal } from "./keep-renewed.ts";
 
 /** What the control plane's TLS ports present. */
@@ -34,8 +35,8 @@ export interface ServingCertificate {
 }
 
 export interface ServingCertificateDeps {
-  /** What signs at this moment. */
-  signer(): Signer;
+  /** Has it signed by whoever signs at that moment: `issueServing`. */
+  issue(request: ServingRequest): Promise<IssuedCertificate>;
   readonly clock: Clock;
   readonly log: Logger;
   /** DNS names and IP addresses under which clients reach the control plane. */
@@ -59,7 +60,7 @@ export function createServingCertificate(deps: ServingCertificateDeps): ServingC
       renewal = keepRenewed({
         clock: deps.clock,
         random: deps.random ?? systemRandom,
-        make: () => issueServing(deps),
+        make: () => makeServing(deps),
         made(value) {
           const renewed = newest !== undefined;
           newest = value;
@@ -101,21 +102,11 @@ function assertHosts(hosts: readonly string[]): void {
   }
 }
 
-async function issueServing(deps: ServingCertificateDeps): Promise<KeyAndCertificate> {
-  const now = deps.clock.now();
-  const ttlMs = deps.ttlMs ?? DAY_MS;
-  const signer = deps.signer();
-  const authority = signer.certificate;
+async function makeServing({ issue, hosts, ttlMs = DAY_MS }: ServingCertificateDeps): Promise<KeyAndCertificate> {
   const keys = await makeKeyPair("ec", { namedCurve: "P-256" });
-  const leaf = {
-    publicKey: keys.publicKey.export({ type: "spki", format: "der" }),
-    hosts: deps.hosts,
-    notAfter: expiry(now, ttlMs, ttlMs, authority.validToDate.getTime()),
-  };
-  const issued = await verifyIssuedServing(await signer.signServing(leaf), leaf, authority, now);
-  return {
-    chainPem: issued.chainPem,
-    keyPem: new SecretBytes(Buffer.from(keys.privateKey.export({ type: "pkcs8", format: "pem" }))),
-    notAfter: issued.notAfter,
-  };
+  const publicKey = keys.publicKey.export({ type: "spki", format: "der" });
+  const csr = () => buildCsr({ publicKey, privateKey: keys.privateKey, names: hosts.map(hostName) });
+  const { chainPem, notAfter } = await issue({ publicKey, hosts, ttlMs, csr });
+  const keyPem = new SecretBytes(Buffer.from(keys.privateKey.export({ type: "pkcs8", format: "pem" })));
+  return { chainPem, keyPem, notAfter };
 }

@@ -1,4 +1,5 @@
-import { createHash, type KeyObject, sign, type X509Certificate } from "node:crypto";
+import { hash, type KeyObject, sign, type X509Certificate } from "node:crypto";
+import { pemText } from "../../platform/pem.ts";
 import {
   bitString,
   der,
@@ -31,8 +32,14 @@ const VERSION_3 = explicit(0, integer(Buffer.from([2])));
 
 /** The DER of an X.509 v3 certificate (RFC 5280, 4.1), signed with an RSA key or one on a NIST curve. */
 export function signCertificate(content: CertificateContent, key: KeyObject): Buffer {
-  const algorithm = signatureAlgorithmOf(key);
-  const toBeSigned = sequence(
+  const algorithm = signingAlgorithmOf(key);
+  const toBeSigned = buildToBeSigned(content, algorithm);
+  return buildCertificate(toBeSigned, algorithm, sign(algorithm.hash, toBeSigned, key));
+}
+
+/** The DER of what a certificate's signature is over. */
+export function buildToBeSigned(content: CertificateContent, algorithm: SigningAlgorithm): Buffer {
+  return sequence(
     VERSION_3,
     integer(content.serialNumber),
     algorithm.identifier,
@@ -42,41 +49,40 @@ export function signCertificate(content: CertificateContent, key: KeyObject): Bu
     content.publicKey,
     explicit(3, sequence(...content.extensions)),
   );
-  const signature = sign(algorithm.hash, toBeSigned, { key, dsaEncoding: "der" });
+}
+
+/** The DER of a certificate; `signature` as OpenSSL makes it. */
+export function buildCertificate(toBeSigned: Buffer, algorithm: SigningAlgorithm, signature: Uint8Array): Buffer {
   return sequence(toBeSigned, algorithm.identifier, bitString(signature));
 }
 
-interface SignatureAlgorithm {
-  readonly hash: string;
+export interface SigningAlgorithm {
+  readonly hash: "sha256" | "sha384" | "sha512";
   /** DER of the AlgorithmIdentifier: RFC 5758 (3.2) wants no parameters for ECDSA, RFC 4055 (5) NULL for RSA. */
   readonly identifier: Buffer;
 }
 
-const RSA_WITH_SHA256: SignatureAlgorithm = {
+const RSA_WITH_SHA256: SigningAlgorithm = {
   hash: "sha256",
   identifier: sequence(objectIdentifier("1.2.840.113549.1.1.11"), der(TAG.null)),
 };
 /** By curve, with the hash that is as strong. */
-const ECDSA: Readonly<Record<string, SignatureAlgorithm>> = {
+const ECDSA: Readonly<Record<string, SigningAlgorithm>> = {
   prime256v1: { hash: "sha256", identifier: sequence(objectIdentifier("1.2.840.10045.4.3.2")) },
   secp384r1: { hash: "sha384", identifier: sequence(objectIdentifier("1.2.840.10045.4.3.3")) },
   secp521r1: { hash: "sha512", identifier: sequence(objectIdentifier("1.2.840.10045.4.3.4")) },
 };
 
-function signatureAlgorithmOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): SignatureAlgorithm {
+/** Throws a RangeError for a key that signs no certificates. */
+export function signingAlgorithmOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): SigningAlgorithm {
   const algorithm =
     asymmetricKeyType === "rsa" ? RSA_WITH_SHA256 : ECDSA[asymmetricKeyDetails?.namedCurve ?? asymmetricKeyType ?? ""];
   if (algorithm === undefined) throw new RangeError(`cannot sign certificates with a key of type ${asymmetricKeyType}`);
   return algorithm;
 }
 
-/** PEM with lines of 64 characters and a final newline (RFC 7468). */
 export function certificatePem(certificate: Uint8Array): string {
-  const { buffer, byteOffset, byteLength } = certificate;
-  const base64 = Buffer.from(buffer, byteOffset, byteLength).toString("base64");
-  let pem = "-----BEGIN CERTIFICATE-----\n";
-  for (let start = 0; start < base64.length; start += 64) pem += `${base64.slice(start, start + 64)}\n`;
-  return `${pem}-----END CERTIFICATE-----\n`;
+  return pemText("CERTIFICATE", certificate);
 }
 
 /** DER of a Name: an organization and a common name, or nothing at all. */
@@ -107,7 +113,7 @@ export function keyIdentifierOf(certificate: X509Certificate): Buffer {
 }
 
 /** The DER inside an extension's OCTET STRING; undefined where the certificate has no such extension. */
-function extensionValueOf(certificate: X509Certificate, type: string): Buffer | undefined {
+export function extensionValueOf(certificate: X509Certificate, type: string): Buffer | undefined {
   const wanted = objectIdentifier(type);
   const [whole] = readDer(certificate.raw);
   const [toBeSigned] = readDer(whole?.content ?? Buffer.alloc(0));
@@ -128,5 +134,5 @@ export function keyIdentifier(publicKey: Uint8Array): Buffer {
   const [info] = readDer(publicKey);
   const [, bits] = readDer(info?.content ?? Buffer.alloc(0));
   if (bits?.tag !== TAG.bitString) throw new RangeError("not a SubjectPublicKeyInfo");
-  return createHash("sha1").update(bits.content.subarray(1)).digest();
+  return hash("sha1", bits.content.subarray(1), "buffer");
 }

@@ -1,15 +1,17 @@
-import { verify } from "node:crypto";
-import { promisify } from "node:util";
-import { messageOf } from "../../platform/errors.ts";
+import { messageOf, TrysailError } from "../../platform/errors.ts";
 import { spiffeId, type WorkloadIdentity } from "../identity.ts";
 import { Refusal } from "../refusal.ts";
+import type { Signatures } from "../signatures/signatures.ts";
 import { type DerElement, objectIdentifier, readDer, readOne, TAG } from "./der.ts";
 import { type LeafPublicKey, parsePublicKey } from "./public-key.ts";
 import { type SignatureAlgorithm, signatureAlgorithm } from "./signature-algorithm.ts";
 
 /** A PKCS #10 certification request (RFC 2986), as far as an authority may look into one. */
 export interface Csr {
+  readonly der: Uint8Array;
   readonly publicKey: LeafPublicKey;
+  /** Whether the subject says nothing but common names, or nothing at all. */
+  readonly hasPlainSubject: boolean;
   /** Every name that is asked for: of the subject the common names, and the subject alternative names. */
   readonly names: readonly RequestedName[];
   readonly proof: {
@@ -38,8 +40,6 @@ const MOST_NAMES = 16;
 /** Real requests have one or two of each. */
 const MOST_ELEMENTS = 64;
 
-const verifySignature = promisify(verify);
-
 /** Reads a request from PEM or DER; throws a Refusal. Nothing is proven yet. */
 export function parseCsr(csr: string | Uint8Array): Csr {
   if (csr.length > LARGEST_CSR_BYTES) {
@@ -55,11 +55,18 @@ export function parseCsr(csr: string | Uint8Array): Csr {
   }
 }
 
-/** Throws a Refusal where whoever made the request does not hold the key. Off the event loop, being half the work. */
-export async function provePossession({ publicKey, proof }: Csr): Promise<void> {
+/** Throws a Refusal where whoever made the request does not hold the key. */
+export async function provePossession({ publicKey, proof }: Csr, signatures: Signatures): Promise<void> {
   const { algorithm, signed, signature } = proof;
-  if (await verifySignature(algorithm.hash, signed, publicKey.key, signature)) return;
-  throw new Refusal("csr-bad-signature", "the request is not signed by its own key");
+  let isProven: boolean;
+  try {
+    isProven = await signatures.verify(algorithm.hash, signed, publicKey.pem, signature);
+  } catch (cause) {
+    // That no thread could be asked says nothing of the request.
+    if (cause instanceof TrysailError) throw cause;
+    throw new Refusal("csr-malformed", "the request's key is none", { cause: new Error(messageOf(cause)) });
+  }
+  if (!isProven) throw new Refusal("csr-bad-signature", "the request is not signed by its own key");
 }
 
 /**
@@ -101,31 +108,42 @@ function readCsr(der: Buffer): Csr {
     throw new Refusal("csr-unsupported-key", "the request must be signed with SHA-256, SHA-384, SHA-512 or Ed25519");
   }
   if (algorithm.keyType !== publicKey.keyType) throw new RangeError("signed by another kind of key than its own");
+  const about = attributesOf(subject);
   return {
+    der,
     publicKey,
-    names: atMost(MOST_NAMES, [...commonNames(subject), ...alternativeNames(attributes)]),
+    hasPlainSubject: about.every(({ type }) => type.equals(COMMON_NAME)),
+    names: atMost(MOST_NAMES, [...commonNames(about), ...alternativeNames(attributes)]),
     proof: { algorithm, signed: info.raw, signature: signatureBits.content.subarray(1) },
   };
 }
 
-function commonNames(subject: DerElement): RequestedName[] {
-  const names: RequestedName[] = [];
-  for (const set of children(subject, TAG.sequence)) {
-    for (const attribute of children(set, TAG.set)) {
+interface SubjectAttribute {
+  /** DER of the OBJECT IDENTIFIER. */
+  readonly type: Buffer;
+  readonly value: DerElement;
+}
+
+function attributesOf(subject: DerElement): SubjectAttribute[] {
+  return children(subject, TAG.sequence).flatMap((set) =>
+    children(set, TAG.set).map((attribute) => {
       const [type, value, ...more] = children(attribute, TAG.sequence);
       if (type?.tag !== TAG.objectIdentifier || value === undefined || more.length > 0) {
         throw new RangeError("not a Name");
       }
-      // An empty one names nobody: tools write it where the user left the question open.
-      if (!type.raw.equals(COMMON_NAME) || value.content.length === 0) continue;
-      names.push(
-        value.tag === TAG.utf8String || value.tag === TAG.printableString
-          ? textName("common-name", value)
-          : { kind: "other" },
-      );
-    }
-  }
-  return names;
+      return { type: type.raw, value };
+    }),
+  );
+}
+
+function commonNames(subject: readonly SubjectAttribute[]): RequestedName[] {
+  // An empty one names nobody: tools write it where the user left the question open.
+  const named = subject.filter(({ type, value }) => type.equals(COMMON_NAME) && value.content.length > 0);
+  return named.map(({ value }) =>
+    value.tag === TAG.utf8String || value.tag === TAG.printableString
+      ? textName("common-name", value)
+      : { kind: "other" },
+  );
 }
 
 function alternativeNames(attributes: DerElement | undefined): RequestedName[] {

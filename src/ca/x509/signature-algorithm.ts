@@ -1,11 +1,11 @@
+import type { Hash } from "../signatures/signatures.ts";
 import { objectIdentifier, sequence } from "./der.ts";
 
 /** What signs and verifies under an AlgorithmIdentifier. */
 export interface SignatureAlgorithm {
   /** Of the keys that make such signatures, as `KeyObject.asymmetricKeyType` has it. */
   readonly keyType: "ec" | "rsa" | "ed25519";
-  /** Null where the algorithm hashes by itself. */
-  readonly hash: "sha256" | "sha384" | "sha512" | null;
+  readonly hash: Hash;
 }
 
 const NULL = Buffer.from([0x05, 0x00]);
