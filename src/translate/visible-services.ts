@@ -1,0 +1,24 @@
+import type { MeshService } from "../mesh/mesh-service.ts";
+import type { MeshSnapshot } from "../mesh/snapshot.ts";
+import { visibleFrom } from "../mesh/visibility.ts";
+
+/** By host name. Of several with one name, the one of the caller's own namespace, else the first. */
+export function visibleServices(
+  { services, config }: Pick<MeshSnapshot, "services" | "config">,
+  namespace: string,
+): Map<string, MeshService> {
+  const visible = new Map<string, MeshService>();
+  for (const service of services) {
+    const known = visible.get(service.hostname);
+    if (known !== undefined && (known.namespace === namespace || service.namespace !== namespace)) continue;
+    if (!visibleFrom(namespace, service.namespace, service.exportTo ?? config.defaultServiceExportTo)) continue;
+    visible.set(service.hostname, service);
+  }
+  return visible;
+}
+
+/** One of them alone. */
+export function findVisibleService(mesh: MeshSnapshot, namespace: string, hostname: string): MeshService | undefined {
+  const services = mesh.services.filter((service) => service.hostname === hostname);
+  return visibleServices({ services, config: mesh.config }, namespace).get(hostname);
+}
