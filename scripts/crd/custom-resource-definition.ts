@@ -1,7 +1,7 @@
 import { groupOf, type KindSchema } from "../../src/mesh/schemas.ts";
 import { buildStructuralSchema, type StructuralSchema } from "./structural-schema.ts";
 
-/** How `kubectl` knows a kind: Istio's own names, so that what people type today keeps working. */
+/** How `kubectl` knows a kind: of Istio's by its own names, so that what people type today keeps working. */
 interface KindNames {
   readonly plural: string;
   readonly shortNames: readonly string[];
@@ -34,6 +34,7 @@ const NAMES: Readonly<Record<string, KindNames>> = {
     columns: [column("Mode", ".spec.mtls.mode", "Which connections are taken: STRICT is mutual TLS only")],
   },
   ProxyConfig: { plural: "proxyconfigs", shortNames: [], columns: [] },
+  RateLimit: { plural: "ratelimits", shortNames: ["rl"], columns: [] },
   ServiceEntry: {
     plural: "serviceentries",
     shortNames: ["se"],
@@ -60,11 +61,16 @@ const NAMES: Readonly<Record<string, KindNames>> = {
   WorkloadGroup: { plural: "workloadgroups", shortNames: ["wg"], columns: [] },
 };
 
+/** Of every kind: whether it is used, and whether proxies refuse it (docs/status.md). */
+const VERDICTS = [
+  column("Accepted", `.status.conditions[?(@.type=="Accepted")].status`, "Whether the object is used"),
+  column("Programmed", `.status.conditions[?(@.type=="Programmed")].status`, "False where a proxy refuses it"),
+];
 const AGE = { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" };
 const STATUS = { type: "object", "x-kubernetes-preserve-unknown-fields": true };
 
 /**
- * The CustomResourceDefinition of one of Istio's kinds, in every version that is read.
+ * The CustomResourceDefinition of one of Istio's kinds or our own, in every version that is read.
  *
  * @throws Error for a kind without names here.
  */
@@ -90,7 +96,10 @@ export function buildCustomResourceDefinition({ kind, apiVersions, namespaced, s
         plural: names.plural,
         singular: kind.toLowerCase(),
         ...(names.shortNames.length === 0 ? {} : { shortNames: names.shortNames }),
-        categories: ["istio-io", group.replaceAll(".", "-").replace(/-io$/, "")],
+        categories: [
+          ...(group.endsWith("istio.io") ? ["istio-io"] : []),
+          group.replaceAll(".", "-").replace(/-io$/, ""),
+        ],
       },
       versions: apiVersions.map((apiVersion, index) =>
         version(apiVersion, index === 0, names.columns, openAPIV3Schema),
@@ -110,7 +119,7 @@ function version(
     name: apiVersion.slice(apiVersion.indexOf("/") + 1),
     served: true,
     storage,
-    additionalPrinterColumns: [...columns.map((shown) => ({ ...shown, type: "string" })), AGE],
+    additionalPrinterColumns: [...[...columns, ...VERDICTS].map((shown) => ({ ...shown, type: "string" })), AGE],
     subresources: { status: {} },
     schema: { openAPIV3Schema },
   };

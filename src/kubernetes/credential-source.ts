@@ -1,0 +1,171 @@
+import { credentialNames, selectsCallers, tlsSettings } from "../mesh/credentials.ts";
+import { describeObject, type Finding } from "../mesh/finding.ts";
+import type { DestinationRule } from "../mesh/istio/destination-rule.ts";
+import type { KnownObject } from "../mesh/kinds.ts";
+import { compareText, refOf } from "../mesh/object.ts";
+import type { ObjectSet } from "../mesh/object-set.ts";
+import { messageOf } from "../platform/errors.ts";
+import type { Source } from "../sources/source.ts";
+import { type FollowedSecret, type FollowedSecretDeps, followSecret } from "./followed-secret.ts";
+
+export interface CredentialSourceDeps extends Omit<FollowedSecretDeps, "onChange"> {
+  /** Everything but Secrets. */
+  readonly source: Source;
+}
+
+/** Each takes a connection to the API server. */
+const MOST_SECRETS = 500;
+const GATHER_MS = 5;
+/** A start does not wait longer than this for Secrets: what needs none is served. */
+const START_MS = 5000;
+
+/**
+ * Adds to what a source holds the Secrets that its DestinationRules name by `credentialName`, each followed by itself
+ * for as long as a rule names it for callers of its own namespace. Of one that is deleted, the last version stays in use.
+ */
+export function createCredentialSource(deps: CredentialSourceDeps): Source {
+  const { source, clock, log } = deps;
+  const followed = new Map<string, FollowedSecret>();
+  const listeners = new Set<(set: ObjectSet) => void>();
+  let inner: ObjectSet = source.current();
+  let current: ObjectSet = inner;
+  let cancelPublish: (() => void) | undefined;
+  let unsubscribe = () => {};
+  let settled = () => {};
+
+  const isSettled = () => [...followed.values()].every((secret) => secret.state() !== "unknown");
+
+  const secretChanged = (): void => {
+    if (isSettled()) settled();
+    cancelPublish ??= clock.after(GATHER_MS, () => {
+      cancelPublish = undefined;
+      publish();
+    });
+  };
+
+  const follow = (): void => {
+    const wanted = wantedSecrets(rulesOf(inner));
+    for (const [key, secret] of followed) {
+      if (wanted.has(key)) continue;
+      followed.delete(key);
+      secret.stop();
+    }
+    for (const [key, { namespace, name }] of wanted) {
+      if (followed.has(key) || followed.size >= MOST_SECRETS) continue;
+      followed.set(key, followSecret({ ...deps, onChange: secretChanged }, namespace, name));
+    }
+  };
+
+  const publish = (): void => {
+    const secrets = [...followed].sort(([a], [b]) => compareText(a, b)).flatMap(([, secret]) => secret.object() ?? []);
+    current = Object.freeze({
+      objects: secrets.length === 0 ? inner.objects : inserted(inner.objects, secrets),
+      findings: [...inner.findings, ...rulesOf(inner).flatMap(findingsOf)],
+    });
+    for (const listener of [...listeners]) {
+      try {
+        listener(current);
+      } catch (thrown) {
+        log.error({ reason: messageOf(thrown) }, "a listener to configuration changes failed");
+      }
+    }
+  };
+
+  /** What is in the way of the Secrets that a rule names. */
+  const findingsOf = (rule: DestinationRule): readonly Finding[] =>
+    tlsSettings(rule).flatMap(({ path, tls: { credentialName = "" } }) => {
+      const { namespace } = rule.metadata;
+      const state = (name: string) => followed.get(keyOf(namespace, name))?.state();
+      const where = `${namespace}/${credentialName}`;
+      const report = (reason: string): Finding[] => [unreadable(rule, `${path}.credentialName`, reason)];
+      if (credentialName === "") return [];
+      if (state(credentialName) === "deleted") {
+        return report(`names Secret ${where}, which was deleted: its last version stays in use, so create it anew`);
+      }
+      if (state(credentialName) === "forbidden" && state(`${credentialName}-cacert`) !== "present") {
+        return report(
+          `names Secret ${where}, which the control plane may not read: grant its service account list and watch on it by a Role in namespace ${namespace}`,
+        );
+      }
+      if (state(credentialName) === undefined && selectsCallers(rule.spec)) {
+        return report(`names Secret ${where}, but ${MOST_SECRETS} Secrets are read already: calls fail that need it`);
+      }
+      return [];
+    });
+
+  return {
+    async start() {
+      await source.start();
+      inner = source.current();
+      follow();
+      if (!isSettled()) {
+        await new Promise<void>((resolve) => {
+          const cancel = clock.after(START_MS, resolve);
+          settled = () => {
+            cancel();
+            resolve();
+          };
+        });
+      }
+      publish();
+      unsubscribe = source.onChange((set) => {
+        inner = set;
+        follow();
+        publish();
+      });
+    },
+    current: () => current,
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async stop() {
+      unsubscribe();
+      cancelPublish?.();
+      for (const secret of followed.values()) secret.stop();
+      await source.stop();
+    },
+  };
+}
+
+function rulesOf({ objects }: ObjectSet): readonly DestinationRule[] {
+  return objects.filter((object) => object.kind === "DestinationRule");
+}
+
+/** Those that some caller may have: of its own namespace, by a rule that selects it. */
+function wantedSecrets(
+  rules: readonly DestinationRule[],
+): ReadonlyMap<string, { readonly namespace: string; readonly name: string }> {
+  const wanted = rules
+    .filter(({ spec }) => selectsCallers(spec))
+    .flatMap((rule) =>
+      credentialNames([rule]).flatMap((name) =>
+        [name, `${name}-cacert`].map((each) => ({ namespace: rule.metadata.namespace, name: each })),
+      ),
+    );
+  return new Map(wanted.map((secret) => [keyOf(secret.namespace, secret.name), secret]));
+}
+
+/** Sorts as namespace and name do. */
+function keyOf(namespace: string, name: string): string {
+  return `${namespace}\0${name}`;
+}
+
+/** Where they belong in the order of kinds. */
+function inserted(objects: readonly KnownObject[], secrets: readonly KnownObject[]): readonly KnownObject[] {
+  const at = objects.findIndex(({ kind }) => compareText(kind, "Secret") > 0);
+  return Object.freeze(objects.toSpliced(at === -1 ? objects.length : at, 0, ...secrets));
+}
+
+function unreadable(rule: DestinationRule, field: string, reason: string): Finding {
+  const object = refOf(rule);
+  const { generation } = rule.metadata;
+  return {
+    severity: "warning",
+    code: "reference-missing",
+    message: `${describeObject(object)}: ${field} ${reason}`,
+    object,
+    field,
+    ...(generation === undefined ? {} : { generation }),
+  };
+}
