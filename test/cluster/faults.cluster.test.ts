@@ -13,8 +13,10 @@ import {
   SYSTEM_NAMESPACE,
   uninstallMesh,
   upgradeMesh,
+  withRevision,
 } from "./mesh-cluster.ts";
 import { apiServerOutage, killContainer, notOurNode } from "./node-faults.ts";
+import { trysail } from "./trysail.ts";
 
 const skip = clusterMissing;
 const OUTAGE_MS = 60_000;
@@ -47,6 +49,8 @@ test("what goes on in a cluster's life costs no request", { skip, timeout: 600_0
     );
     await cluster.control(web, `/load/start?url=${encodeURIComponent("http://orders.shop/")}`);
     await what();
+    // What is over in an instant must have been met by requests too.
+    await until("requests", async () => (await cluster.control(web, "/load")).requests > 10, SLOW);
     const { requests, failed, failures } = await cluster.control(web, "/load/stop");
     t.diagnostic(`${requests} requests, ${failed} failed`);
     assert.ok(requests > 10, `${requests} requests`);
@@ -61,6 +65,29 @@ test("what goes on in a cluster's life costs no request", { skip, timeout: 600_0
   });
 
   await t.test("an upgrade of the chart", () => underLoad(() => upgradeMesh(cluster, "logLevel=debug")));
+
+  await t.test("an upgrade by revision: pods move by their namespace's label and a restart, and back", async () => {
+    await underLoad(() =>
+      withRevision(cluster, "canary", async () => {
+        await label(cluster, "shop", { "istio-injection": null, "istio.io/rev": "canary" });
+        await restart(cluster, "shop", "orders");
+        assert.deepEqual(await revisionsOf(cluster, "shop", "orders", 2), ["canary", "canary"]);
+        await label(cluster, "shop", { "istio-injection": "enabled", "istio.io/rev": null });
+        await restart(cluster, "shop", "orders");
+        assert.deepEqual(await revisionsOf(cluster, "shop", "orders", 2), ["default", "default"]);
+      }),
+    );
+  });
+
+  await t.test("`trysail check` finds nothing wrong, the certificate of each replica among it", async () => {
+    const { stdout, exitCode } = await trysail("check", "--kubeconfig", cluster.kubeconfig);
+    assert.equal(exitCode, 0, stdout);
+    const shown = stdout.match(/^✓ +serving +the certificate of trysail-\S+ is valid until/gm);
+    assert.equal(shown?.length, 2, stdout);
+    assert.match(stdout, /^✓ +interception +proven by meshed pods on 1 of \d+ nodes/m);
+    assert.match(stdout, /^✓ +injection /m);
+    assert.match(stdout, /, 0 failed$/m);
+  });
 
   await t.test("`helm test` asks the control plane through its Service", async () => {
     const said = await helm("test", "trysail", `--kubeconfig=${cluster.kubeconfig}`, `--namespace=${SYSTEM_NAMESPACE}`);
@@ -141,6 +168,20 @@ test("what goes on in a cluster's life costs no request", { skip, timeout: 600_0
     assert.equal(items.length, 1);
   });
 
+  await t.test("`trysail uninstall --purge --crds` takes the rest", { skip: notOurNode }, async () => {
+    await upgradeMesh(cluster);
+    const args = ["uninstall", "--purge", "--crds", "--yes", "--kubeconfig", cluster.kubeconfig];
+    const { exitCode, stdout, stderr } = await trysail(...args);
+    assert.equal(exitCode, 0, stderr);
+    assert.match(stdout, /^pods in shop have sidecars/m);
+    assert.match(stdout, /^CustomResourceDefinition +peerauthentications\S+ +and with it 1 objects/m);
+    await until("nothing to be left", async () => {
+      return (await trysail(...args)).stdout === "there is nothing to remove\n";
+    });
+    const { status } = await cluster.call("GET", "/api/v1/namespaces/shop/configmaps/trysail-ca-root-cert");
+    assert.equal(status, 404);
+  });
+
   async function configurationArrives(header: string, soon = SLOW): Promise<void> {
     await cluster.apply({
       apiVersion: "networking.istio.io/v1",
@@ -163,6 +204,26 @@ test("what goes on in a cluster's life costs no request", { skip, timeout: 600_0
     );
   }
 });
+
+async function label(
+  cluster: MeshCluster,
+  namespace: string,
+  labels: Readonly<Record<string, string | null>>,
+): Promise<void> {
+  const body = { metadata: { labels } };
+  await cluster.call("PATCH", `/api/v1/namespaces/${namespace}`, body, "application/merge-patch+json");
+}
+
+/** Of the control planes that injected the ready pods of an app. */
+async function revisionsOf(cluster: MeshCluster, namespace: string, app: string, count: number): Promise<string[]> {
+  const pods = await cluster.readyPods(namespace, app, count);
+  return Promise.all(
+    pods.map(async ({ name }) => {
+      const { metadata } = await cluster.read(`/api/v1/namespaces/${namespace}/pods/${name}`);
+      return JSON.parse(metadata.annotations["sidecar.istio.io/status"]).revision;
+    }),
+  );
+}
 
 /** As `kubectl rollout restart`, and waits as `kubectl rollout status` does. */
 async function restart(cluster: MeshCluster, namespace: string, name: string): Promise<void> {

@@ -1,0 +1,41 @@
+import { type FastifyInstance, fastify } from "fastify";
+
+/** What listens on `--http-addr`, from the first moment of the start on. */
+export interface ReadinessServer {
+  readonly app: FastifyInstance;
+  /** What is being waited for; null once nothing is. */
+  notReady(): string | null;
+  waitFor(reason: () => string): void;
+  ready(): void;
+  /** Lets another app, which never listens itself, answer every request from now on. */
+  handOver(app: FastifyInstance): Promise<void>;
+}
+
+/** Until there is who answers, `/ready` and all else say 503 and the reason, so that a slow start can be understood. */
+export function createReadinessServer(): ReadinessServer {
+  let reason: (() => string) | null = () => "it has just started";
+  let next: FastifyInstance | undefined;
+  const app = fastify({ requestTimeout: 30_000, forceCloseConnections: "idle" });
+  // In front of any reading of bodies, which are the other app's.
+  app.addHook("onRequest", async (request, reply) => {
+    if (next === undefined) return;
+    reply.hijack();
+    next.routing(request.raw, reply.raw);
+  });
+  const notReady = () => reason?.() ?? null;
+  app.setNotFoundHandler((_request, reply) => reply.code(503).send({ ready: false, reason: notReady() }));
+  return {
+    app,
+    notReady,
+    waitFor(what) {
+      reason = what;
+    },
+    ready() {
+      reason = null;
+    },
+    async handOver(other) {
+      await other.ready();
+      next = other;
+    },
+  };
+}

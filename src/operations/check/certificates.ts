@@ -1,0 +1,48 @@
+import { certificatesOf, fingerprintsOf } from "../../ca/x509/pem-certificates.ts";
+import { resourcePath } from "../../kubernetes/resource-path.ts";
+import { isRecord } from "../../mesh/conform.ts";
+import { certificateLife } from "./certificate-life.ts";
+import { type Check, namesIn, type Outcome } from "./check.ts";
+import { type NamedWebhook, ownWebhooks } from "./own-webhooks.ts";
+
+const TRUST_BUNDLE = "trysail-ca-root-cert";
+
+/** How long the mesh's roots live, and whether the API server knows them. */
+export const certificates: Check = {
+  name: "certificates",
+  when: "after",
+  async run(target) {
+    const { client, systemNamespace: namespace, clock } = target;
+    const address = { apiVersion: "v1", resource: "configmaps", namespace, name: TRUST_BUNDLE };
+    const { data } = await client.get(resourcePath(address));
+    const bundle = isRecord(data) && typeof data["root-cert.pem"] === "string" ? data["root-cert.pem"] : "";
+    const webhooks = await ownWebhooks(target);
+    const roots = certificatesOf(bundle);
+    return [
+      ...(roots.length === 0
+        ? [noRoots]
+        : roots.map((root) => certificateLife("a root of the mesh", root, clock.now()))),
+      caBundles(webhooks, bundle),
+    ];
+  },
+};
+
+const noRoots: Outcome = {
+  status: "fail",
+  message: `the ConfigMap ${TRUST_BUNDLE} holds no certificate`,
+  action: "the leader of the control plane writes it: see its log",
+};
+
+function caBundles(webhooks: readonly NamedWebhook[], bundle: string): Outcome {
+  const expected = fingerprintsOf(bundle).join();
+  const wrong = webhooks.filter(({ clientConfig: { caBundle = "" } }) => {
+    return fingerprintsOf(Buffer.from(caBundle, "base64").toString()).join() !== expected;
+  });
+  if (wrong.length === 0) {
+    return { status: "pass", message: `the caBundle of ${webhooks.length} webhooks is the mesh's trust bundle` };
+  }
+  const where = [...new Set(wrong.map(({ configuration }) => configuration))];
+  const message = `the caBundle is not the mesh's trust bundle in ${namesIn(where)}`;
+  const action = "the leader of the control plane keeps it within seconds: see its log, and the permissions above";
+  return { status: "fail", message, action };
+}

@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { parseAllDocuments } from "yaml";
+import {
+  type AccessRule,
+  type RequiredAccess,
+  requiredAccess,
+  statusAccess,
+} from "../../src/control-plane/required-access.ts";
+import { helmMissing } from "../support/helm.ts";
+import { only, renderChart } from "./rendered.ts";
+
+const skip = helmMissing;
+
+/** One line for each verb on each resource, whatever rules they are grouped in. */
+function accessIn(rules: readonly AccessRule[]): readonly string[] {
+  const lines = rules.flatMap(({ apiGroups, resources, resourceNames = ["*"], verbs }) =>
+    apiGroups.flatMap((group) =>
+      resources.flatMap((resource) =>
+        resourceNames.flatMap((name) => verbs.map((verb) => `${verb} ${resource}.${group} ${name}`)),
+      ),
+    ),
+  );
+  return [...new Set(lines)].sort();
+}
+
+function withStatus({ cluster, own }: RequiredAccess): RequiredAccess {
+  return { cluster: [...cluster, ...statusAccess.cluster], own: [...own, ...statusAccess.own] };
+}
+
+for (const revision of ["default", "canary"]) {
+  test(`the chart's roles of revision ${revision} are what the program needs, and no more`, { skip }, async () => {
+    const objects = await renderChart({ revision });
+    const { cluster, own } = withStatus(requiredAccess(revision));
+    assert.deepEqual(accessIn(only(objects, "ClusterRole").rules), accessIn(cluster));
+    assert.deepEqual(accessIn(only(objects, "Role").rules), accessIn(own));
+  });
+}
+
+test("Secrets of the namespaces that the values name may be read, and of no others", { skip }, async () => {
+  const objects = await renderChart({ "credentials.namespaces": ["shop", "bank"] });
+  const roles = objects.filter(({ kind, metadata }) => kind === "Role" && metadata.name === "trysail-credentials");
+  assert.deepEqual(
+    roles.map(({ metadata, rules }) => [metadata.namespace, accessIn(rules)]),
+    ["shop", "bank"].map((namespace) => [namespace, ["list secrets. *", "watch secrets. *"]]),
+  );
+  const bindings = objects.filter(
+    ({ kind, metadata }) => kind === "RoleBinding" && metadata.name === "trysail-credentials",
+  );
+  assert.deepEqual(
+    bindings.map(({ metadata, subjects }) => [metadata.namespace, subjects[0].name, subjects[0].namespace]),
+    ["shop", "bank"].map((namespace) => [namespace, "trysail", "trysail-system"]),
+  );
+  const { cluster } = withStatus(requiredAccess("default"));
+  assert.deepEqual(accessIn(only(objects, "ClusterRole").rules), accessIn(cluster));
+  const everywhere = await renderChart({ "credentials.namespaces": ["*"] });
+  const secrets = { apiGroups: [""], resources: ["secrets"], verbs: ["list", "watch"] };
+  assert.deepEqual(accessIn(only(everywhere, "ClusterRole").rules), accessIn([...cluster, secrets]));
+});
+
+test("a control plane that writes no status may not", { skip }, async () => {
+  const objects = await renderChart({ "status.enabled": false });
+  const { cluster, own } = requiredAccess("default");
+  assert.deepEqual(accessIn(only(objects, "ClusterRole").rules), accessIn(cluster));
+  assert.deepEqual(accessIn(only(objects, "Role").rules), accessIn(own));
+  const [{ args }] = only(objects, "Deployment").spec.template.spec.containers;
+  assert.ok(args.includes("--no-status"), args.join(" "));
+});
+
+test("docs/kubernetes.md shows the roles that the program needs", () => {
+  const text = readFileSync(new URL("../../docs/kubernetes.md", import.meta.url), "utf8");
+  const [, yaml = ""] =
+    /```yaml\n(apiVersion: rbac\S+\nkind: ClusterRole\nmetadata:\n {2}name: trysail\n[\s\S]*?)```/.exec(text) ?? [];
+  const [clusterRole, role] = parseAllDocuments(yaml).map((document) => document.toJS());
+  const { cluster, own } = withStatus(requiredAccess("default"));
+  assert.deepEqual(accessIn(clusterRole.rules), accessIn(cluster));
+  assert.deepEqual(accessIn(role.rules), accessIn(own));
+});
