@@ -11,6 +11,7 @@ import type { PeerAuthentication } from "../../mesh/istio/peer-authentication.ts
 import { labelsMatch } from "../../mesh/labels.ts";
 import type { MeshConfig } from "../../mesh/mesh-config.ts";
 import type { MeshPort, MeshService } from "../../mesh/mesh-service.ts";
+import type { NetworkGateways } from "../../mesh/network-gateways.ts";
 import { ownValue } from "../../mesh/own-value.ts";
 import { buildMutualTlsModes } from "../../mesh/peer-authentication-mode.ts";
 import type { MeshEndpoint, ServiceEndpoints } from "../../mesh/service-endpoints.ts";
@@ -20,6 +21,7 @@ import { endpointAddress } from "../address.ts";
 import { outboundClusterName } from "../names.ts";
 import { groupByLocality } from "./locality-groups.ts";
 import { localityPreference, NODE_LABEL } from "./locality-preference.ts";
+import { crossesNetworks, type Target, targetsOf } from "./network-crossing.ts";
 import type { Viewpoint } from "./viewpoint.ts";
 
 /** What decides about the endpoints of a port's clusters, for one service. */
@@ -30,6 +32,8 @@ export interface AssignmentInput {
   readonly rule: DestinationRule | null;
   readonly policies: readonly PeerAuthentication[];
   readonly localityLb: LocalityLbSetting | null;
+  /** Into the networks that not every caller reaches directly. */
+  readonly gateways: NetworkGateways;
   /** By which labels callers are told apart, beside their locality; null where all callers get the same. */
   readonly looksAt: readonly string[] | null;
 }
@@ -47,7 +51,7 @@ export function buildAssignments(input: AssignmentInput, viewpoint: Viewpoint | 
 }
 
 export function buildAssignment(
-  { service, port, endpoints, rule, policies, localityLb }: AssignmentInput,
+  { service, port, endpoints, rule, policies, localityLb, gateways }: AssignmentInput,
   subset: Subset | null,
   viewpoint: Viewpoint | null,
 ): ClusterLoadAssignment {
@@ -56,7 +60,9 @@ export function buildAssignment(
       portOf(endpoint, port) !== undefined &&
       isUsable(endpoint, service) &&
       labelsMatch(subset?.labels, endpoint.labels) &&
-      (!service.isNodeLocal || viewpoint === null || endpoint.nodeName === viewpoint.nodeName),
+      (!service.isNodeLocal || viewpoint === null || endpoint.nodeName === viewpoint.nodeName) &&
+      // A gateway knows whom a connection is for by its mutual TLS alone.
+      (!crossesNetworks(endpoint, viewpoint, gateways) || speaksMutualTls(endpoint, service, port, policies)),
   );
   const preference = localityPreference(service, port, rule, subset, localityLb);
   return create(ClusterLoadAssignmentSchema, {
@@ -65,7 +71,7 @@ export function buildAssignment(
       ...(locality === null ? {} : { locality }),
       priority,
       ...(weight === 0 ? {} : { loadBalancingWeight: weight }),
-      lbEndpoints: members.map((endpoint) => lbEndpoint(endpoint, service, port, policies)),
+      lbEndpoints: targetsOf(members, viewpoint, gateways).map((target) => lbEndpoint(target, service, port, policies)),
     })),
   });
 }
@@ -79,18 +85,26 @@ export function buildAssignmentInputs(
   rule: DestinationRule | null,
   policies: readonly PeerAuthentication[],
   config: MeshConfig,
+  gateways: NetworkGateways,
 ): readonly AssignmentInput[] {
   return service.ports.map((port) => {
-    const facts = { service, port, endpoints, rule, policies, localityLb: config.localityLb };
+    const facts = { service, port, endpoints, rule, policies, localityLb: config.localityLb, gateways };
     return { ...facts, looksAt: labelsLookedAt(facts) };
   });
 }
 
-function labelsLookedAt({ service, port, endpoints, rule, localityLb }: AssignmentFacts): readonly string[] | null {
+function labelsLookedAt({
+  service,
+  port,
+  endpoints,
+  rule,
+  localityLb,
+  gateways,
+}: AssignmentFacts): readonly string[] | null {
   const subsets = [null, ...(rule?.spec.subsets ?? [])];
   const preferences = subsets.flatMap((subset) => localityPreference(service, port, rule, subset, localityLb) ?? []);
-  const hasHints = endpoints.endpoints.some(({ forZones }) => forZones.length > 0);
-  if (preferences.length === 0 && !hasHints && !service.isNodeLocal) return null;
+  const looksAround = endpoints.endpoints.some(({ forZones, network }) => forZones.length > 0 || gateways.has(network));
+  if (preferences.length === 0 && !looksAround && !service.isNodeLocal) return null;
   const keys = preferences.flatMap((preference) => (preference.kind === "labels" ? preference.keys : []));
   return [...(service.isNodeLocal ? [NODE_LABEL] : []), ...keys.map((key) => key.split("=")[0] ?? "")];
 }
@@ -107,24 +121,37 @@ function isUsable({ address }: MeshEndpoint, { resolution }: MeshService): boole
   return address !== "" && (resolution !== "endpoints" || ipVersion(address) !== null || address.startsWith("unix://"));
 }
 
+const MUTUAL_TLS = { "envoy.transport_socket_match": { tlsMode: "istio" } };
+
 function lbEndpoint(
-  endpoint: MeshEndpoint,
+  target: Target,
   service: MeshService,
   port: MeshPort,
   policies: readonly PeerAuthentication[],
 ): LbEndpoint {
+  if (target.kind === "gateway") {
+    const { gateway, weight } = target;
+    return create(LbEndpointSchema, {
+      hostIdentifier: {
+        case: "endpoint",
+        value: { address: endpointAddress(gateway.address, gateway.port) },
+      },
+      healthStatus: HealthStatus.HEALTHY,
+      loadBalancingWeight: weight,
+      metadata: { filterMetadata: MUTUAL_TLS },
+    });
+  }
+  const { endpoint, weight } = target;
   const number = portOf(endpoint, port) ?? 0;
   const metadata = {
-    ...(!service.isExternal && takesMutualTls(endpoint, number, policies)
-      ? { "envoy.transport_socket_match": { tlsMode: "istio" } }
-      : {}),
+    ...(speaksMutualTls(endpoint, service, port, policies) ? MUTUAL_TLS : {}),
     // By which whoever dialled this very address is sent to it.
     ...(service.isHeadless ? { "envoy.lb": { [ADDRESS_KEY]: endpoint.address } } : {}),
   };
   return create(LbEndpointSchema, {
     hostIdentifier: { case: "endpoint", value: { address: endpointAddress(endpoint.address, number) } },
     healthStatus: endpoint.health === "draining" ? HealthStatus.DRAINING : HealthStatus.HEALTHY,
-    ...(endpoint.weight === 0 ? {} : { loadBalancingWeight: endpoint.weight }),
+    ...(weight === 0 ? {} : { loadBalancingWeight: weight }),
     ...(Object.keys(metadata).length === 0 ? {} : { metadata: { filterMetadata: metadata } }),
   });
 }
@@ -133,9 +160,14 @@ function lbEndpoint(
 export const ADDRESS_KEY = "address";
 
 /** A sidecar whose policy disables mutual TLS on the port must be called in plaintext. */
-function takesMutualTls(endpoint: MeshEndpoint, port: number, policies: readonly PeerAuthentication[]): boolean {
-  if (!endpoint.tlsCapable) return false;
+function speaksMutualTls(
+  endpoint: MeshEndpoint,
+  service: MeshService,
+  meshPort: MeshPort,
+  policies: readonly PeerAuthentication[],
+): boolean {
+  if (service.isExternal || !endpoint.tlsCapable) return false;
   if (policies.length === 0) return true;
   const { mode, byPort } = buildMutualTlsModes(policies, endpoint.labels, endpoint.namespace);
-  return (byPort[port] ?? mode) !== "DISABLE";
+  return (byPort[portOf(endpoint, meshPort) ?? 0] ?? mode) !== "DISABLE";
 }

@@ -1,14 +1,8 @@
 import { type Locality, NOWHERE, parseLocality } from "../../mesh/locality.ts";
+import { NETWORK_LABEL } from "../../mesh/network-gateways.ts";
 import { compareText } from "../../mesh/object.ts";
 import type { MeshEndpoint } from "../../mesh/service-endpoints.ts";
-import {
-  type LocalityPreference,
-  NETWORK_LABEL,
-  NODE_LABEL,
-  REGION_LABEL,
-  SUBZONE_LABEL,
-  ZONE_LABEL,
-} from "./locality-preference.ts";
+import { type LocalityPreference, NODE_LABEL, REGION_LABEL, SUBZONE_LABEL, ZONE_LABEL } from "./locality-preference.ts";
 import type { Viewpoint } from "./viewpoint.ts";
 
 /** Endpoints of one place. */

@@ -1,6 +1,7 @@
 import type { DestinationRule, Subset } from "../../mesh/istio/destination-rule.ts";
 import type { LocalityLbSetting } from "../../mesh/istio/load-balancer.ts";
 import type { MeshPort, MeshService } from "../../mesh/mesh-service.ts";
+import { NETWORK_LABEL } from "../../mesh/network-gateways.ts";
 import { buildPortPolicy } from "../../mesh/port-policy.ts";
 
 /** By what endpoints are put in order for a caller: https://istio.io/latest/docs/tasks/traffic-management/locality-load-balancing/ */
@@ -13,7 +14,6 @@ export type LocalityPreference =
   | { readonly kind: "distribute"; readonly distribute: NonNullable<LocalityLbSetting["distribute"]> };
 
 /** Labels that stand for where something runs. */
-export const NETWORK_LABEL = "topology.istio.io/network";
 export const REGION_LABEL = "topology.kubernetes.io/region";
 export const ZONE_LABEL = "topology.kubernetes.io/zone";
 export const SUBZONE_LABEL = "topology.istio.io/subzone";

@@ -1,7 +1,7 @@
 import { type Locality, NOWHERE, podLocality } from "../../mesh/locality.ts";
+import { NETWORK_LABEL } from "../../mesh/network-gateways.ts";
 import type { MeshSnapshot } from "../../mesh/snapshot.ts";
 import type { ProxyNode } from "../../xds/node.ts";
-import { NETWORK_LABEL } from "./locality-preference.ts";
 
 /** Where a caller stands, as far as it matters for which endpoints it should be sent to first. */
 export interface Viewpoint {
@@ -18,7 +18,7 @@ export function viewpointOf(proxy: Described, { pods, topology }: Pick<MeshSnaps
   const pod = pods.get(`${proxy.namespace}/${proxy.name}`);
   const labels = pod?.metadata.labels ?? proxy.labels;
   const known = podLocality(labels, pod?.spec.nodeName, undefined, topology);
-  const network = labels[NETWORK_LABEL] ?? proxy.metadata?.NETWORK;
+  const network = labels[NETWORK_LABEL] ?? proxy.metadata?.NETWORK ?? topology.network;
   return {
     locality: known.region === "" && known.zone === "" ? (proxy.locality ?? NOWHERE) : known,
     nodeName: pod?.spec.nodeName ?? "",

@@ -1,0 +1,81 @@
+import type { KnownObject } from "../mesh/kinds.ts";
+import type { Clock } from "../platform/clock.ts";
+import { messageOf } from "../platform/errors.ts";
+import type { Logger } from "../platform/log.ts";
+import type { Random } from "../platform/random.ts";
+import { createKubernetesClient } from "./client.ts";
+import { createKubernetesSource } from "./kubernetes-source.ts";
+import { readKinds } from "./read-kinds.ts";
+import type { ReflectorTiming } from "./reflector.ts";
+import { openRemoteKubeconfig } from "./remote-kubeconfig.ts";
+
+export interface RemoteClusterDeps {
+  readonly clock: Clock;
+  readonly random: Pick<Random, "fraction">;
+  readonly log: Logger;
+  readonly timing?: Partial<ReflectorTiming>;
+}
+
+/** Another cluster of the mesh, followed. */
+export interface RemoteCluster {
+  /** `refused` for good: by these credentials it can never be read. */
+  state(): "waiting" | "synced" | "refused";
+  /** What it holds, once all of it was read. */
+  objects(): readonly KnownObject[];
+  /** What keeps it from being read now; undefined where nothing does. */
+  trouble(): string | undefined;
+  stop(): void;
+}
+
+/** Who can be called there, and where they are. What is configured there is for that cluster's own control plane. */
+const KINDS = new Set(["EndpointSlice", "Namespace", "Node", "Pod", "Service"]);
+/** A kind whose news do not arrive. */
+const TROUBLES = new Set(["forbidden", "failing", "absent", "polling"]);
+
+/** Throws `invalid-argument` where the kubeconfig cannot be used. */
+export function followRemoteCluster(
+  { kubeconfig, where, onChange }: { kubeconfig: string; where: string; onChange(): void },
+  deps: RemoteClusterDeps,
+): RemoteCluster {
+  const { clock, log } = deps;
+  const client = createKubernetesClient({ connection: openRemoteKubeconfig(kubeconfig, where), clock });
+  const troubles = new Map<string, string>();
+  let refused: string | undefined;
+  let state: ReturnType<RemoteCluster["state"]> = "waiting";
+  const source = createKubernetesSource({
+    ...deps,
+    client,
+    kinds: readKinds.filter(({ entry }) => KINDS.has(entry.kind)),
+    metrics: {
+      kindChanged(kind, status) {
+        const had = troubles.has(kind);
+        if (TROUBLES.has(status)) troubles.set(kind, `${kind} is ${status}`);
+        else troubles.delete(kind);
+        if (had !== troubles.has(kind)) onChange();
+      },
+    },
+  });
+  source.onChange(onChange);
+  source.start().then(
+    () => {
+      state = "synced";
+      log.info({ where }, "a remote cluster is read");
+      onChange();
+    },
+    (error: unknown) => {
+      state = "refused";
+      refused = messageOf(error);
+      log.warn({ where, reason: refused }, "a remote cluster cannot be read");
+      onChange();
+    },
+  );
+  return {
+    state: () => state,
+    objects: () => source.current().objects,
+    trouble: () => refused ?? [...troubles.values()].sort()[0],
+    stop() {
+      void source.stop();
+      client.close();
+    },
+  };
+}

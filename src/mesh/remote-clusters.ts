@@ -1,0 +1,137 @@
+import type { BuildCache } from "../platform/build-cache.ts";
+import { createEndpointIndex, type EndpointIndex } from "./endpoint-sources.ts";
+import { hostMatches } from "./hostname.ts";
+import type { Service } from "./kubernetes/core.ts";
+import { buildTopology, nodePlace, type Topology } from "./locality.ts";
+import type { MeshConfig } from "./mesh-config.ts";
+import { buildMeshService, type MeshService } from "./mesh-service.ts";
+import { clusterNetwork } from "./network-gateways.ts";
+import { compareText } from "./object.ts";
+import type { RemoteObjects } from "./object-set.ts";
+import { type ObjectsByKind, objectsByKind } from "./objects-by-kind.ts";
+import type { MeshEndpoint, ServiceEndpoints } from "./service-endpoints.ts";
+
+/** Another cluster, its objects by kind. */
+export interface RemoteCluster {
+  readonly name: string;
+  readonly of: ObjectsByKind;
+}
+
+export function remoteClusters(remotes: readonly RemoteObjects[] = []): readonly RemoteCluster[] {
+  return remotes.map(({ cluster, objects }) => ({ name: cluster, of: objectsByKind(objects) }));
+}
+
+/** Equal places are the same text, so that a node's heartbeat changes nothing. `cluster` is empty for the mesh's own. */
+export function topologyOf(of: ObjectsByKind, cluster: string, config: MeshConfig, cache: BuildCache): Topology {
+  const places = [...new Set(of.Node.map(nodePlace))].sort();
+  const network = clusterNetwork(of.Namespace, config.rootNamespaces);
+  return cache.get(buildTopology, cache.list(`places of nodes ${cluster}`, places), network);
+}
+
+/** Services that only other clusters have; of several with one name the first cluster's. */
+export function remoteServices(
+  clusters: readonly RemoteCluster[],
+  local: readonly Service[],
+  config: MeshConfig,
+): readonly Service[] {
+  const nameOf = ({ metadata }: Service) => `${metadata.namespace}/${metadata.name}`;
+  const known = new Set(local.map(nameOf));
+  const found: Service[] = [];
+  for (const { of } of clusters) {
+    for (const service of of.Service) {
+      const { name, namespace } = service.metadata;
+      // Another name for something is meant for those who asked that cluster's DNS.
+      if (known.has(nameOf(service)) || service.spec.type === "ExternalName") continue;
+      if (isClusterLocal(`${name}.${namespace}.svc.${config.domain}`, config)) continue;
+      known.add(nameOf(service));
+      found.push(service);
+    }
+  }
+  return found;
+}
+
+/**
+ * A service that only another cluster has. Its virtual address there may be somebody else's here, so it gets addresses
+ * that were made up for it.
+ */
+export function buildRemoteService(service: Service, domain: string, autoAddresses: string): MeshService | null {
+  const built = buildMeshService(service, domain);
+  if (built === null) return null;
+  return { ...built, addresses: [], autoAddresses: built.isHeadless ? [] : autoAddresses.split(",") };
+}
+
+/** Finds the endpoints that services have in other clusters, again and again. */
+export interface RemoteEndpoints {
+  /** Of each service its endpoints in every cluster, those at hand first; lists keep their identity. */
+  join(
+    services: readonly MeshService[],
+    local: ReadonlyMap<MeshService, ServiceEndpoints>,
+    clusters: readonly RemoteCluster[],
+    config: MeshConfig,
+  ): ReadonlyMap<MeshService, ServiceEndpoints>;
+}
+
+export function createRemoteEndpoints(cache: BuildCache): RemoteEndpoints {
+  const indexes = new Map<string, EndpointIndex>();
+  return {
+    join(services, local, clusters, config) {
+      const names = new Set(clusters.map(({ name }) => name));
+      for (const name of indexes.keys()) if (!names.has(name)) indexes.delete(name);
+      if (clusters.length === 0) return local;
+      const shared = cache.list(
+        "services of several clusters",
+        services.filter(({ kind, resolution, hostname }) => {
+          return kind === "Service" && resolution === "endpoints" && !isClusterLocal(hostname, config);
+        }),
+      );
+      const remote = clusters.map(({ name, of }) => {
+        const index = indexes.get(name) ?? createEndpointIndex(cache);
+        indexes.set(name, index);
+        const pods = new Map(of.Pod.map((pod) => [`${pod.metadata.namespace}/${pod.metadata.name}`, pod]));
+        const topology = topologyOf(of, name, config, cache);
+        return index.endpointsOf(shared, { slices: of.EndpointSlice, pods, workloadEntries: [], topology });
+      });
+      const joined = new Map(local);
+      for (const service of shared) {
+        const parts = [local, ...remote].flatMap((found) => found.get(service) ?? []).filter(isSomething);
+        const [only = local.get(service)] = parts;
+        if (only === undefined) continue;
+        const list = cache.list(`endpoints of ${service.hostname} by cluster`, parts);
+        joined.set(service, parts.length > 1 ? cache.get(joinEndpoints, list) : only);
+      }
+      return joined;
+    },
+  };
+}
+
+/** Of one address in one network the first counts. Networks may use the same addresses. */
+export function joinEndpoints(parts: readonly ServiceEndpoints[]): ServiceEndpoints {
+  const byPlace = new Map<string, MeshEndpoint>();
+  for (const endpoint of parts.flatMap(({ endpoints }) => endpoints)) {
+    const place = `${endpoint.address} ${endpoint.network}`;
+    if (!byPlace.has(place)) byPlace.set(place, endpoint);
+  }
+  const places = [...byPlace].sort(([a], [b]) => compareText(a, b));
+  return {
+    endpoints: places.map(([, endpoint]) => endpoint),
+    identities: [...new Set(parts.flatMap(({ identities }) => identities))].sort(),
+  };
+}
+
+function isSomething({ endpoints, identities }: ServiceEndpoints): boolean {
+  return endpoints.length > 0 || identities.length > 0;
+}
+
+/**
+ * Whether callers stay in their own cluster: what Kubernetes runs for itself does, unless the mesh config says otherwise
+ * (https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#MeshConfig-ServiceSettings-Settings). The most
+ * specific setting decides.
+ */
+function isClusterLocal(hostname: string, { clusterLocalHosts, domain }: MeshConfig): boolean {
+  const kubernetes = [`*.kube-system.svc.${domain}`, `kubernetes.default.svc.${domain}`];
+  const settings = [...clusterLocalHosts, ...kubernetes.map((host) => ({ host, isLocal: true }))];
+  const matching = settings.filter(({ host }) => hostMatches(host, hostname));
+  const [first, ...others] = matching;
+  if (first === undefined) return false;
+  return others.reduce((best, next) => (next.host.length > best.host.length ? next : best), first).isLocal;
+}
