@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # Node 24 and the tools of package-lock.json come before whatever the machine has.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup demo test test-cluster bench check types lint gen golden gen-check dead-code lock lock-check build clean
+.PHONY: help setup demo test test-cluster bench bench-cluster check types lint gen golden gen-check dead-code lock lock-check build clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -21,8 +21,11 @@ test: setup ## run every test with coverage, or TEST="FILE ..." alone; skips are
 test-cluster: setup ## install the chart on a real one-node Kubernetes (or KUBECONFIG=… IMAGE_LOADER=…) and try it
 	@test/cluster/test-cluster.sh
 
-bench: setup ## measure the control plane against its targets (BENCH="--proxies 300" adds a case)
+bench: build ## measure the control plane against its targets (BENCH="--proxies 300" adds a case)
 	@node bench/bench.ts $(BENCH)
+
+bench-cluster: build ## measure it in front of a real API server and 50 real Envoys
+	@node bench/cluster.ts
 
 check: setup types lint gen-check dead-code lock-check ## everything that needs no running: types, style, drift, dead code
 	@echo "check: all is well"

@@ -1,11 +1,11 @@
 /** `make bench`: measures the control plane as a process of its own and prints what it reached. */
-import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startControlPlane } from "./control-plane.ts";
 import { measureCsr } from "./csr.ts";
-import { BENCH_NAMESPACE } from "./inject.ts";
+import { buildGrowthChart } from "./growth-chart.ts";
 import { findLoadClient, type LoadClient, type LoadResult, runPush, runSync } from "./load-client.ts";
 import {
   buildEndpointSlice,
@@ -16,7 +16,10 @@ import {
   routesFile,
   writeMesh,
 } from "./mesh.ts";
+import { replaceFile } from "./replace-file.ts";
+import { BENCH_NAMESPACE } from "./review-template.ts";
 import { measureRotation } from "./rotation.ts";
+import { measureScale } from "./scale.ts";
 import { buildTable, type Measurement, TARGETS } from "./targets.ts";
 import { measureTranslation } from "./translate.ts";
 import { measureValidation } from "./validation.ts";
@@ -32,12 +35,6 @@ interface Run {
   /** Over how many reviews memory is watched. */
   readonly reviews: number;
   readonly scratch: string;
-}
-
-/** A tool that watches the folder must never see half a file. */
-async function replaceFile(path: string, content: object): Promise<void> {
-  await writeFile(`${path}.new`, JSON.stringify(content));
-  await rename(`${path}.new`, path);
 }
 
 async function measure({ client, size, more, reviews, scratch }: Run) {
@@ -157,6 +154,10 @@ const { values: options } = parseArgs({
     endpoints: { type: "string", default: "5" },
     proxies: { type: "string" },
     reviews: { type: "string", default: "100000" },
+    // Growth, rest and the storm of endpoints alone.
+    scale: { type: "boolean", default: false },
+    // An SVG of the growth.
+    chart: { type: "string" },
   },
 });
 const wanted = options.client === "go" || options.client === "node" ? options.client : undefined;
@@ -165,22 +166,23 @@ const scratch = await mkdtemp(join(tmpdir(), "trysail-bench-"));
 try {
   const client = await findLoadClient(wanted);
   const more = options.proxies === undefined ? null : Number(options.proxies);
-  const { readyMs, measurements, runs } = await measure({
-    client,
-    size,
-    more,
-    reviews: Number(options.reviews),
-    scratch,
-  });
+  const reviews = Number(options.reviews);
+  const whole = options.scale ? null : await measure({ client, size, more, reviews, scratch });
+  const scale = await measureScale({ client, endpoints: size.endpoints, scratch });
+  if (options.chart !== undefined) await writeFile(options.chart, buildGrowthChart(scale.growth));
+  const measurements = [...(whole?.measurements ?? []), ...scale.measurements];
   if (options.json) {
-    console.log(JSON.stringify({ client: client.name, ...size, readyMs, measurements, runs }, null, 2));
+    const { growth } = scale;
+    console.log(JSON.stringify({ client: client.name, ...size, ...whole, measurements, growth }, null, 2));
   } else {
-    console.log(
-      `${size.services} services × ${size.endpoints} endpoints from files, read in ${readyMs.toFixed(0)} ms;`,
-    );
+    if (whole !== null) {
+      const read = `read in ${whole.readyMs.toFixed(0)} ms`;
+      console.log(`${size.services} services × ${size.endpoints} endpoints from files, ${read};`);
+    }
     console.log(`plaintext ADS, played by the ${client.name === "go" ? "Go" : "Node"} client on the same machine\n`);
     console.log(buildTable(measurements));
-    console.log(`\n${((runs[0]?.MB ?? 0) / (runs[0]?.clients ?? 1)).toFixed(2)} MB of configuration per proxy`);
+    const [first] = whole?.runs ?? [];
+    if (first !== undefined) console.log(`\n${(first.MB / first.clients).toFixed(2)} MB of configuration per proxy`);
   }
 } catch (thrown) {
   console.error(`bench: ${thrown instanceof Error ? thrown.message : thrown}`);

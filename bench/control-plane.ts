@@ -1,13 +1,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir, open, readFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { type LiveMemory, liveMemory } from "./live-memory.ts";
+import { processCpuMs } from "./process-cpu.ts";
 
-/** The control plane under measurement: the real program, as a process of its own. */
+/** The control plane under measurement: the program as it is published, as a process of its own. */
 export interface ControlPlane {
   /** host:port of ADS without TLS. */
   readonly adsAddress: string;
@@ -20,46 +21,56 @@ export interface ControlPlane {
   readonly rootCertFile: string;
   /** From the start of the process until /ready said yes. */
   readonly readyMs: number;
+  /** What it holds now, as the kernel counts it, in MB (VmRSS). */
+  memoryMb(): number;
   /** The most memory it ever held, in MB (VmHWM). */
   peakMemoryMb(): number;
   /** What it holds now, behind a full collection. */
   liveMemory(): Promise<LiveMemory>;
   /** Processor time of all its threads since its start. */
   cpuMs(): number;
+  /** How long /ready takes to say yes. */
+  probeMs(): Promise<number>;
   stop(): Promise<void>;
 }
 
-/** Starts `trysail serve` on `configDir`; rejects with its log where it ends or is not ready in 30 s. */
-export async function startControlPlane(configDir: string, scratch: string): Promise<ControlPlane> {
+/** Starts `trysail serve` on a folder, or a cluster; rejects with its log where it ends or is not ready in 30 s. */
+export async function startControlPlane(
+  served: string | { readonly kubeconfig: string },
+  scratch: string,
+): Promise<ControlPlane> {
   const [ads, http, grpc, https, monitoring, inspector] = await freePorts(6);
   const stateDir = join(scratch, "state");
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  const program = fileURLToPath(new URL("../src/cli/trysail.ts", import.meta.url));
+  const program = fileURLToPath(new URL("../dist/cli/trysail.js", import.meta.url));
+  if (!existsSync(program)) throw new Error("there is no dist to measure: run make build");
   const logPath = join(scratch, "control-plane.log");
   const logFile = await open(logPath, "w");
   const began = performance.now();
   const child = spawn(
-    process.execPath,
+    program,
     [
-      ...[
-        `--inspect-port=127.0.0.1:${inspector}`,
-        program,
-        "serve",
-        "--config-dir",
-        configDir,
-        "--state-dir",
-        stateDir,
-      ],
+      ...["serve", "--state-dir", stateDir],
+      ...(typeof served === "string" ? ["--config-dir", served] : ["--kubeconfig", served.kubeconfig]),
       ...["--plaintext-addr", `127.0.0.1:${ads}`, "--http-addr", `127.0.0.1:${http}`],
       ...["--grpc-addr", `127.0.0.1:${grpc}`, "--https-addr", `127.0.0.1:${https}`],
       ...["--monitoring-addr", `127.0.0.1:${monitoring}`],
     ],
-    // To a file: reading a line for each review would be work of this process, beside the clients'.
-    { stdio: ["ignore", "ignore", logFile.fd] },
+    {
+      // To a file: reading a line for each review would be work of this process, beside the clients'.
+      stdio: ["ignore", "ignore", logFile.fd],
+      env: {
+        ...process.env,
+        // The program's first line says how Node is started, and finds this one.
+        PATH: `${dirname(process.execPath)}:${process.env.PATH}`,
+        NODE_OPTIONS: `--inspect-port=127.0.0.1:${inspector}`,
+      },
+    },
   );
   await logFile.close();
   const stop = () => end(child);
-  while (!(await isReady(`http://127.0.0.1:${http}/ready`))) {
+  const readyUrl = `http://127.0.0.1:${http}/ready`;
+  while (!(await isReady(readyUrl))) {
     if (child.exitCode !== null)
       throw new Error(`the control plane ended with ${child.exitCode}:\n${await tailOf(logPath)}`);
     if (performance.now() - began > 30_000) {
@@ -75,26 +86,27 @@ export async function startControlPlane(configDir: string, scratch: string): Pro
     stateDir,
     rootCertFile: join(stateDir, "ca", "root-cert.pem"),
     readyMs: performance.now() - began,
-    peakMemoryMb() {
-      const line = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"));
-      if (line === null) throw new Error("the kernel tells no peak memory of the control plane");
-      return Number(line[1]) / 1024;
-    },
+    memoryMb: () => kernelMb(child, "VmRSS"),
+    peakMemoryMb: () => kernelMb(child, "VmHWM"),
     liveMemory() {
       child.kill("SIGUSR1"); // only now, so that what was measured before knew no inspector
       return liveMemory(Number(inspector));
     },
-    cpuMs() {
-      // The fields behind the command's name in parentheses: user and system time are the 12th and 13th of them.
-      const fields = readFileSync(`/proc/${child.pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
-      return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
+    cpuMs: () => processCpuMs(child.pid),
+    async probeMs() {
+      const began = performance.now();
+      if (!(await isReady(readyUrl))) throw new Error("the control plane is not ready any more");
+      return performance.now() - began;
     },
     stop,
   };
 }
 
-/** Linux counts processor time in hundredths of a second for all its programs to read. */
-const MS_PER_TICK = 10;
+function kernelMb({ pid }: ChildProcess, field: "VmRSS" | "VmHWM"): number {
+  const line = new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"));
+  if (line === null) throw new Error("the kernel does not tell how much memory the control plane holds");
+  return Number(line[1]) / 1024;
+}
 
 async function tailOf(path: string): Promise<string> {
   return (await readFile(path, "utf8")).slice(-10_000);

@@ -25,6 +25,7 @@ export interface LoadResult {
   readonly push_reached?: number;
   readonly push_p50_ms?: number;
   readonly push_p99_ms?: number;
+  readonly push_max_ms?: number;
 }
 
 /** bench/meshload where there is Go to build it, else bench/node-client.ts. */
@@ -53,16 +54,17 @@ export function runSync(client: LoadClient, load: LoadCase): Promise<LoadResult>
 }
 
 /**
- * The same, then waits for quiet, makes `change` and measures from that moment until each client was sent a resource
- * that contains `watch`.
+ * The same, then waits for quiet, does what comes `before`, makes `change` and measures from that moment until each
+ * client was sent a resource that contains `watch`.
  */
 export function runPush(
   client: LoadClient,
-  load: LoadCase & { watch: string; scratch: string; change: () => Promise<void> },
+  load: LoadCase & { watch: string; scratch: string; before?: () => Promise<void>; change: () => Promise<void> },
 ): Promise<LoadResult> {
   const trigger = join(load.scratch, `trigger-${Date.now()}`);
   const flags = ["-mode", "push", "-watch", load.watch, "-trigger", trigger, ...caseFlags(load)];
   return runClient<LoadResult>(client, flags, async () => {
+    await load.before?.();
     await writeFile(trigger, ""); // its mtime starts the clock, so it comes first
     await load.change();
   });

@@ -11,10 +11,10 @@ export interface MeshSize {
 }
 
 const NAMESPACES = 20;
-const namespaceOf = (index: number) => `load-${index % NAMESPACES}`;
+export const namespaceOf = (index: number) => `load-${index % NAMESPACES}`;
 const hostOf = (index: number) => `svc-${index}.${namespaceOf(index)}.svc.cluster.local`;
 
-function buildService(index: number): object {
+export function buildService(index: number): object {
   const name = `svc-${index}`;
   return {
     apiVersion: "v1",

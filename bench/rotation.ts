@@ -62,7 +62,7 @@ async function rotate({ workloads, windowMs }: RotationSize): Promise<RotationRe
   let sent = 0;
   const secrets = createWorkloadSecrets({
     issue: (request) => issue({ signer: authority.signer(), clock, maxTtlMs: DAY_MS }, request),
-    trustBundlePem: authority.trustBundlePem(),
+    trustBundle: { rootsPem: authority.trustBundlePem(), revocationListsPem: "" },
     keys,
     turns: createRenewalTurns({ atOnce: 4 }),
     clock,

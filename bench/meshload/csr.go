@@ -88,6 +88,6 @@ func csrHTTP() {
 	head := fmt.Sprintf("POST /v1/certificates HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nAccept: application/json\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", *target, strings.TrimSpace(string(bearer)), len(body))
 	content := append([]byte(head), body...)
 	load(func(_ int, more func() bool, took func(time.Time)) error {
-		return post(config, content, "BEGIN CERTIFICATE", more, took)
+		return post(config, func() []byte { return content }, "BEGIN CERTIFICATE", more, took)
 	})
 }

@@ -8,6 +8,7 @@ import { parseDefaultEndpoint } from "../mesh/sidecar-text.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
 import type { BuildCache } from "../platform/build-cache.ts";
 import { buildInboundCluster } from "./cluster/inbound.ts";
+import { selectRateLimits } from "./filters/rate-limit.ts";
 import type { InboundPort } from "./inbound-port.ts";
 import type { Interception } from "./interception.ts";
 import { buildBoundInbound, buildVirtualInbound } from "./listener/inbound.ts";
@@ -37,6 +38,7 @@ export function translateInbound(
   const shared = [
     mesh.peerAuthenticationsFor(workload.namespace),
     mesh.authorizationPoliciesFor(workload.namespace),
+    selectRateLimits(mesh, workload, cache),
     config,
   ] as const;
   const listeners = [cache.get(buildVirtualInbound, workload, ports, ...shared, interception)];

@@ -65,7 +65,7 @@ export function translateOutbound(
     const endpoints = mesh.endpointsOf(service);
     const identities = endpoints.identities.join(",");
     const policies = mesh.peerAuthenticationsFor(service.namespace);
-    const inputs = cache.get(buildAssignmentInputs, service, endpoints, rule, policies, config);
+    const inputs = cache.get(buildAssignmentInputs, service, endpoints, rule, policies, config, mesh.gateways);
     // A cluster that has its endpoints by EDS is the same whatever they are.
     const known = service.resolution === "endpoints" ? null : inputs;
     clusters.push(...cache.get(buildOutboundClusters, service, rule, identities, config, known));

@@ -9,8 +9,13 @@ import type { MeshObject } from "../mesh/object.ts";
 export function provenance(object: MeshObject | null, facts: JsonObject = {}): Metadata {
   const istio: JsonObject = { ...facts };
   if (object !== null) {
-    const kind = object.kind.replace(/(?<=[a-z])(?=[A-Z])/g, "-").toLowerCase();
-    istio.config = `/apis/${object.apiVersion}/namespaces/${object.metadata.namespace}/${kind}/${object.metadata.name}`;
+    istio.config = configPath(object);
   }
   return create(MetadataSchema, { filterMetadata: { istio } });
+}
+
+/** `/apis/networking.istio.io/v1/namespaces/bookstore/virtual-service/reviews`. */
+export function configPath({ apiVersion, kind, metadata }: MeshObject): string {
+  const kebab = kind.replace(/(?<=[a-z])(?=[A-Z])/g, "-").toLowerCase();
+  return `/apis/${apiVersion}/namespaces/${metadata.namespace}/${kebab}/${metadata.name}`;
 }

@@ -1,3 +1,4 @@
+import { selectsCallers } from "../mesh/credentials.ts";
 import { compareSpecificity, hostMatches, resolveHost } from "../mesh/hostname.ts";
 import type { DestinationRule } from "../mesh/istio/destination-rule.ts";
 import type { EgressListener, Sidecar } from "../mesh/istio/sidecar.ts";
@@ -8,7 +9,9 @@ import { compareText } from "../mesh/object.ts";
 import { destinationHosts } from "../mesh/route-destinations.ts";
 import { type EgressHost, parseEgressHost } from "../mesh/sidecar-text.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
+import { countsGlobally, rateLimitHost } from "../mesh/trysail/rate-limit.ts";
 import { visibleFrom } from "../mesh/visibility.ts";
+import { visibleServices } from "./visible-services.ts";
 
 /** The part of the mesh that callers see: all of what their namespace is shown, or what their Sidecar asks for. */
 export interface OutboundScope extends EgressScope {
@@ -72,8 +75,9 @@ export function selectOutboundScope(
   for (const { services } of scopes) for (const known of services) reachable.set(known.service.hostname, known);
   const virtualServices = new Set(scopes.flatMap((scope) => scope.routing.map((route) => route.virtualService)));
   if (sidecar !== null) {
-    // Who asks for a host asks for wherever it is routed to as well.
-    for (const hostname of askedHosts(virtualServices, sidecar, mesh.config.domain)) {
+    // Who asks for a host asks for wherever it is routed to as well, and its proxy asks whoever counts its requests.
+    const asked = [...askedHosts(virtualServices, sidecar, mesh.config.domain), ...countingHosts(mesh, namespace)];
+    for (const hostname of asked) {
       const service = visible.get(hostname);
       if (service === undefined || reachable.has(hostname)) continue;
       reachable.set(hostname, { service, virtualService: null, rule: ruleOf(service) });
@@ -105,18 +109,6 @@ function selectEgress(
   return { services, extraHosts, routing: routing.hosts };
 }
 
-/** By host name. Of several with one name, the one of the caller's own namespace, else the first. */
-function visibleServices({ services, config }: MeshSnapshot, namespace: string): Map<string, MeshService> {
-  const visible = new Map<string, MeshService>();
-  for (const service of services) {
-    const known = visible.get(service.hostname);
-    if (known !== undefined && (known.namespace === namespace || service.namespace !== namespace)) continue;
-    if (!visibleFrom(namespace, service.namespace, service.exportTo ?? config.defaultServiceExportTo)) continue;
-    visible.set(service.hostname, service);
-  }
-  return visible;
-}
-
 /** Whether one of the hosts that a Sidecar asks for covers this one; without a Sidecar, everything is asked for. */
 function isImported(namespace: string, host: string, imports: readonly EgressHost[] | null): boolean {
   if (imports === null) return true;
@@ -131,6 +123,14 @@ function askedHosts(virtualServices: Iterable<VirtualService>, sidecar: Sidecar,
   const { egressProxy } = sidecar.spec.outboundTrafficPolicy ?? {};
   const own = egressProxy === undefined ? [] : [resolveHost(egressProxy.host, sidecar.metadata.namespace, domain)];
   return [...own, ...[...virtualServices].flatMap((virtualService) => destinationHosts(virtualService, domain))];
+}
+
+function countingHosts(mesh: MeshSnapshot, namespace: string): string[] {
+  const { domain } = mesh.config;
+  return mesh
+    .rateLimitsFor(namespace)
+    .filter(countsGlobally)
+    .map(({ metadata, spec }) => resolveHost(rateLimitHost(spec, domain).host, metadata.namespace, domain));
 }
 
 /** Which VirtualService has which host, for callers inside the mesh: the oldest one that names it. */
@@ -200,10 +200,6 @@ function visibleRules(
 }
 
 /** Whether a rule is for some callers of its namespace only. */
-export function selectsCallers({ workloadSelector }: DestinationRule["spec"]): boolean {
-  return Object.keys(workloadSelector?.matchLabels ?? {}).length > 0;
-}
-
 /** The rules of a namespace that are for callers with these labels, and not for all. */
 export function rulesSelecting(
   { destinationRules }: Pick<MeshSnapshot, "destinationRules">,

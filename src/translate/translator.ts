@@ -1,3 +1,4 @@
+import { selectsCallers } from "../mesh/credentials.ts";
 import type { DestinationRule } from "../mesh/istio/destination-rule.ts";
 import type { Sidecar } from "../mesh/istio/sidecar.ts";
 import { labelsMatch } from "../mesh/labels.ts";
@@ -14,7 +15,7 @@ import { translateInbound } from "./inbound.ts";
 import { type Interception, readInterception } from "./interception.ts";
 import { type Outbound, translateOutbound, viewOf } from "./outbound.ts";
 import { readProxyHttp } from "./proxy-http.ts";
-import { type OutboundScope, selectOutboundScope, selectsCallers } from "./scope.ts";
+import { type OutboundScope, selectOutboundScope } from "./scope.ts";
 import { tuneClusters } from "./tune-clusters.ts";
 import { tuneListeners, tuneRoutes } from "./tune-http.ts";
 import { buildWorkload, type Workload } from "./workload.ts";

@@ -4,10 +4,12 @@ import type { Clock } from "../platform/clock.ts";
 import { TrysailError } from "../platform/errors.ts";
 import type { GrpcServer } from "../platform/grpc-server.ts";
 import type { Logger } from "../platform/log.ts";
-import { type AdsCall, AdsStream, type AdsStreamDeps, type ProtocolKind } from "./ads-stream.ts";
+import { type AdsCall, AdsStream, type AdsStreamDeps, type ProtocolKind, type SentSets } from "./ads-stream.ts";
+import { ChangeProgress } from "./change-progress.ts";
 import type { AckObserver, ConfigSource } from "./config-source.ts";
 import { DeltaStream } from "./delta-stream.ts";
 import { NameTable } from "./name-set.ts";
+import type { ProxyProgress } from "./proxy-progress.ts";
 import { createPushQueue } from "./push-queue.ts";
 import { type DeltaRequest, parseDeltaRequest, parseSotwRequest, type SotwRequest } from "./request.ts";
 import type { TypeUrl } from "./resource-set.ts";
@@ -47,7 +49,7 @@ export const DEFAULT_ADS_LIMITS: AdsLimits = {
   stalledWriteMs: 60_000,
   bytesInFlight: 32 * 1024 * 1024,
   bytesHeldMs: 2_000,
-  keptResponseBytes: 64 * 1024 * 1024,
+  keptResponseBytes: 32 * 1024 * 1024,
 };
 
 export interface AdsDeps {
@@ -65,8 +67,14 @@ export interface AdsDeps {
 export interface AdsService {
   /** Adds the aggregated and the secret discovery service to both listeners. */
   register(server: Pick<GrpcServer, "addService">): void;
+  /** To be called before the streams are told of a change of the mesh that was first seen at `seenAtMs`. */
+  changeBegins(seenAtMs: number): void;
   /** The proxies that are connected, in the order in which they came. */
   status(): ProxyStatus[];
+  /** How far each connected proxy has come, in the same order. */
+  progress(): ProxyProgress[];
+  /** What each connected proxy was sent, in the same order; proxies that see the same have the same sets (===). */
+  sent(): SentSets[];
   /** Which version of a resource each proxy that asked for it has accepted last; null stands for none yet. */
   acceptedVersions(typeUrl: TypeUrl, name: string): (string | null)[];
   /** Ends every stream, so that its proxy looks for another control plane, and refuses new ones. */
@@ -84,7 +92,11 @@ export function createAdsService(deps: AdsDeps): AdsService {
     clock: deps.clock,
   });
   const queue = createPushQueue({ sliceMs: 30 });
-  const streams = new Set<Pick<AdsStream<SotwRequest | DeltaRequest>, "status" | "acceptedVersion" | "end">>();
+  const changes = new ChangeProgress((seenAtMs) => deps.metrics?.changeConverged(deps.clock.now() - seenAtMs));
+  deps.metrics?.follow(() => ({ changed: queue.size, sending: budget.waiting, bytesInFlight: budget.bytesInFlight }));
+  const streams = new Set<
+    Pick<AdsStream<SotwRequest | DeltaRequest>, "isOpen" | "status" | "progress" | "sent" | "acceptedVersion" | "end">
+  >();
   let stopped = false;
 
   const sotw: ProtocolKind<SotwRequest> = {
@@ -103,7 +115,18 @@ export function createAdsService(deps: AdsDeps): AdsService {
     authenticate: AdsStreamDeps["authenticate"],
   ) {
     const { source, acks, log, clock, metrics } = deps;
-    const streamDeps: AdsStreamDeps = { source, acks, log, clock, metrics, budget, queue, limits, authenticate };
+    const streamDeps: AdsStreamDeps = {
+      source,
+      acks,
+      log,
+      clock,
+      metrics,
+      budget,
+      queue,
+      changes,
+      limits,
+      authenticate,
+    };
     return (call: AdsCall): void => {
       const stream = new AdsStream(call, kind, streamDeps, () => streams.delete(stream));
       if (stopped) stream.end(stopping());
@@ -128,7 +151,10 @@ export function createAdsService(deps: AdsDeps): AdsService {
         server.addService("plaintext", service, anonymous);
       }
     },
+    changeBegins: (seenAtMs) => changes.begin(seenAtMs, [...streams].filter(({ isOpen }) => isOpen).length),
     status: () => [...streams].map((stream) => stream.status()).filter((status) => status !== null),
+    progress: () => [...streams].map((stream) => stream.progress()).filter((progress) => progress !== null),
+    sent: () => [...streams].map((stream) => stream.sent()).filter((sent) => sent !== null),
     acceptedVersions: (typeUrl, name) =>
       [...streams].map((stream) => stream.acceptedVersion(typeUrl, name)).filter((version) => version !== undefined),
     stop() {

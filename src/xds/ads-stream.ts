@@ -5,11 +5,13 @@ import { TrysailError } from "../platform/errors.ts";
 import { grpcStatusOf } from "../platform/grpc-status.ts";
 import type { Logger } from "../platform/log.ts";
 import { assertNodeMatches } from "./assert-node-matches.ts";
+import type { ChangeProgress } from "./change-progress.ts";
 import type { AckObserver, ConfigHandle, ConfigSource } from "./config-source.ts";
 import type { ProxyNode } from "./node.ts";
 import { parseNodeBytes } from "./parse-node.ts";
+import type { ProxyProgress } from "./proxy-progress.ts";
 import type { PushQueue } from "./push-queue.ts";
-import type { ProxyResources, TypeUrl } from "./resource-set.ts";
+import { type ProxyResources, type ResourceSet, TYPE_URL, type TypeUrl } from "./resource-set.ts";
 import type { Protocol } from "./response-encoder.ts";
 import type { SendBudget } from "./send-budget.ts";
 import type { StreamState, Verdict } from "./stream-state.ts";
@@ -34,6 +36,7 @@ export interface AdsStreamDeps {
   readonly metrics: XdsMetrics | undefined;
   readonly budget: SendBudget;
   readonly queue: PushQueue;
+  readonly changes: ChangeProgress;
   readonly limits: {
     /** For the first request to come, after authentication. */
     readonly firstRequestMs: number;
@@ -43,6 +46,12 @@ export interface AdsStreamDeps {
     readonly stalledWriteMs: number;
   };
   authenticate(call: AdsCall): Promise<WorkloadIdentity | null>;
+}
+
+/** What one proxy was sent, a set for each type that it asked for. */
+export interface SentSets {
+  readonly proxy: ProxyNode;
+  readonly sets: readonly ResourceSet[];
 }
 
 /** What exists from a stream's first request on. */
@@ -68,6 +77,13 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
   /** A response waits for its turn, or for the network to take it. */
   #sending = false;
   #changedAt: number | null = null;
+  /** It was told of a change that it has not read yet. */
+  #unread = false;
+  /** Numbers of changes: the last that it has read, and the last that it has answered for. */
+  #readChange = 0;
+  #answeredChange = 0;
+  /** Whether there was a moment at which it had all that there was for it. */
+  #hadAll = false;
   /** What to undo when the stream ends. */
   #cancelTurn = () => {};
   #cancelTimer = () => {};
@@ -103,6 +119,11 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
     this.#call.emit("error", status);
   }
 
+  /** Whether the proxy has said who it is, and has not gone yet. */
+  get isOpen(): boolean {
+    return this.#opened !== null && !this.#ended;
+  }
+
   /** Null until the proxy has said who it is. */
   status(): ProxyStatus | null {
     const opened = this.#opened;
@@ -110,6 +131,24 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
     const { proxy, state, connectedSinceMs } = opened;
     const inSync = this.#changedAt === null && !this.#sending && state.settled;
     return proxyStatus(proxy, { protocol: this.#kind.protocol, connectedSinceMs, inSync, types: state.types });
+  }
+
+  /** Null until the proxy has asked for configuration, and of a stream for secrets alone. */
+  progress(): ProxyProgress | null {
+    const opened = this.#opened;
+    if (!opened) return null;
+    const { proxy, state, connectedSinceMs } = opened;
+    const refusals = state.types.flatMap((type) => type.refusals);
+    if (refusals.length === 0 && !asksForConfiguration(state)) return null;
+    return { proxy, connectedSinceMs, behindSinceMs: this.#hadAll ? this.#changedAt : 0, refusals };
+  }
+
+  /** What the proxy was sent and has not been told to drop, secrets left out; null until it has said who it is. */
+  sent(): SentSets | null {
+    const opened = this.#opened;
+    if (!opened) return null;
+    const asked = opened.state.types.filter(({ typeUrl, started }) => started && typeUrl !== TYPE_URL.secret);
+    return { proxy: opened.proxy, sets: asked.map((type) => type.sent) };
   }
 
   /** The version of a resource that the proxy has accepted; null for none yet, undefined where it never asked for it. */
@@ -144,9 +183,11 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
     const proxy = parseNodeBytes(request.node);
     if (identity) assertNodeMatches(identity, proxy);
     this.#cancelTimer();
-    const { source, clock, metrics, log, limits } = this.#deps;
+    const { source, clock, metrics, log, limits, changes } = this.#deps;
     const handle = source.open(proxy, identity, () => this.#changed());
     const state = this.#kind.start(handle.current());
+    this.#readChange = changes.latest;
+    this.#answeredChange = changes.latest;
     this.#opened = { proxy, handle, state, connectedSinceMs: clock.now() };
     this.#cancelRelease = clock.after(limits.reconnectMs, () => {
       state.release();
@@ -159,12 +200,15 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
 
   #changed(): void {
     this.#changedAt ??= this.#deps.clock.now();
+    this.#unread = true;
     this.#deps.queue.add(this.#adopt);
   }
 
   readonly #adopt = (): void => {
     this.#guard(() => {
       this.#opened?.state.change(this.#opened.handle.current());
+      this.#unread = false;
+      this.#readChange = this.#deps.changes.latest;
       this.#pump();
     });
   };
@@ -181,6 +225,7 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
     if (!response) {
       this.#sending = false;
       this.#noteConvergence();
+      this.#hadAll ||= this.#opened !== null && asksForConfiguration(this.#opened.state) && this.#opened.state.settled;
       return;
     }
     const { budget, clock, limits, metrics } = this.#deps;
@@ -199,8 +244,12 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
   }
 
   #noteConvergence(): void {
-    if (this.#changedAt === null || !this.#opened?.state.settled) return;
-    this.#deps.metrics?.converged(this.#deps.clock.now() - this.#changedAt);
+    if (!this.#opened?.state.settled) return;
+    const { changes, metrics, clock } = this.#deps;
+    changes.answered(this.#answeredChange, this.#readChange);
+    this.#answeredChange = this.#readChange;
+    if (this.#changedAt === null || this.#unread) return;
+    metrics?.converged(clock.now() - this.#changedAt);
     this.#changedAt = null;
   }
 
@@ -234,9 +283,14 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
     this.#releaseBytes();
     if (this.#opened) {
       this.#opened.handle.close();
+      this.#deps.changes.answered(this.#answeredChange, this.#deps.changes.latest);
       this.#deps.acks.disconnected(this.#opened.proxy);
       this.#deps.metrics?.connected(this.#kind.protocol, -1);
     }
     this.#onEnd();
   }
+}
+
+function asksForConfiguration({ types }: Pick<StreamState<unknown>, "types">): boolean {
+  return types.some(({ typeUrl, started }) => started && typeUrl !== TYPE_URL.secret);
 }

@@ -305,3 +305,26 @@ test("what a proxy brings from an earlier stream counts as accepted", () => {
   const cluster = it.stream.types.find(({ typeUrl }) => typeUrl === TYPE_URL.cluster);
   assert.equal(cluster?.acceptedVersion("a"), version("a", "1"));
 });
+
+test("what a proxy refuses stays refused when it accepts others, until it accepts another version", () => {
+  const it = settled();
+  const cluster = it.stream.types.find(({ typeUrl }) => typeUrl === TYPE_URL.cluster);
+  const refused = () => cluster?.refusals.map((refusal) => `${refusal.refused.name}: ${refusal.message}`);
+  const answer = (error?: string) => {
+    it.take();
+    it.ack("cluster", error);
+    it.take();
+  };
+  it.change({ cluster: { a: "2", b: "2" } });
+  answer("Error adding/updating cluster(s) a: no good");
+  assert.deepEqual(refused(), ["a: Error adding/updating cluster(s) a: no good"]);
+  it.change({ cluster: { a: "2", b: "3" } });
+  answer();
+  assert.deepEqual(refused()?.length, 1);
+  assert.equal(cluster?.acceptedVersion("a"), version("a", "1"));
+  assert.equal(cluster?.acceptedVersion("b"), version("b", "3"));
+  it.change({ cluster: { a: "3", b: "3" } });
+  answer();
+  assert.deepEqual(refused(), []);
+  assert.equal(cluster?.acceptedVersion("a"), version("a", "3"));
+});

@@ -2,6 +2,8 @@
 export interface PushQueue {
   /** Runs `job` soon, once however often it is added before it runs. It must not throw. */
   add(job: () => void): void;
+  /** How many jobs wait. */
+  readonly size: number;
 }
 
 /** Runs jobs in the order in which they came, and lets everything else have its turn after each `sliceMs`. */
@@ -30,6 +32,9 @@ export function createPushQueue(options: { readonly sliceMs: number }): PushQueu
     add(job) {
       jobs.add(job);
       schedule();
+    },
+    get size() {
+      return jobs.size;
     },
   };
 }

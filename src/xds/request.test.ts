@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { deltaRequestBytes, sotwRequestBytes } from "../../test/support/xds-messages.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { NameTable } from "./name-set.ts";
+import { parseNodeBytes } from "./parse-node.ts";
 import { parseDeltaRequest, parseSotwRequest } from "./request.ts";
 
 const LIMITS = { maxNames: 3, maxNodeBytes: 64 };
@@ -126,5 +128,37 @@ test("too many names, versions or too large a node exhaust the limits", () => {
   assert.equal(
     codeOf(() => parseSotwRequest(sotwRequestBytes({ resourceNames: names.slice(1) }), table, LIMITS)),
     "no error",
+  );
+});
+
+test("whatever octets come as a request for secrets, they are read or refused", () => {
+  const typeUrl = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
+  const node = { id: "sidecar~10.0.0.1~cart-1.shop~shop.svc.cluster.local", metadata: { NAMESPACE: "shop" } };
+  const limits = { maxNames: 3, maxNodeBytes: 1024 };
+  const wholes = [
+    sotwRequestBytes({ typeUrl, node, resourceNames: ["default", "ROOTCA"], errorDetail: { message: "no" } }),
+    deltaRequestBytes({
+      ...{ typeUrl, node, resourceNamesSubscribe: ["default", "ROOTCA"], responseNonce: "1" },
+      initialResourceVersions: { default: "1" },
+    }),
+  ];
+  const changed = fc
+    .tuple(fc.constantFrom(...wholes), fc.nat(), fc.uint8Array({ maxLength: 6 }), fc.nat(3))
+    .map(([whole, where, bytes, left]) => {
+      const at = where % whole.length;
+      return Buffer.concat([whole.subarray(0, at), bytes, whole.subarray(at + left)]);
+    });
+  const codes = new Set(["no error", "invalid-argument", "resource-exhausted"]);
+  fc.assert(
+    fc.property(fc.oneof(fc.uint8Array({ maxLength: 200 }), changed, changed), (bytes) => {
+      for (const parse of [parseSotwRequest, parseDeltaRequest]) {
+        const code = codeOf(() => {
+          const { node } = parse(bytes, new NameTable(), limits);
+          if (node !== null) parseNodeBytes(node);
+        });
+        assert.ok(codes.has(code), code);
+      }
+    }),
+    { numRuns: 3000, interruptAfterTimeLimit: 10_000 },
   );
 });

@@ -14,6 +14,8 @@ export interface SendBudget {
    */
   take(bytes: number): () => void;
   readonly bytesInFlight: number;
+  /** How many wait for bytes to be free. */
+  readonly waiting: number;
 }
 
 export function createSendBudget(options: {
@@ -61,6 +63,9 @@ export function createSendBudget(options: {
     },
     get bytesInFlight() {
       return inFlight;
+    },
+    get waiting() {
+      return waiting.size;
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { NameSet, NameTable } from "./name-set.ts";
 import { Nonces } from "./nonce.ts";
+import { type Refusal, Refusals } from "./refusals.ts";
 import { type EncodedResource, ResourceSet, TYPE_URL, type TypeUrl } from "./resource-set.ts";
 import type { EncodedResponse, Protocol } from "./response-encoder.ts";
 import { Subscription } from "./subscription.ts";
@@ -39,6 +40,7 @@ export class TypeState {
   #known: ResourceSet;
   /** What it had when it last accepted a response. */
   #accepted: ResourceSet;
+  readonly #refusals: Refusals;
   readonly #table: NameTable;
   /** Names that were asked for and not answered yet. */
   #owed: NameSet;
@@ -59,11 +61,25 @@ export class TypeState {
     this.subscription = new Subscription(typeUrl, table);
     this.#known = emptySet(typeUrl);
     this.#accepted = this.#known;
+    this.#refusals = new Refusals(typeUrl);
   }
 
   /** The version of a resource that the proxy has accepted last; null where it has accepted none yet. */
   acceptedVersion(name: string): string | null {
+    // That it has accepted what came later says nothing of what it refused before.
+    const refusal = this.refusals.find(({ refused }) => refused.name === name);
+    if (refusal !== undefined) return refusal.kept?.version ?? null;
     return this.#accepted.byName.get(name)?.version ?? null;
+  }
+
+  /** What the proxy was sent and not told to drop. */
+  get sent(): ResourceSet {
+    return this.#known;
+  }
+
+  /** What of this type the proxy refuses to use, as it was sent last. */
+  get refusals(): readonly Refusal[] {
+    return this.#refusals.of(this.#known.byName);
   }
 
   /** These names get an answer even if the proxy was sent them before. */
@@ -153,6 +169,8 @@ export class TypeState {
   answered(error: string | null): void {
     this.nonces.answered();
     this.rejection = this.#lastIsMoot() ? null : error;
+    if (error === null) this.#refusals.accepted(this.#lastChanged);
+    else this.#refusals.refused(this.#lastChanged, this.#accepted.byName, error);
     if (error === null) {
       this.ackedVersion = this.sentVersion;
       this.#accepted = this.#known;

@@ -11,6 +11,7 @@ import type { MeshConfig } from "../../mesh/mesh-config.ts";
 import type { MutualTlsMode, MutualTlsModes } from "../../mesh/peer-authentication-mode.ts";
 import { isDeclaredHttp } from "../../mesh/port-protocol.ts";
 import type { Authorization } from "../filters/authorization.ts";
+import type { RateLimits } from "../filters/rate-limit.ts";
 import type { InboundPort } from "../inbound-port.ts";
 import { inboundClusterName, MESH_ALPN, MESH_HTTP_ALPNS } from "../names.ts";
 import { buildDefaultRoute } from "../route/http-route.ts";
@@ -19,24 +20,31 @@ import { grpcWeb } from "./grpc-web.ts";
 import { HTTP_BY_INSPECTION } from "./inspectors.ts";
 import { httpConnectionManager, tcpProxy } from "./network-filters.ts";
 
+/** What stands in front of a port. */
+export interface PortGuards {
+  readonly authorization: Authorization;
+  readonly limits: RateLimits;
+}
+
 /** How one port is reached; `destinationPort` is undefined where nothing else comes by the listener. */
 export function portChains(
   { port, protocol }: InboundPort,
   destinationPort: number | undefined,
   modes: MutualTlsModes,
-  authorization: Authorization,
+  { authorization, limits }: PortGuards,
   config: MeshConfig,
 ): FilterChain[] {
   const cluster = inboundClusterName(port);
   const mode = modes.byPort[port] ?? modes.mode;
   const place = { name: String(port), port: destinationPort };
-  const tcp = () => [...authorization.network, tcpProxy(cluster)];
+  const tcp = () => [...limits.network, ...authorization.network, tcpProxy(cluster)];
   const http = () => [
+    ...limits.network,
     httpConnectionManager({
       direction: "inbound",
       statPrefix: `inbound_0.0.0.0_${port}`,
       routeSpecifier: inlineRoute(cluster),
-      filters: [...authorization.http, ...(protocol === "grpc-web" ? [grpcWeb] : [])],
+      filters: [...authorization.http, ...limits.http, ...(protocol === "grpc-web" ? [grpcWeb] : [])],
       config,
     }),
   ];

@@ -15,6 +15,7 @@ import type { EncodedResource } from "../../xds/resource-set.ts";
 import { address } from "../address.ts";
 import { encodeResource } from "../encode.ts";
 import { buildAuthorization } from "../filters/authorization.ts";
+import { type BoundRateLimit, buildRateLimits } from "../filters/rate-limit.ts";
 import type { InboundPort } from "../inbound-port.ts";
 import type { Interception } from "../interception.ts";
 import { BLACKHOLE_CLUSTER, INBOUND_CAPTURE_PORT, INBOUND_PASSTHROUGH_CLUSTER } from "../names.ts";
@@ -33,6 +34,7 @@ export function buildVirtualInbound(
   ports: readonly InboundPort[],
   peerAuthentications: readonly PeerAuthentication[],
   authorizationPolicies: readonly AuthorizationPolicy[],
+  rateLimits: readonly BoundRateLimit[],
   config: MeshConfig,
   interception: Interception,
 ): EncodedResource {
@@ -43,7 +45,12 @@ export function buildVirtualInbound(
   const others = Object.keys(modes.byPort)
     .map(Number)
     .filter((port) => !served.has(port) && port !== INBOUND_CAPTURE_PORT);
-  const rest = [...authorization.network, tcpProxy(INBOUND_PASSTHROUGH_CLUSTER)];
+  const rest = (port?: number) => [
+    ...buildRateLimits(rateLimits, port).network,
+    ...authorization.network,
+    tcpProxy(INBOUND_PASSTHROUGH_CLUSTER),
+  ];
+  const guards = ({ port }: InboundPort) => ({ authorization, limits: buildRateLimits(rateLimits, port) });
   const detected = captured.filter(({ protocol }) => protocol === "auto").map(({ port }) => port);
   return encodeResource(ListenerSchema, {
     name: "virtualInbound",
@@ -64,11 +71,11 @@ export function buildVirtualInbound(
         filterChainMatch: { destinationPort: INBOUND_CAPTURE_PORT },
         filters: [tcpProxy(BLACKHOLE_CLUSTER)],
       }),
-      ...captured.flatMap((port) => portChains(port, port.port, modes, authorization, config)),
+      ...captured.flatMap((port) => portChains(port, port.port, modes, guards(port), config)),
       ...others.flatMap((port) =>
-        tcpChains({ name: String(port), port }, modes.byPort[port] ?? modes.mode, rest, config),
+        tcpChains({ name: String(port), port }, modes.byPort[port] ?? modes.mode, rest(port), config),
       ),
-      ...tcpChains({ name: "virtualInbound-catchall" }, modes.mode, rest, config),
+      ...tcpChains({ name: "virtualInbound-catchall" }, modes.mode, rest(), config),
     ],
   });
 }
@@ -79,10 +86,12 @@ export function buildBoundInbound(
   port: InboundPort,
   peerAuthentications: readonly PeerAuthentication[],
   authorizationPolicies: readonly AuthorizationPolicy[],
+  rateLimits: readonly BoundRateLimit[],
   config: MeshConfig,
 ): EncodedResource {
   const modes = buildMutualTlsModes(peerAuthentications, workload.labels, workload.namespace);
   const authorization = buildAuthorization(authorizationPolicies, workload, config);
+  const limits = buildRateLimits(rateLimits, port.port);
   const ip = port.bind ?? "0.0.0.0";
   return encodeResource(ListenerSchema, {
     // It takes the place of a listener for what the application might dial there, which is itself.
@@ -91,7 +100,7 @@ export function buildBoundInbound(
     trafficDirection: TrafficDirection.INBOUND,
     listenerFilters: [tlsInspector, ...(port.protocol === "auto" ? [httpInspector] : [])],
     ...detection(config),
-    filterChains: portChains(port, undefined, modes, authorization, config),
+    filterChains: portChains(port, undefined, modes, { authorization, limits }, config),
   });
 }
 
