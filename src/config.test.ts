@@ -17,6 +17,8 @@ const flags: ServeFlags = {
   tokenAudience: [],
   trustedNodeAccount: [],
   servingName: [],
+  status: true,
+  csrApproval: "own-identity",
   logLevel: "info",
 };
 const inPod: ServeEnvironment = { KUBERNETES_SERVICE_HOST: "10.0.0.1", KUBERNETES_SERVICE_PORT: "6443" };

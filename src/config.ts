@@ -1,12 +1,14 @@
 import { type AuthenticatorConfig, parseAuthenticatorConfig } from "./ca/caller/authenticator-config.ts";
 import { TOKEN_AUDIENCE } from "./ca/jwt/token-issuer.ts";
 import { isDnsLabel, isDnsSubdomain } from "./ca/x509/dns-names.ts";
+import { parseSigners, type SignerFlags, type SignersConfig } from "./kubernetes/signer-config.ts";
+import { SYSTEM_NAMESPACE } from "./mesh/mesh-config.ts";
 import { messageOf, TrysailError } from "./platform/errors.ts";
 import { type ListenAddress, parseListenAddress } from "./platform/listen-address.ts";
 import type { LogLevel } from "./platform/log.ts";
 
 /** Everything `trysail serve` is told, checked and complete; later code trusts it. */
-export interface ServeConfig {
+export interface ServeConfig extends SignersConfig {
   readonly source: SourceConfig;
   /** Where the control plane itself lives. */
   readonly systemNamespace: string;
@@ -39,6 +41,10 @@ export interface ServeConfig {
   readonly proxyReconnectMs: number;
   /** Names beyond the usual ones under which clients reach the control plane. */
   readonly servingNames: readonly string[];
+  /** Whether what became of objects is written on them, in a cluster. */
+  readonly writeStatus: boolean;
+  /** Whether labelled Secrets of the system namespace name other clusters of the mesh. */
+  readonly readsRemoteClusters: boolean;
   /** YAML with what the operator decides about injected pods; null for the defaults. */
   readonly injectionConfigFile: string | null;
   readonly logLevel: LogLevel;
@@ -52,7 +58,7 @@ export type SourceConfig =
   | { readonly kind: "in-cluster"; readonly host: string; readonly port: string };
 
 /** The flags of `trysail serve` as the command line gives them. */
-export interface ServeFlags {
+export interface ServeFlags extends SignerFlags {
   readonly configDir: readonly string[];
   readonly kubeconfig?: string;
   readonly stateDir?: string;
@@ -71,6 +77,8 @@ export interface ServeFlags {
   readonly rootPropagation: number;
   readonly istioRootCert?: boolean;
   readonly servingName: readonly string[];
+  readonly status: boolean;
+  readonly multiCluster?: boolean;
   readonly injectionConfig?: string;
   readonly logLevel: string;
 }
@@ -96,41 +104,52 @@ export function parseServeConfig(flags: ServeFlags, environment: ServeEnvironmen
   if (flags.stateDir === undefined) {
     throw new TrysailError("invalid-argument", "--state-dir is missing: name a folder for the mesh's keys");
   }
-  const logLevel = LOG_LEVELS.find((level) => level === flags.logLevel);
-  if (logLevel === undefined) {
-    throw new TrysailError("invalid-argument", `--log-level ${flags.logLevel} is none of ${LOG_LEVELS.join(", ")}`);
-  }
+  const logLevel = parseLogLevel(flags.logLevel);
   if (flags.workloadCertTtl < SHORTEST_TTL_MS || flags.workloadCertTtl > 90 * DAY_MS) {
     throw new TrysailError("invalid-argument", "--workload-cert-ttl must be between 5s and 90d");
   }
   if (flags.rootTtl < 4 * flags.workloadCertTtl) {
     throw new TrysailError("invalid-argument", "--root-ttl must be at least four times --workload-cert-ttl");
   }
-  const source = sourceOf(flags, environment);
+  const source = parseSource(flags, environment);
   return Object.freeze({
     source,
-    systemNamespace: environment.POD_NAMESPACE || "trysail-system",
+    systemNamespace: environment.POD_NAMESPACE || SYSTEM_NAMESPACE,
     stateDir: flags.stateDir,
-    grpc: addressOf("--grpc-addr", flags.grpcAddr),
-    https: addressOf("--https-addr", flags.httpsAddr),
-    plaintext: flags.plaintextAddr === undefined ? null : addressOf("--plaintext-addr", flags.plaintextAddr),
-    monitoring: addressOf("--monitoring-addr", flags.monitoringAddr),
-    http: addressOf("--http-addr", flags.httpAddr),
+    grpc: parseAddressFlag("--grpc-addr", flags.grpcAddr),
+    https: parseAddressFlag("--https-addr", flags.httpsAddr),
+    plaintext: flags.plaintextAddr === undefined ? null : parseAddressFlag("--plaintext-addr", flags.plaintextAddr),
+    monitoring: parseAddressFlag("--monitoring-addr", flags.monitoringAddr),
+    http: parseAddressFlag("--http-addr", flags.httpAddr),
     trustDomain: flags.trustDomain,
     workloadCertTtlMs: flags.workloadCertTtl,
     ...identityOf(flags, source.kind !== "folders"),
     caDir: flags.caDir ?? null,
+    ...parseSigners(flags, { isCluster: source.kind !== "folders", hasCaDir: flags.caDir !== undefined }),
     rootTtlMs: flags.rootTtl,
     rootPropagationMs: flags.rootPropagation,
     rootCertificateMaps: flags.istioRootCert === true ? [ROOT_CERTIFICATE_MAP, ISTIO_MAP] : [ROOT_CERTIFICATE_MAP],
     proxyReconnectMs: PROXY_RECONNECT_MS,
     servingNames: flags.servingName,
+    writeStatus: flags.status,
+    readsRemoteClusters: flags.multiCluster === true,
     injectionConfigFile: flags.injectionConfig ?? null,
     logLevel,
   });
 }
 
-function sourceOf({ configDir, kubeconfig }: ServeFlags, environment: ServeEnvironment): SourceConfig {
+/** Throws `invalid-argument`. */
+export function parseLogLevel(text: string): LogLevel {
+  const known = LOG_LEVELS.find((level) => level === text);
+  if (known !== undefined) return known;
+  throw new TrysailError("invalid-argument", `--log-level ${text} is none of ${LOG_LEVELS.join(", ")}`);
+}
+
+/** Throws `invalid-argument` where no one source is named and none is at hand. */
+export function parseSource(
+  { configDir, kubeconfig }: Pick<ServeFlags, "configDir" | "kubeconfig">,
+  environment: ServeEnvironment,
+): SourceConfig {
   const { KUBERNETES_SERVICE_HOST: host = "", KUBERNETES_SERVICE_PORT: port = "443" } = environment;
   if (kubeconfig !== undefined) {
     if (configDir.length === 0) return { kind: "kubeconfig", path: kubeconfig };
@@ -163,7 +182,8 @@ function identityOf(
   };
 }
 
-function addressOf(flag: string, text: string): ListenAddress {
+/** Throws `invalid-argument` naming the flag. */
+export function parseAddressFlag(flag: string, text: string): ListenAddress {
   try {
     return parseListenAddress(text);
   } catch (error) {

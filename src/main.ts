@@ -5,6 +5,8 @@ import { addCertificateService } from "./ca-api/certificate-service.ts";
 import { grpcCredentials } from "./ca-api/grpc-credentials.ts";
 import type { ServeConfig } from "./config.ts";
 import { authorityRoutes } from "./control-plane/authority-routes.ts";
+import { createBuildMetrics } from "./control-plane/build-metrics.ts";
+import { createCostView } from "./control-plane/cost-view.ts";
 import { createDebugServer } from "./control-plane/debug-server.ts";
 import { createEventMetrics } from "./control-plane/event-metrics.ts";
 import { startFederation } from "./control-plane/federation.ts";
@@ -13,24 +15,26 @@ import { createHttpsServer } from "./control-plane/https-server.ts";
 import { openIdentity } from "./control-plane/identity.ts";
 import { recordInjection } from "./control-plane/injection-events.ts";
 import { createInjectionMetrics } from "./control-plane/injection-metrics.ts";
-import { createKubernetesMetrics } from "./control-plane/kubernetes-metrics.ts";
 import { startLeaderDuties } from "./control-plane/leader-duties.ts";
 import { listen, listenGrpc } from "./control-plane/listen.ts";
 import { createMeshFindings } from "./control-plane/mesh-findings.ts";
+import { createMeshSource } from "./control-plane/mesh-source.ts";
 import { createMeshState } from "./control-plane/mesh-state.ts";
 import { createMonitoringServer } from "./control-plane/monitoring-server.ts";
 import { createProxyConfigs } from "./control-plane/proxy-configs.ts";
+import { createReadinessServer, type ReadinessServer } from "./control-plane/readiness-server.ts";
 import { createReferenceAnalysis } from "./control-plane/reference-analysis.ts";
 import { createRotation } from "./control-plane/rotation.ts";
+import { createStatusParts } from "./control-plane/status-parts.ts";
+import { TAG_LABEL, tagSelector } from "./control-plane/tag-webhooks.ts";
 import { createUnmeshedAudit } from "./control-plane/unmeshed.ts";
 import { createValidationMetrics } from "./control-plane/validation-metrics.ts";
 import { loadInjectionConfig } from "./injection/load-injection-config.ts";
 import { createMeshSettings } from "./injection/mesh-settings.ts";
 import { admissionRoutes } from "./injection/routes.ts";
-import { selectProxyConfig } from "./injection/select-proxy-config.ts";
 import { connectKubernetes } from "./kubernetes/connect.ts";
 import { createEventRecorder } from "./kubernetes/event-recorder.ts";
-import { createKubernetesSource } from "./kubernetes/kubernetes-source.ts";
+import { followRevisionTags } from "./kubernetes/revision-tags.ts";
 import { analyzeReferences } from "./mesh/analyze.ts";
 import { BuildCache } from "./platform/build-cache.ts";
 import { systemClock } from "./platform/clock.ts";
@@ -38,7 +42,6 @@ import { createGrpcServer } from "./platform/grpc-server.ts";
 import type { Logger } from "./platform/log.ts";
 import type { Platform } from "./platform/platform.ts";
 import { systemRandom } from "./platform/random.ts";
-import { createFileSource } from "./sources/file-source.ts";
 import { createTranslator } from "./translate/translator.ts";
 import { validationRoutes } from "./validation/routes.ts";
 import { createAdsService } from "./xds/ads-service.ts";
@@ -63,8 +66,25 @@ const MAX_CONNECTION_AGE = { ageMs: 30 * 60_000, graceMs: 10_000 };
 /** Of a certificate's life: the time over which renewals spread when another authority signs. */
 const RENEWAL_WINDOW_SHARE = 0.05;
 
-/** Builds the control plane from its parts, in the order in which data flows through them, and starts it. */
+/** Starts the control plane; `/ready` says from the first moment how far it is. */
 export async function startControlPlane(config: ServeConfig, log: Logger): Promise<ControlPlane> {
+  const readiness = createReadinessServer();
+  const port = await listen(readiness.app, "--http-addr", config.http);
+  try {
+    return await startParts(config, log, readiness, port);
+  } catch (error) {
+    await readiness.app.close();
+    throw error;
+  }
+}
+
+/** Builds the control plane from its parts, in the order in which data flows through them, and starts them. */
+async function startParts(
+  config: ServeConfig,
+  log: Logger,
+  readiness: ReadinessServer,
+  httpPort: number,
+): Promise<ControlPlane> {
   const clock = systemClock;
   const random = systemRandom;
   const registry = new Registry();
@@ -72,6 +92,7 @@ export async function startControlPlane(config: ServeConfig, log: Logger): Promi
   const platform: Platform = { clock, random, log, registry };
   const { trustDomain, systemNamespace } = config;
 
+  readiness.waitFor(() => "it waits for Kubernetes' API server");
   const kubernetes = await connectKubernetes(config.source, { clock, log });
   const instance = hostname();
   const events =
@@ -80,31 +101,46 @@ export async function startControlPlane(config: ServeConfig, log: Logger): Promi
       : createEventRecorder({ ...platform, client: kubernetes, instance, metrics: createEventMetrics(registry) });
 
   // Identity: the mesh's authority, what proves a caller, certificates for workloads and for the control plane itself.
+  readiness.waitFor(() => "it opens the mesh's authority");
   const identity = await openIdentity({ config, platform, kubernetes, mesh: () => mesh.current() });
-  const { authority, authenticate, serving, secrets } = identity;
+  const { issuer, own, trustBundle, authenticate, serving, secrets } = identity;
+
+  const injection = await loadInjectionConfig(config.injectionConfigFile, systemNamespace);
 
   // Configuration: files or Kubernetes → mesh → each proxy's resources → streams.
-  const dirs = config.source.kind === "folders" ? config.source.dirs : [];
-  const source =
-    kubernetes === null
-      ? createFileSource({ dirs, clock, log })
-      : createKubernetesSource({ ...platform, client: kubernetes, metrics: createKubernetesMetrics(registry) });
+  const { clusterId } = injection;
+  const { source, cluster, remotes } = createMeshSource({ config, platform, kubernetes, clusterId });
+  readiness.waitFor(() => `it reads ${cluster === null ? "manifests" : `Kubernetes: ${cluster.pending().join(", ")}`}`);
   await source.start();
+  readiness.waitFor(() => "it opens its ports");
   const findings = createMeshFindings();
+  const statuses = createStatusParts({
+    ...{ serve: config, platform, kubernetes, cluster, instance, revision: injection.revision },
+    config: () => mesh.current().config,
+    progress: () => ads.progress(),
+  });
+  statuses.meshChanged(source.current().objects);
   const mesh = createMeshState({
-    ...{ source, clock, trustDomain },
+    ...{ source, clock, trustDomain, systemNamespace },
     analyze: analyzeReferences,
-    onFindings: findings.setConfigured,
-    onChange(changed) {
+    onFindings(found, objects) {
+      findings.setConfigured(found);
+      statuses.setFindings(found, objects);
+    },
+    onChange(changed, seenAtMs) {
+      statuses.meshChanged(source.current().objects);
       translator.update(changed);
       credentialCache.endRound();
+      ads.changeBegins(seenAtMs);
       proxyConfigs.meshChanged();
       federation.meshChanged();
     },
   });
   const meshConfig = () => mesh.current().config;
   const federation = startFederation({ platform, trustDomain, secrets, meshConfig });
-  const translator = createTranslator(mesh.current());
+  const builds = new BuildCache();
+  createBuildMetrics(registry, builds);
+  const translator = createTranslator(mesh.current(), builds);
   const credentialCache = new BuildCache();
   const proxyConfigs = createProxyConfigs({
     ...{ translator, secrets, log },
@@ -123,22 +159,28 @@ export async function startControlPlane(config: ServeConfig, log: Logger): Promi
   // Ports.
   const grpc = createGrpcServer({
     certificate: pemOf(serving.current()),
-    clientRootsPem: authority.trustBundlePem(),
+    clientTrust: trustBundle(),
     log,
     maxConnectionAge: MAX_CONNECTION_AGE,
   });
   ads.register(grpc);
-  const ca = { ...identity, trustBundlePem: authority.trustBundlePem };
-  addCertificateService(grpc, ca);
-  const injection = await loadInjectionConfig(config.injectionConfigFile);
-  const injectionConfig = createMeshSettings(injection, meshConfig);
+  const ca = { ...identity, trustBundlePem: issuer.trustBundlePem };
+  addCertificateService(grpc, { ...ca, log });
+  const tags =
+    kubernetes === null
+      ? null
+      : followRevisionTags({
+          ...{ client: kubernetes, clock, random, log },
+          labelSelector: tagSelector(injection.revision),
+          label: TAG_LABEL,
+        });
+  const injectionConfig = createMeshSettings(injection, meshConfig, tags?.current);
   const https = await createHttpsServer(
     serving.current(),
     [
       admissionRoutes({
         namespaceOf: (name) => mesh.current().namespaces.get(name),
-        proxyConfigOf: (namespace, labels) =>
-          selectProxyConfig(mesh.current().proxyConfigsFor(namespace), namespace, labels),
+        proxyConfigsFor: (namespace) => mesh.current().proxyConfigsFor(namespace),
         get config() {
           return injectionConfig();
         },
@@ -153,26 +195,32 @@ export async function startControlPlane(config: ServeConfig, log: Logger): Promi
       }),
       caRoutes({ ...ca, log }),
     ],
-    authority.trustBundlePem,
+    trustBundle(),
   );
   const monitoring = createMonitoringServer(registry);
-  const unmeshed = createUnmeshedAudit({ mesh: mesh.current, config: injection, registry });
-  const rotation = createRotation({
-    ...{ config, platform, identity, ads, events },
-    mayStep: () => leaderDuties === null || leaderDuties.isLeader(),
-  });
+  const unmeshed = createUnmeshedAudit({ mesh: mesh.current, config: injectionConfig, registry });
+  const mayStep = () => leaderDuties === null || leaderDuties.isLeader();
+  const rotation = own === null ? null : createRotation({ config, platform, own, secrets, ads, events, mayStep });
+  const cost = createCostView({ sent: ads.sent, services: () => mesh.current().services });
   const debug = createDebugServer({
     authenticate,
     adminNamespace: systemNamespace,
-    notReady: () => null,
+    notReady: readiness.notReady,
     pages: {
+      clusterz: () => remotes().map((row) => ({ namespace: systemNamespace, row })),
+      cost: async () => (await cost.objects()).map((row) => ({ namespace: row.object.namespace, row })),
+      "cost/proxies": () => cost.proxies().map((row) => ({ namespace: row.namespace, row })),
       syncz: () => ads.status().map((row) => ({ namespace: row.namespace, row })),
       unmeshed: () => unmeshed().map((row) => ({ namespace: row.namespace, row })),
       findings: () => findings.all().map((row) => ({ namespace: row.object?.namespace ?? "", row })),
+      status: () => statuses.current().map((row) => ({ namespace: row.object.namespace, row })),
     },
   });
   await debug.register(
-    authorityRoutes({ authority, rotator: rotation, authenticate, adminNamespace: systemNamespace, log }),
+    authorityRoutes({
+      ...{ authenticate, log, adminNamespace: systemNamespace },
+      own: own === null || rotation === null ? null : { authority: own.authority, rotator: rotation },
+    }),
   );
 
   // What changes while it runs, and what one replica does for all.
@@ -182,19 +230,27 @@ export async function startControlPlane(config: ServeConfig, log: Logger): Promi
       : startLeaderDuties({
           ...{ kubernetes, clock, random, log, events, instance, unmeshed, systemNamespace },
           revision: injection.revision,
-          trustBundlePem: authority.trustBundlePem,
+          trustBundlePem: issuer.trustBundlePem,
           rootCertificateMaps: config.rootCertificateMaps,
+          ...(config.certificateRequests !== null && {
+            certificateRequests: {
+              ...config.certificateRequests,
+              ...{ trustDomain, certify: identity.certifyRequester, metrics: identity.metrics },
+            },
+          }),
           mesh: mesh.current,
+          ...(statuses.write !== undefined && { writeStatuses: statuses.write }),
         });
   serving.onRenew((renewed) => {
     grpc.setCertificate(pemOf(renewed));
     https.setCertificate(renewed);
   });
-  authority.onChange((changed) => {
+  issuer.onChange((changed) => {
     if (changed.trustBundle) {
-      secrets.setTrustBundle(authority.trustBundlePem());
-      grpc.setClientRoots(authority.trustBundlePem());
-      https.setCertificate(serving.current());
+      const trusted = trustBundle();
+      secrets.setTrustBundle(trusted);
+      grpc.setClientTrust(trusted);
+      https.setClientTrust(trusted);
       leaderDuties?.trustBundleChanged();
     }
     if (changed.signer) {
@@ -204,14 +260,17 @@ export async function startControlPlane(config: ServeConfig, log: Logger): Promi
   });
 
   const stop = async () => {
+    readiness.waitFor(() => "it stops");
     await leaderDuties?.stop();
+    await statuses.stop();
+    tags?.stop();
     events?.stop();
-    rotation.stop();
+    rotation?.stop();
     mesh.stop();
     federation.stop();
     await source.stop();
     identity.stop();
-    await Promise.all([https.app.close(), monitoring.close(), debug.close()]);
+    await Promise.all([https.app.close(), monitoring.close(), readiness.app.close(), debug.close()]);
     ads.stop();
     await grpc.stop(STOP_GRACE_MS);
     kubernetes?.close();
@@ -223,10 +282,12 @@ export async function startControlPlane(config: ServeConfig, log: Logger): Promi
         config.plaintext === null ? null : await listenGrpc(grpc.listenPlaintext, "--plaintext-addr", config.plaintext),
       https: await listen(https.app, "--https-addr", config.https),
       monitoring: await listen(monitoring, "--monitoring-addr", config.monitoring),
-      // Last: whoever finds /ready finds everything else.
-      http: await listen(debug, "--http-addr", config.http),
+      http: httpPort,
     };
-    await rotation.start();
+    await rotation?.start();
+    await readiness.handOver(debug);
+    // Last: whoever is told so finds everything else.
+    readiness.ready();
     log.info({ ports, services: mesh.current().services.length }, "ready");
     return { ports, stop };
   } catch (error) {

@@ -1,11 +1,12 @@
 import { relative } from "node:path";
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { analyzeReferences } from "../mesh/analyze.ts";
 import { describeObject, type Finding, type Origin } from "../mesh/finding.ts";
 import { createSnapshotBuilder } from "../mesh/snapshot.ts";
 import { systemClock } from "../platform/clock.ts";
 import { createLog } from "../platform/log.ts";
 import { createFileSource } from "../sources/file-source.ts";
+import { outputOption } from "./output-flag.ts";
 import { formatTable } from "./table.ts";
 
 interface AnalyzeFlags {
@@ -22,7 +23,7 @@ export function analyzeCommand(): Command {
       "manifests; repeat for several, later ones win",
       (folder, before: string[] = []) => [...before, folder],
     )
-    .addOption(new Option("-o, --output <format>", "how to print them").choices(["table", "json"]).default("table"))
+    .addOption(outputOption())
     .action(analyze);
 }
 

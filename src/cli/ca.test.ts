@@ -1,12 +1,17 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { testControlPlane } from "../../test/support/control-plane.ts";
+import { buildRevocationList } from "../../test/support/revocation-list.ts";
 import { temporaryPath } from "../../test/support/state.ts";
 import { until } from "../../test/support/until.ts";
+import { createSelfSignedRoot } from "../ca/authority/self-signed-root.ts";
+import { systemClock } from "../platform/clock.ts";
+import { systemRandom } from "../platform/random.ts";
 
 const program = fileURLToPath(new URL("trysail.ts", import.meta.url));
 
@@ -46,6 +51,27 @@ test("a rotation is driven and shown through the running control plane", async (
   }
   const ends = Number(/^trysail_authority_expiry_timestamp_seconds (\S+)$/m.exec(metrics)?.[1]);
   assert.ok(ends * 1000 > Date.now());
+});
+
+test("revocation lists are shown with their end, and with what is wrong with them", async (t) => {
+  const caDir = await temporaryPath(t, "cacerts");
+  await mkdir(caDir);
+  const root = createSelfSignedRoot({ clock: systemClock, random: systemRandom, trustDomain: "cluster.local" });
+  const pair = { certificatePem: root.certificatePem, keyPem: Buffer.from(root.keyPem.reveal()).toString() };
+  await writeFile(join(caDir, "ca-cert.pem"), pair.certificatePem);
+  await writeFile(join(caDir, "ca-key.pem"), pair.keyPem);
+  const thisUpdate = Date.now() - 1000;
+  const list = buildRevocationList({ ...pair, thisUpdate, nextUpdate: Date.parse("2035-01-01T00:00:00Z") });
+  await writeFile(join(caDir, "ca-crl.pem"), list);
+  const mesh = await testControlPlane(t, {}, { caDir });
+  const server = ["--server", `http://127.0.0.1:${mesh.ports.http}`, "--state-dir", mesh.stateDir];
+  const status = await ca("status", ...server);
+  assert.match(status, /^revocation lists are in force until 2035-01-01T00:00:00Z$/m);
+  assert.doesNotMatch(status, /^revocation lists:/m);
+  await writeFile(join(caDir, "ca-crl.pem"), "rubbish");
+  await until("the problem to be shown", async () =>
+    /^revocation lists: .*ca-crl\.pem holds no revocation list in PEM$/m.test(await ca("status", ...server)),
+  );
 });
 
 test("without a control plane the state folder is changed itself, and one that runs follows", async (t) => {

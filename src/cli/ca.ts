@@ -1,17 +1,11 @@
-import { readFile } from "node:fs/promises";
 import { Command } from "commander";
 import type { AuthorityStatus, SlotStatus } from "../ca/authority/authority-status.ts";
-import { loadTokenIssuer, TOKEN_AUDIENCE } from "../ca/jwt/token-issuer.ts";
-import { systemClock } from "../platform/clock.ts";
-import { messageOf, TrysailError } from "../platform/errors.ts";
-import { openStateDir } from "../platform/state-dir.ts";
+import { TrysailError } from "../platform/errors.ts";
 import { offlineAuthority } from "./offline-authority.ts";
+import { callServer, type ServerFlags, withServerFlags } from "./server-call.ts";
 import { formatTable } from "./table.ts";
 
-interface CaOptions {
-  readonly server: string;
-  readonly tokenFile?: string;
-  readonly stateDir?: string;
+interface CaOptions extends ServerFlags {
   readonly trustDomain: string;
   readonly offline?: boolean;
   readonly force?: boolean;
@@ -22,11 +16,6 @@ interface CaOptions {
 export type CaRequest =
   | { readonly kind: "status" | "prepare" }
   | { readonly kind: "activate" | "retire"; readonly force: boolean; readonly id?: string };
-
-const ANSWER_MS = 30_000;
-const TOKEN_TTL_MS = 60_000;
-/** Of the token that is made for one call on one machine; its control plane lets this namespace in. */
-const ADMIN = { namespace: "trysail-system", serviceAccount: "trysail" };
 
 /** `trysail ca`: shows and drives the rotation of the mesh's authority. */
 export function caCommand(): Command {
@@ -58,11 +47,7 @@ export function caCommand(): Command {
 }
 
 function subcommand(name: string, description: string): Command {
-  return new Command(name)
-    .description(description)
-    .option("--server <url>", "the control plane's --http-addr", "http://127.0.0.1:8080")
-    .option("--token-file <file>", "a token of a workload in trysail-system")
-    .option("--state-dir <folder>", "one machine: the control plane's state folder, in place of a token")
+  return withServerFlags(new Command(name).description(description))
     .option("--offline", "work on the state folder itself, with no control plane")
     .option("--trust-domain <name>", "of the mesh, for --offline", "cluster.local")
     .option("-o, --output <format>", "table or json", "table");
@@ -82,46 +67,13 @@ function askFolder(request: CaRequest, { stateDir, trustDomain }: CaOptions): Pr
 }
 
 async function askServer({ kind, ...body }: CaRequest, options: CaOptions): Promise<AuthorityStatus> {
-  const headers = { authorization: `Bearer ${await tokenOf(options)}` };
-  const init =
+  const hint = " (--offline needs no control plane)";
+  const answer =
     kind === "status"
-      ? { headers }
-      : {
-          method: "POST",
-          headers: { ...headers, "content-type": "application/json" },
-          body: JSON.stringify(body),
-        };
-  const url = new URL(kind === "status" ? "/ca" : `/ca/${kind}`, options.server);
-  const response = await fetch(url, { ...init, signal: AbortSignal.timeout(ANSWER_MS) }).catch((error: unknown) => {
-    const reason = error instanceof Error && error.cause !== undefined ? messageOf(error.cause) : messageOf(error);
-    throw new TrysailError(
-      "unavailable",
-      `nothing answers at ${options.server}: ${reason} (--offline needs no control plane)`,
-    );
-  });
-  const text = await response.text();
-  if (!response.ok)
-    throw new TrysailError("failed-precondition", errorIn(text) ?? `${url} answered ${response.status}`);
+      ? await callServer("/ca", options, { hint })
+      : await callServer(`/ca/${kind}`, options, { body, hint });
   // What this same program wrote, of the same version or one that is close.
-  return JSON.parse(text) as AuthorityStatus;
-}
-
-function errorIn(text: string): string | undefined {
-  try {
-    const answer: unknown = JSON.parse(text);
-    return typeof answer === "object" && answer !== null && "error" in answer ? String(answer.error) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-async function tokenOf({ tokenFile, stateDir }: CaOptions): Promise<string> {
-  if (tokenFile !== undefined) return (await readFile(tokenFile, "utf8")).trim();
-  if (stateDir === undefined) {
-    throw new TrysailError("invalid-argument", "name a --token-file, or on one machine the --state-dir");
-  }
-  const issuer = await loadTokenIssuer({ state: await openStateDir(stateDir), clock: systemClock });
-  return issuer.issue({ ...ADMIN, audience: TOKEN_AUDIENCE, ttlMs: TOKEN_TTL_MS });
+  return answer as AuthorityStatus;
 }
 
 function formatStatus(status: AuthorityStatus): string {
@@ -135,10 +87,12 @@ function formatStatus(status: AuthorityStatus): string {
     slot.subject,
   ]);
   const lines = [formatTable([["SLOT", "ID", "ORIGIN", "KEY", "VALID UNTIL", "NOTE", "SUBJECT"], ...rows])];
-  const { facts, next, sourceProblem } = status;
+  const { facts, next, sourceProblem, revocationLists } = status;
   if (facts !== null)
     lines.push(`${facts.acknowledged} of ${facts.proxies} connected proxies accepted the trust bundle`);
   if (sourceProblem !== null) lines.push(`the plugged-in authority cannot be used: ${sourceProblem}`);
+  if (revocationLists?.problem != null) lines.push(`revocation lists: ${revocationLists.problem}`);
+  if (revocationLists?.until != null) lines.push(`revocation lists are in force until ${time(revocationLists.until)}`);
   if (next !== null) {
     const until = next.kind === "wait" && next.until !== null ? `, until ${time(next.until)}` : "";
     lines.push(`next: ${next.kind === "wait" ? "waiting" : next.kind}, because ${next.reason}${until}`);

@@ -3,7 +3,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { Command, Option } from "commander";
 import { type PodInterception, parseIds, parseInterfaces } from "../init/pod-interception.ts";
 import { parsePorts, parsePortsOrAll, parseRanges, parseRangesOrAll } from "../injection/interception-lists.ts";
-import { POD_PATH, PROXY_ID, PROXY_PORT } from "../injection/pod-contract.ts";
+import { chosenStatusPort, POD_PATH, PROXY_ID, PROXY_PORT } from "../injection/pod-contract.ts";
 import { messageOf, TrysailError } from "../platform/errors.ts";
 
 /**
@@ -28,6 +28,7 @@ export function initCommand(): Command {
     .option("--reroute-virtual-interfaces <names>", "interfaces of machines in the pod, whose traffic is outbound", "")
     .option("--proxy-uid <uids>", "users whose traffic to leave alone: the proxy's", String(PROXY_ID))
     .option("--proxy-gid <gids>", "groups whose traffic to leave alone: the proxy's", String(PROXY_ID))
+    .option("--status-port <port>", "of metrics and health, to leave alone", String(PROXY_PORT.mergedMetrics))
     .option("--redirect-dns", "redirect DNS queries as well, over UDP and TCP", false)
     .addOption(
       new Option(
@@ -68,6 +69,7 @@ interface InitOptions {
   readonly rerouteVirtualInterfaces: string;
   readonly proxyUid: string;
   readonly proxyGid: string;
+  readonly statusPort: string;
   readonly redirectDns: boolean;
   readonly interceptionMode: "REDIRECT" | "TPROXY" | "NONE";
   readonly iptables: "auto" | "nft" | "legacy";
@@ -101,6 +103,7 @@ function parseSettings(options: InitOptions): PodInterception | null {
     rerouteInterfaces: parseInterfaces(options.rerouteVirtualInterfaces, "--reroute-virtual-interfaces"),
     proxyUids: parseIds(options.proxyUid, "--proxy-uid"),
     proxyGids: parseIds(options.proxyGid, "--proxy-gid"),
+    statusPort: parsePorts(options.statusPort, "--status-port")[0] ?? PROXY_PORT.mergedMetrics,
     redirectDns: options.redirectDns,
   };
   return options.interceptionMode === "NONE" ? null : { ...settings, mode: options.interceptionMode };
@@ -142,6 +145,7 @@ async function writeBootstrap(options: InitOptions, env: NodeJS.ProcessEnv): Pro
   if (address === undefined) {
     throw new TrysailError("failed-precondition", "no control plane is named: set --discovery-address or PROXY_CONFIG");
   }
+  const ports = { ...PROXY_PORT, mergedMetrics: chosenStatusPort(proxyConfig) ?? PROXY_PORT.mergedMetrics };
   const [labels, annotations] = [await podInfo(options, "labels"), await podInfo(options, "annotations")];
 
   const { buildBootstrap, printBootstrap } = await import("../init/bootstrap.ts");
@@ -153,7 +157,7 @@ async function writeBootstrap(options: InitOptions, env: NodeJS.ProcessEnv): Pro
     discovery: { address, tokenFile: options.tokenFile, rootCertFile: options.rootCertFile },
     probers,
     ...(appMetrics === undefined ? {} : { appMetrics }),
-    ports: PROXY_PORT,
+    ports,
   });
   const override = overrideFile === undefined ? {} : await bootstrapOverride(overrideFile);
   await writeConfig(options.bootstrap, printBootstrap(bootstrap, override));
@@ -167,7 +171,7 @@ async function writeBootstrap(options: InitOptions, env: NodeJS.ProcessEnv): Pro
     if (task === undefined) continue;
     // Beside the bootstrap, wherever that is.
     const path = join(dirname(options.bootstrap), basename(file));
-    await writeConfig(path, printBootstrap(buildLifecycleTask({ task, name, ports: PROXY_PORT })));
+    await writeConfig(path, printBootstrap(buildLifecycleTask({ task, name, ports })));
   }
 }
 

@@ -37,5 +37,11 @@ export async function offlineAuthority(
     await rotator.activate(request);
   }
   if (request.kind === "retire") await rotator.retire(request);
-  return { slots: slotStatuses(authority.state()), facts: null, next: null, sourceProblem: null };
+  return {
+    slots: slotStatuses(authority.state()),
+    facts: null,
+    next: null,
+    sourceProblem: null,
+    revocationLists: null,
+  };
 }

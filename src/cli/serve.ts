@@ -30,7 +30,7 @@ export function serveCommand(): Command {
     .addOption(durationOption("--workload-cert-ttl <duration>", "life of a workload's certificate", "24h"))
     .option(
       "--authenticator <kind>",
-      "a proof to take: mesh-token, client-certificate, token-review, kubernetes or oidc=URL; repeat, in order",
+      "a proof to take: mesh-token, client-certificate, token-review, kubernetes or oidc=URL[,ca=FILE]; repeat, in order",
       collect,
       [],
     )
@@ -45,10 +45,27 @@ export function serveCommand(): Command {
       "--ca-dir <folder>",
       "key and certificates of a plugged-in authority, followed live; by default a root of its own",
     )
+    .option(
+      "--ca-signer <name>",
+      "a signer of certificates.k8s.io that signs everything, in place of an authority here",
+    )
+    .option("--ca-signer-roots <where>", "its roots: a file, or configmaps/NAME or secrets/NAME beside this program")
+    .option("--ca-signer-approve", "approve what is asked of it")
+    .option("--csr-signer <name>", "sign CertificateSigningRequests of this signerName, such as trysail.dev/workload")
+    .option(
+      "--csr-approval <who>",
+      "own-identity: a service account's request for its own identity is approved and all else denied; manual: others decide",
+      "own-identity",
+    )
     .addOption(durationOption("--root-ttl <duration>", "life of a root that the mesh makes itself", "3650d"))
     .option("--istio-root-cert", "keep the trust bundle in each namespace's istio-ca-root-cert as well")
     .addOption(durationOption("--root-propagation <duration>", "time a new root is published before it signs", "24h"))
     .option("--serving-name <name>", "another DNS name or IP address of this control plane; repeatable", collect, [])
+    .option("--no-status", "write no status on objects: of several control planes for one cluster, one should")
+    .option(
+      "--multi-cluster",
+      "read the endpoints of the clusters that Secrets labelled istio/multiCluster=true name, beside this program",
+    )
     .option("--injection-config <file>", "what injected pods get, as docs/injection.md says; by default the defaults")
     .option("--log-level <level>", "debug, info, warn, error or silent", "info")
     .action(serve);

@@ -1,4 +1,5 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=8
+// Without a word the engine lets young garbage take 67 MB of memory for as long as it runs; docs/performance.md has figures.
 import { Command, CommanderError } from "commander";
 import { messageOf, TrysailError } from "../platform/errors.ts";
 import { printable } from "../platform/printable.ts";
@@ -25,6 +26,10 @@ const COMMANDS: Readonly<Record<string, { description: string; load: () => Promi
     description: "find what is wrong with a folder of manifests",
     load: async () => (await import("./analyze.ts")).analyzeCommand(),
   },
+  status: {
+    description: "show what became of each object of the mesh",
+    load: async () => (await import("./status.ts")).statusCommand(),
+  },
   token: {
     description: "print a workload token (one machine)",
     load: async () => (await import("./token.ts")).tokenCommand(),
@@ -32,6 +37,26 @@ const COMMANDS: Readonly<Record<string, { description: string; load: () => Promi
   ca: {
     description: "show the mesh's certificate authority, and rotate it",
     load: async () => (await import("./ca.ts")).caCommand(),
+  },
+  cost: {
+    description: "show how much configuration each object brings to the proxies",
+    load: async () => (await import("./cost.ts")).costCommand(),
+  },
+  check: {
+    description: "look for what is wrong with a cluster, before the mesh is installed or behind that",
+    load: async () => (await import("./check.ts")).checkCommand(),
+  },
+  tag: {
+    description: "names that lead to a revision of the control plane",
+    load: async () => (await import("./tag.ts")).tagCommand(),
+  },
+  uninstall: {
+    description: "remove the control plane from a cluster, with --purge every trace of it",
+    load: async () => (await import("./uninstall.ts")).uninstallCommand(),
+  },
+  ratelimit: {
+    description: "count what RateLimits limit for all proxies together",
+    load: async () => (await import("./ratelimit.ts")).ratelimitCommand(),
   },
   init: {
     description: "prepare a pod for its sidecar (runs as the injected init container)",

@@ -1,4 +1,5 @@
 import type { KeyObject } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { createIssuerKeys } from "../ca/authority/issuer-keys.ts";
 import type { Authenticator } from "../ca/caller/authenticate.ts";
 import type { AuthenticatorConfig } from "../ca/caller/authenticator-config.ts";
@@ -7,11 +8,12 @@ import { type BoundPod, createKubernetesTokens } from "../ca/caller/kubernetes-t
 import { createMeshTokens } from "../ca/caller/mesh-tokens.ts";
 import { createOidcTokens } from "../ca/caller/oidc-tokens.ts";
 import { createTokenReviews } from "../ca/caller/token-review.ts";
+import { createSigningQueue } from "../ca/signing-queue.ts";
 import { type AccountUids, followAccountUids } from "../kubernetes/account-uids.ts";
 import type { KubernetesClient } from "../kubernetes/client.ts";
 import { reviewToken } from "../kubernetes/review-token.ts";
 import type { Clock } from "../platform/clock.ts";
-import { TrysailError } from "../platform/errors.ts";
+import { messageOf, TrysailError } from "../platform/errors.ts";
 import type { OutboundFetch } from "../platform/outbound-fetch.ts";
 import type { Random } from "../platform/random.ts";
 
@@ -23,7 +25,8 @@ export interface AuthenticatorsDeps {
   /** Null without a cluster. */
   readonly kubernetes: KubernetesClient | null;
   pod(namespace: string, name: string): BoundPod | undefined;
-  readonly fetch: OutboundFetch;
+  /** Fetches over HTTPS from servers under the given roots (PEM), or under the system's. */
+  fetchUnder(rootsPem?: string): OutboundFetch;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -37,7 +40,10 @@ export interface Authenticators {
 /** RFC 7517, 8.5.2. The API server answers 406 to who asks for plain JSON. */
 const KEY_SET_TYPE = "application/jwk-set+json";
 
-/** The proofs that an operator chose. Rejects with `invalid-argument` where one needs a cluster and there is none. */
+/** More at once would only wait for each other in the API server, which has others to serve. */
+const REVIEWS = { atOnce: 50, maxWaiting: 2000 };
+
+/** The proofs that an operator chose. Rejects with `invalid-argument` where one needs a cluster, or a file, that is not there. */
 export async function createAuthenticators(
   configs: readonly AuthenticatorConfig[],
   deps: AuthenticatorsDeps,
@@ -64,10 +70,14 @@ async function create(
     case "client-certificate":
       return createClientCertificates(deps);
     case "oidc":
-      return createOidcTokens({ ...deps, issuer: config.issuer });
+      return createOidcTokens({ ...deps, issuer: config.issuer, fetch: await issuerFetch(config.caFile, deps) });
     case "token-review": {
       const client = clusterOf(config, deps);
-      return createTokenReviews({ ...deps, review: (token, audiences) => reviewToken(client, token, audiences) });
+      return createTokenReviews({
+        ...deps,
+        queue: createSigningQueue(REVIEWS),
+        review: (token, audiences) => reviewToken(client, token, audiences),
+      });
     }
     case "kubernetes": {
       const client = clusterOf(config, deps);
@@ -88,6 +98,15 @@ async function create(
       });
     }
   }
+}
+
+/** The file is read anew each time, since roots are rotated too; one that cannot be read at the start is a mistake. */
+async function issuerFetch(caFile: string | null, { fetchUnder }: AuthenticatorsDeps): Promise<OutboundFetch> {
+  if (caFile === null) return fetchUnder();
+  await readFile(caFile).catch((error: unknown) => {
+    throw new TrysailError("invalid-argument", `--authenticator oidc: ${messageOf(error)}`);
+  });
+  return async (url) => fetchUnder(await readFile(caFile, "utf8"))(url);
 }
 
 function clusterOf(config: AuthenticatorConfig, { kubernetes }: AuthenticatorsDeps): KubernetesClient {

@@ -19,7 +19,21 @@ export function createAuthorityMetrics(registry: Registry): RotatorMetrics {
     labelNames: ["step"],
     registers: [registry],
   });
+  const listsUsable = new Gauge({
+    name: "trysail_authority_revocation_lists_usable",
+    help: "1 where the revocation lists that were read last are in force at every proxy, or there are none, else 0",
+    registers: [registry],
+  });
+  const listsEnd = new Gauge({
+    name: "trysail_authority_revocation_lists_expiry_timestamp_seconds",
+    help: "When the first of the revocation lists in force ends, in seconds since the epoch; 0 where none does",
+    registers: [registry],
+  });
   return {
+    revocationLists({ usable, notAfter }) {
+      listsUsable.set(usable ? 1 : 0);
+      listsEnd.set((notAfter ?? 0) / 1000);
+    },
     activeEnds: (notAfter) => ends.set(notAfter / 1000),
     sourceUsable: (isUsable) => usable.set(isUsable ? 1 : 0),
     stepped: (kind) => steps.inc({ step: kind }),

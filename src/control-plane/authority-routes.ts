@@ -10,8 +10,8 @@ import { httpStatusOf } from "../platform/http-status.ts";
 import type { Logger } from "../platform/log.ts";
 
 export interface AuthorityRoutesDeps {
-  readonly authority: Pick<Authority, "state">;
-  readonly rotator: Rotator;
+  /** Null where a signer elsewhere is asked, which is not turned from here. */
+  readonly own: { readonly authority: Pick<Authority, "state">; readonly rotator: Rotator } | null;
   readonly authenticate: Authenticate;
   /** Whose workloads may look and rotate. */
   readonly adminNamespace: string;
@@ -26,17 +26,24 @@ const validator = Compile(Command);
 
 /** `GET /ca`, and `POST /ca/prepare`, `/ca/activate`, `/ca/retire`: what `trysail ca` asks for. */
 export function authorityRoutes(deps: AuthorityRoutesDeps): FastifyPluginAsync {
-  const { rotator } = deps;
-  const status = (): AuthorityStatus => ({
-    slots: slotStatuses(deps.authority.state()),
-    facts: rotator.facts(),
-    next: rotator.next(),
-    sourceProblem: rotator.sourceProblem(),
-  });
+  const own = () => {
+    if (deps.own !== null) return deps.own;
+    throw new TrysailError("failed-precondition", "the mesh's authority is its --ca-signer: rotate it there");
+  };
+  const status = (): AuthorityStatus => {
+    const { authority, rotator } = own();
+    return {
+      slots: slotStatuses(authority.state()),
+      facts: rotator.facts(),
+      next: rotator.next(),
+      sourceProblem: rotator.sourceProblem(),
+      revocationLists: rotator.revocationLists(),
+    };
+  };
   const commands: Readonly<Record<string, (options: Static<typeof Command>) => Promise<void>>> = {
-    prepare: () => rotator.prepare(),
-    activate: ({ force = false }) => rotator.activate({ force }),
-    retire: ({ force = false, id }) => rotator.retire({ force, id }),
+    prepare: () => own().rotator.prepare(),
+    activate: ({ force = false }) => own().rotator.activate({ force }),
+    retire: ({ force = false, id }) => own().rotator.retire({ force, id }),
   };
 
   return async (app) => {

@@ -9,7 +9,7 @@ export interface DebugDeps {
   /** Null while not ready, with the reason. */
   notReady(): string | null;
   /** By page: rows, each with the namespace it belongs to (empty where it belongs to none). */
-  readonly pages: Readonly<Record<string, () => readonly DebugRow[]>>;
+  readonly pages: Readonly<Record<string, () => readonly DebugRow[] | Promise<readonly DebugRow[]>>>;
 }
 
 export interface DebugRow {
@@ -44,9 +44,7 @@ export function createDebugServer(deps: DebugDeps): FastifyInstance {
   for (const [page, rows] of Object.entries(deps.pages)) {
     app.get(`/debug/${page}`, async (request) => {
       const sees = await visibility(request, deps);
-      return rows()
-        .filter(({ namespace }) => sees(namespace))
-        .map(({ row }) => row);
+      return (await rows()).filter(({ namespace }) => sees(namespace)).map(({ row }) => row);
     });
   }
   return app;

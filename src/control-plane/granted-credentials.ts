@@ -1,8 +1,8 @@
 import type { WorkloadIdentity } from "../ca/identity.ts";
+import { credentialNames } from "../mesh/credentials.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
 import type { BuildCache } from "../platform/build-cache.ts";
 import { buildCredentialSecrets } from "../sds/credential-secrets.ts";
-import { credentialNames } from "../translate/credentials.ts";
 import { rulesSelecting } from "../translate/scope.ts";
 import type { ProxyNode } from "../xds/node.ts";
 import type { EncodedResource } from "../xds/resource-set.ts";

@@ -1,25 +1,30 @@
+import { availableParallelism } from "node:os";
 import { loadSigningKey } from "../ca/authority/signing-key.ts";
 import { type Authenticate, createAuthenticate } from "../ca/caller/authenticate.ts";
 import { createImpersonate } from "../ca/caller/impersonate.ts";
 import { type CertificateRequest, type Certified, type CertifyMetrics, certify } from "../ca/certify.ts";
-import { type IssueRequest, issue } from "../ca/issue.ts";
+import type { IssueRequest } from "../ca/issue.ts";
 import { createJwtSvidIssuer, type JwtSvidIssuer } from "../ca/jwt/jwt-svid.ts";
 import { loadTokenIssuer } from "../ca/jwt/token-issuer.ts";
 import { createServingCertificate, type ServingCertificate } from "../ca/serving/serving-certificate.ts";
+import { createSignatureThreads } from "../ca/signatures/signature-threads.ts";
+import { localSignatures } from "../ca/signatures/signatures.ts";
 import { createSigningQueue } from "../ca/signing-queue.ts";
 import { createCaMetrics } from "../ca-api/ca-metrics.ts";
 import type { ServeConfig } from "../config.ts";
+import type { CertifyRequester } from "../kubernetes/certificate-signer.ts";
 import type { KubernetesClient } from "../kubernetes/client.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
 import { createOutboundFetch } from "../platform/outbound-fetch.ts";
 import type { Platform } from "../platform/platform.ts";
 import { openStateDir } from "../platform/state-dir.ts";
+import type { TrustBundle } from "../platform/trust-bundle.ts";
 import { createKeyPool } from "../sds/key-pool.ts";
 import { createRenewalTurns } from "../sds/renewal-turns.ts";
 import { createWorkloadSecrets, type WorkloadSecrets } from "../sds/workload-secrets.ts";
 import { createAuthenticators } from "./authenticators.ts";
 import { createBoundPods } from "./bound-pods.ts";
-import { type OpenedAuthority, openAuthority } from "./open-authority.ts";
+import { type OpenedIssuer, openIssuer } from "./open-issuer.ts";
 import { createRevokedIdentities } from "./revoked-identities.ts";
 
 export interface IdentityDeps {
@@ -32,14 +37,18 @@ export interface IdentityDeps {
 }
 
 /** Who is who in the mesh: what proves it, and what says so to others. */
-export interface Identity extends OpenedAuthority {
+export interface Identity extends OpenedIssuer {
   readonly authenticate: Authenticate;
+  /** Whom everyone in the mesh trusts. */
+  trustBundle(): TrustBundle;
   /** The control plane's own certificate. */
   readonly serving: ServingCertificate;
   /** Of workloads that are given their key and certificate over their streams. */
   readonly secrets: WorkloadSecrets;
   /** A certificate for whoever asks with proof. */
   certify(request: CertificateRequest): Promise<Certified>;
+  /** The same for who was authenticated by others: the API server, of who made a CertificateSigningRequest. */
+  readonly certifyRequester: CertifyRequester;
   readonly metrics: CertifyMetrics;
   readonly jwtSvids: JwtSvidIssuer;
   stop(): void;
@@ -47,21 +56,21 @@ export interface Identity extends OpenedAuthority {
 
 const MAX_CERT_TTL_MS = 90 * 86_400_000;
 const KEYS_READY = 64;
-const RENEWALS_AT_ONCE = 4;
-/** More at once would only wait for each other: OpenSSL works on four threads. */
-const SIGNING_QUEUE = { atOnce: 16, maxWaiting: 1000 };
+const MOST_WAITING = 1000;
+/** The event loop keeps a core. More than two have nothing to do, since it brings them no more. */
+const SIGNATURE_THREADS = { maxThreads: availableParallelism() > 2 ? 2 : 1, idleMs: 30_000 };
 
 /** Opens the mesh's authority and all that rests on it. Rejects where a key, or what proves a caller, cannot be used. */
 export async function openIdentity({ config, platform, kubernetes, mesh }: IdentityDeps): Promise<Identity> {
   const { clock, random, log, registry } = platform;
-  const { trustDomain, systemNamespace } = config;
+  const { trustDomain } = config;
   const state = await openStateDir(config.stateDir);
-  const opened = await openAuthority({
-    ...{ kubernetes, state, trustDomain, systemNamespace, clock, random, log },
-    caDir: config.caDir,
-    rootLifeMs: config.rootTtlMs,
+  const opened = await openIssuer({ config, platform, kubernetes, state, maxTtlMs: MAX_CERT_TTL_MS });
+  const { issuer, own, atOnce } = opened;
+  const trustBundle = (): TrustBundle => ({
+    rootsPem: issuer.trustBundlePem(),
+    revocationListsPem: own?.authority.revocationListsPem() ?? "",
   });
-  const { authority } = opened;
 
   const boundPods = createBoundPods(() => mesh().pods);
   const authenticators = await createAuthenticators(config.authenticators, {
@@ -70,33 +79,38 @@ export async function openIdentity({ config, platform, kubernetes, mesh }: Ident
     audiences: config.tokenAudiences,
     trustDomainAliases: () => mesh().config.trustDomainAliases,
     pod: boundPods.pod,
-    fetch: createOutboundFetch(),
+    fetchUnder: (rootsPem) => createOutboundFetch({ rootsPem }),
   });
   const authenticate = createAuthenticate(authenticators.list);
 
   const revoked = createRevokedIdentities(mesh);
-  const issueCertificate = async (request: IssueRequest) => {
+  const issueCertificate = async (request: IssueRequest, signatures = localSignatures) => {
     revoked.assertNotRevoked(request.identity);
-    return issue({ signer: authority.signer(), clock, maxTtlMs: MAX_CERT_TTL_MS }, request);
+    return issuer.issue(request, signatures);
   };
-  const serving = createServingCertificate({ signer: authority.signer, clock, log, hosts: hostsOf(config) });
+  const serving = createServingCertificate({ issue: issuer.issueServing, clock, log, hosts: hostsOf(config) });
   await serving.start();
   const keys = createKeyPool({ size: KEYS_READY });
   const secrets = createWorkloadSecrets({
     ...{ keys, clock, random, log },
     issue: issueCertificate,
-    trustBundlePem: authority.trustBundlePem(),
-    turns: createRenewalTurns({ atOnce: RENEWALS_AT_ONCE }),
+    trustBundle: trustBundle(),
+    turns: createRenewalTurns({ atOnce: atOnce.renewals }),
     ttlMs: config.workloadCertTtlMs,
   });
 
   const metrics = createCaMetrics(registry);
-  const queue = createSigningQueue(SIGNING_QUEUE);
+  const queue = createSigningQueue({ atOnce: atOnce.requests, maxWaiting: MOST_WAITING });
+  const signatures = createSignatureThreads({ ...SIGNATURE_THREADS, clock });
   const certifyDeps = {
     ...{ authenticate, log, metrics },
-    impersonate: createImpersonate({ ...boundPods, trustedNodeAccounts: new Set(config.trustedNodeAccounts) }),
+    impersonate: createImpersonate({
+      ...{ ...boundPods, ...revoked },
+      trustedNodeAccounts: new Set(config.trustedNodeAccounts),
+    }),
     queue,
-    issue: issueCertificate,
+    signatures,
+    issue: (request: IssueRequest) => issueCertificate(request, signatures),
     defaultTtlMs: config.workloadCertTtlMs,
   };
   const jwtKey = await loadSigningKey({
@@ -108,8 +122,10 @@ export async function openIdentity({ config, platform, kubernetes, mesh }: Ident
   const jwtSvids = createJwtSvidIssuer({ key: jwtKey, clock });
   return {
     ...opened,
-    ...{ authenticate, serving, secrets, metrics },
+    ...{ authenticate, serving, secrets, metrics, trustBundle },
     certify: (request) => certify(certifyDeps, request),
+    certifyRequester: (requester, request) =>
+      certify({ ...certifyDeps, authenticate: requester }, { ...request, credentials: {} }),
     jwtSvids: {
       keys: jwtSvids.keys,
       async issue(request) {
@@ -118,9 +134,11 @@ export async function openIdentity({ config, platform, kubernetes, mesh }: Ident
       },
     },
     stop() {
+      opened.stop();
       authenticators.stop();
       serving.stop();
       keys.stop();
+      void signatures.stop();
     },
   };
 }

@@ -1,4 +1,5 @@
 import { createCaBundleKeeper } from "../kubernetes/ca-bundle-keeper.ts";
+import { type CertificateSignerDeps, createCertificateSigner } from "../kubernetes/certificate-signer.ts";
 import type { KubernetesClient } from "../kubernetes/client.ts";
 import type { EventRecorder } from "../kubernetes/event-recorder.ts";
 import { startLeaderElection } from "../kubernetes/leader-election.ts";
@@ -7,6 +8,8 @@ import type { MeshSnapshot } from "../mesh/snapshot.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
+import { leaderLeaseName } from "./required-access.ts";
+import { tagSelector } from "./tag-webhooks.ts";
 import type { UnmeshedPod } from "./unmeshed.ts";
 import { startUnmeshedEvents } from "./unmeshed-events.ts";
 import { webhookConfigurationNames } from "./webhook-configurations.ts";
@@ -25,8 +28,15 @@ export interface LeaderDutiesDeps {
   trustBundlePem(): string;
   /** ConfigMaps in which each namespace is to have the trust bundle. */
   readonly rootCertificateMaps: readonly string[];
+  /** Whose CertificateSigningRequests are signed, and how; absent where nobody's are. */
+  readonly certificateRequests?: Pick<
+    CertificateSignerDeps,
+    "signerName" | "approves" | "trustDomain" | "certify" | "metrics"
+  >;
   mesh(): MeshSnapshot;
   unmeshed(): readonly UnmeshedPod[];
+  /** Begins to write statuses and returns the stop; absent where another control plane writes them. */
+  readonly writeStatuses?: () => () => void;
 }
 
 export interface LeaderDuties {
@@ -43,15 +53,13 @@ export function startLeaderDuties(deps: LeaderDutiesDeps): LeaderDuties {
     client: kubernetes,
     clock,
     log,
-    lease: {
-      namespace: systemNamespace,
-      name: revision === "default" ? "trysail-leader" : `trysail-leader-${revision}`,
-    },
+    lease: { namespace: systemNamespace, name: leaderLeaseName(revision) },
     identity: `${instance}_${Buffer.from(random.bytes(8)).toString("hex")}`,
     lead() {
       const caBundles = createCaBundleKeeper({
         ...{ client: kubernetes, clock, random, log },
         names: webhookConfigurationNames(revision),
+        mutatingSelector: tagSelector(revision),
         caBundlePem: deps.trustBundlePem(),
       });
       const rootCertificates = createRootCertificateKeeper({
@@ -63,11 +71,18 @@ export function startLeaderDuties(deps: LeaderDutiesDeps): LeaderDuties {
         rootCertificates.setTrustBundle(deps.trustBundlePem());
       };
       const stopUnmeshedEvents = startUnmeshedEvents(deps);
+      const stopStatuses = deps.writeStatuses?.();
+      const stopSigner =
+        deps.certificateRequests === undefined
+          ? () => {}
+          : createCertificateSigner({ ...deps.certificateRequests, client: kubernetes, clock, random, log });
       return () => {
         trustBundleChanged = () => {};
         caBundles.stop();
         rootCertificates.stop();
         stopUnmeshedEvents();
+        stopStatuses?.();
+        stopSigner();
       };
     },
   });

@@ -1,7 +1,10 @@
+import { discovered } from "../mesh/discovery-selectors.ts";
 import type { Finding } from "../mesh/finding.ts";
+import type { KnownObject } from "../mesh/kinds.ts";
 import type { MeshConfig } from "../mesh/mesh-config.ts";
 import type { ObjectSet } from "../mesh/object-set.ts";
 import { createSnapshotBuilder, type MeshSnapshot } from "../mesh/snapshot.ts";
+import { BuildCache } from "../platform/build-cache.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Source } from "../sources/source.ts";
 import { createDebounce } from "../xds/debounce.ts";
@@ -10,9 +13,12 @@ export interface MeshStateDeps {
   readonly source: Source;
   readonly clock: Clock;
   readonly trustDomain: string;
+  readonly systemNamespace: string;
   readonly analyze: (objects: ObjectSet["objects"], config: MeshConfig) => readonly Finding[];
-  readonly onChange: (mesh: MeshSnapshot) => void;
-  readonly onFindings: (findings: readonly Finding[]) => void;
+  /** `seenAtMs` is when the first of the changes that are in it was seen, in ms since the Unix epoch. */
+  readonly onChange: (mesh: MeshSnapshot, seenAtMs: number) => void;
+  /** `objects` are those that were looked at. */
+  readonly onFindings: (findings: readonly Finding[], objects: ObjectSet["objects"]) => void;
 }
 
 export interface MeshState {
@@ -31,18 +37,23 @@ export function createMeshState({
   source,
   clock,
   trustDomain,
+  systemNamespace,
   analyze,
   onChange,
   onFindings,
 }: MeshStateDeps): MeshState {
-  const snapshots = createSnapshotBuilder(trustDomain);
+  const snapshots = createSnapshotBuilder(trustDomain, new BuildCache(), systemNamespace);
   let seen = source.current();
   let mesh = snapshots.build(seen);
-  const reportFindings = () => onFindings([...mesh.findings, ...analyze(seen.objects, mesh.config)]);
+  const reportFindings = () =>
+    onFindings([...mesh.findings, ...analyze(discovered(everything(seen), mesh.config), mesh.config)], seen.objects);
 
+  let seenAtMs: number | null = null;
   const flush = () => {
+    const since = seenAtMs ?? clock.now();
+    seenAtMs = null;
     mesh = snapshots.build(source.current());
-    onChange(mesh);
+    onChange(mesh, since);
   };
   // Looking for dangling references reads the whole mesh, and nobody waits for it.
   const findings = createDebounce<ObjectSet>({
@@ -60,6 +71,7 @@ export function createMeshState({
     flush,
   });
   const unsubscribe = source.onChange((set) => {
+    seenAtMs ??= clock.now();
     changes.push({ urgent: onlyEndpointsDiffer(seen, set) });
     findings.push(set);
     seen = set;
@@ -75,8 +87,25 @@ export function createMeshState({
   };
 }
 
+/** With what references may lead to in other clusters. */
+function everything({ objects, remotes = [] }: ObjectSet): ObjectSet["objects"] {
+  if (remotes.length === 0) return objects;
+  const own = new Set(objects.filter(({ kind }) => kind === "Service").map(nameOf));
+  const theirs = remotes.flatMap((remote) =>
+    remote.objects.filter((each) => each.kind === "Pod" || (each.kind === "Service" && !own.has(nameOf(each)))),
+  );
+  return [...objects, ...theirs];
+}
+
+function nameOf({ metadata }: KnownObject): string {
+  return `${metadata.namespace}/${metadata.name}`;
+}
+
 function onlyEndpointsDiffer(before: ObjectSet, after: ObjectSet): boolean {
-  const rest = ({ objects }: ObjectSet) => objects.filter(({ kind }) => kind !== "EndpointSlice" && kind !== "Pod");
+  const rest = ({ objects, remotes = [] }: ObjectSet) =>
+    [objects, ...remotes.map((remote) => remote.objects)]
+      .flat()
+      .filter(({ kind }) => kind !== "EndpointSlice" && kind !== "Pod");
   const [old, now] = [rest(before), rest(after)];
   return old.length === now.length && old.every((object, i) => object === now[i]);
 }

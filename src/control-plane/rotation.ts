@@ -3,17 +3,18 @@ import type { ServeConfig } from "../config.ts";
 import type { EventRecorder } from "../kubernetes/event-recorder.ts";
 import type { Platform } from "../platform/platform.ts";
 import { SECRET_NAME } from "../sds/secret-resource.ts";
+import type { WorkloadSecrets } from "../sds/workload-secrets.ts";
 import type { AdsService } from "../xds/ads-service.ts";
 import { TYPE_URL } from "../xds/resource-set.ts";
 import { recordExpiry } from "./authority-events.ts";
 import { createAuthorityMetrics } from "./authority-metrics.ts";
-import type { Identity } from "./identity.ts";
-import { AUTHORITY_SECRET } from "./open-authority.ts";
+import { AUTHORITY_SECRET, type OpenedAuthority } from "./open-authority.ts";
 
 export interface RotationDeps {
   readonly config: ServeConfig;
   readonly platform: Platform;
-  readonly identity: Identity;
+  readonly own: OpenedAuthority;
+  readonly secrets: Pick<WorkloadSecrets, "trustBundleVersion" | "isFederated">;
   readonly ads: Pick<AdsService, "acceptedVersions">;
   /** Null on one machine. */
   readonly events: EventRecorder | null;
@@ -22,10 +23,12 @@ export interface RotationDeps {
 }
 
 const PREPARE_AT_SHARE = 0.5;
+const FEDERATED =
+  "proxies read none, because the mesh is federated (caCertificates) and Envoy's SPIFFE validator ignores them";
 
 /** Rotates the mesh's roots by what the proxies have accepted. Start it once proxies can connect. */
-export function createRotation({ config, platform, identity, ads, events, mayStep }: RotationDeps): Rotator {
-  const { authority, source, timing, secrets } = identity;
+export function createRotation({ config, platform, own, secrets, ads, events, mayStep }: RotationDeps): Rotator {
+  const { authority, source, timing } = own;
   const { trustDomain, systemNamespace: namespace } = config;
   let servingSince = platform.clock.now();
   const rotator = createRotator({
@@ -44,6 +47,7 @@ export function createRotation({ config, platform, identity, ads, events, maySte
       const acknowledged = accepted.filter((version) => version === current).length;
       return { observedSince: servingSince, proxies: accepted.length, acknowledged };
     },
+    revocationObstacle: () => (secrets.isFederated() ? FEDERATED : null),
     ...(events !== null && {
       onExpiring: (expiry) => recordExpiry(events, { ...AUTHORITY_SECRET, namespace }, expiry),
     }),

@@ -64,7 +64,7 @@ for (const [title, value, isListed] of cases) {
 test("the metric follows the mesh, by namespace", async () => {
   const registry = new Registry();
   let mesh = snapshot(enabled, pod("a"), pod("b"));
-  const audit = createUnmeshedAudit({ mesh: () => mesh, config: defaultInjectionConfig, registry });
+  const audit = createUnmeshedAudit({ mesh: () => mesh, config: () => defaultInjectionConfig, registry });
   assert.match(await registry.metrics(), /^trysail_unmeshed_pods\{namespace="shop"\} 2$/m);
   mesh = snapshot(enabled, pod("b", { metadata: { creationTimestamp: "2026-01-01T00:00:00Z" } }));
   assert.deepEqual(audit(), [{ namespace: "shop", pod: "b", createdAt: "2026-01-01T00:00:00Z" }]);

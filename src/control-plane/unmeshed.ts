@@ -49,18 +49,18 @@ function isToBeInjected(pod: Pod, { namespaces }: Mesh, config: InjectionConfig)
 
 export interface UnmeshedDeps {
   mesh(): MeshSnapshot;
-  readonly config: InjectionConfig;
+  config(): InjectionConfig;
   readonly registry: Registry;
 }
 
-/** The unmeshed pods of the mesh as it is now, also counted by namespace as a metric; looked for once for each snapshot. */
+/** The unmeshed pods of the mesh as it is now, also counted by namespace as a metric; looked for once a change. */
 export function createUnmeshedAudit({ mesh, config, registry }: UnmeshedDeps): () => readonly UnmeshedPod[] {
-  let seen: MeshSnapshot | undefined;
+  let seen: { readonly mesh: MeshSnapshot; readonly config: InjectionConfig } | undefined;
   let unmeshed: readonly UnmeshedPod[] = [];
   const current = () => {
-    const now = mesh();
-    if (now !== seen) {
-      unmeshed = findUnmeshed(now, config);
+    const now = { mesh: mesh(), config: config() };
+    if (now.mesh !== seen?.mesh || now.config !== seen.config) {
+      unmeshed = findUnmeshed(now.mesh, now.config);
       seen = now;
     }
     return unmeshed;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { skipReason } from "../injection/decide.ts";
 import { defaultInjectionConfig } from "../injection/injection-config.ts";
-import { type LabelSelector, selects } from "../injection/label-selector.ts";
+import { type LabelSelector, selects } from "../mesh/label-selector.ts";
 import { buildInjectionWebhooks, buildValidationWebhooks, type WebhookOptions } from "./webhook-configurations.ts";
 
 const options: WebhookOptions = {

@@ -17,6 +17,15 @@ export interface WebhookOptions {
   /** Where the control plane is away: whether pods of the mesh, and Istio's objects, are refused or let through. */
   readonly failurePolicy: "Fail" | "Ignore";
   readonly timeoutSeconds: number;
+  /** Where pods are reviewed, `/inject` unless said. */
+  readonly injectPath?: string;
+}
+
+interface WebhookConfiguration {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: object;
+  readonly webhooks: readonly object[];
 }
 
 const INJECT = "sidecar.istio.io/inject";
@@ -35,7 +44,7 @@ interface Requirement {
  * The MutatingWebhookConfiguration for `/inject`. Its selectors say what `decide` says, as far as labels go, so that
  * no pod outside the mesh waits for the control plane, or for its return.
  */
-export function buildInjectionWebhooks(options: WebhookOptions): object {
+export function buildInjectionWebhooks(options: WebhookOptions): WebhookConfiguration {
   const revisions = [options.revision, ...options.revisionTags];
   const notOptedOut: Requirement = { key: INJECT, operator: "NotIn", values: ["false"] };
   const silent: readonly Requirement[] = [absent(NAMESPACE_INJECT), absent(REVISION)];
@@ -60,7 +69,7 @@ export function buildInjectionWebhooks(options: WebhookOptions): object {
     const notIgnored: Requirement = { key: NAMESPACE_NAME, operator: "NotIn", values: options.ignoredNamespaces };
     return {
       name: `${name}.sidecar-injector.trysail.io`,
-      ...common(options, "/inject"),
+      ...common(options, options.injectPath ?? "/inject"),
       failurePolicy: options.failurePolicy,
       // Asked again where a later webhook changed the pod: injecting twice is injecting once.
       reinvocationPolicy: "IfNeeded",
@@ -76,21 +85,25 @@ export function buildInjectionWebhooks(options: WebhookOptions): object {
   }
 }
 
+/** Istio's, and our own. */
+const VALIDATED_GROUPS = [
+  ...["networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io"],
+  "trysail.dev",
+];
+
 /**
  * The ValidatingWebhookConfiguration for `/validate`. In the control plane's own namespace nothing depends on it: that
  * is where it is installed together with objects of these kinds.
  */
 export function buildValidationWebhooks(options: WebhookOptions): object {
   const own = [options.systemNamespace];
-  const rules = ["networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io"].map(
-    (group) => ({
-      operations: ["CREATE", "UPDATE"],
-      apiGroups: [group],
-      apiVersions: ["*"],
-      resources: ["*"],
-      scope: "Namespaced",
-    }),
-  );
+  const rules = VALIDATED_GROUPS.map((group) => ({
+    operations: ["CREATE", "UPDATE"],
+    apiGroups: [group],
+    apiVersions: ["*"],
+    resources: ["*"],
+    scope: "Namespaced",
+  }));
   const webhook = (name: string, failurePolicy: "Fail" | "Ignore", operator: "In" | "NotIn") => ({
     name: `${name}.trysail.io`,
     ...common(options, "/validate"),

@@ -15,6 +15,8 @@ export interface CaBundleKeeperDeps {
   readonly log: Logger;
   /** Names of the webhook configurations by which the API server finds this control plane. */
   readonly names: { readonly mutating: string; readonly validating: string };
+  /** Labels of further MutatingWebhookConfigurations that lead here; without it there are none. */
+  readonly mutatingSelector?: string;
   /** The roots of the control plane's certificate now. */
   readonly caBundlePem: string;
   readonly timing?: Partial<ReflectorTiming>;
@@ -36,12 +38,17 @@ const LONGEST_PAUSE_MS = 60_000;
  * roots change, and when somebody edits them. Writes nothing else of them, and makes none where there are none.
  */
 export function createCaBundleKeeper(deps: CaBundleKeeperDeps): CaBundleKeeper {
-  const { names } = deps;
+  const { names, mutatingSelector } = deps;
+  const [mutating, validating] = ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] as const;
+  const named = (name: string) => ({ fieldSelector: `metadata.name=${name}` });
   let bundle = encode(deps.caBundlePem);
   const kept = [
-    keep(deps, { resource: "mutatingwebhookconfigurations", name: names.mutating }, () => bundle),
-    keep(deps, { resource: "validatingwebhookconfigurations", name: names.validating }, () => bundle),
+    keep(deps, { resource: mutating, query: named(names.mutating) }, () => bundle),
+    keep(deps, { resource: validating, query: named(names.validating) }, () => bundle),
   ];
+  if (mutatingSelector !== undefined) {
+    kept.push(keep(deps, { resource: mutating, query: { labelSelector: mutatingSelector } }, () => bundle));
+  }
   return {
     setCaBundle(pem) {
       bundle = encode(pem);
@@ -53,11 +60,76 @@ export function createCaBundleKeeper(deps: CaBundleKeeperDeps): CaBundleKeeper {
   };
 }
 
-function keep(
-  { client, clock, random, log, timing = {} }: CaBundleKeeperDeps,
+/** Where some of the configurations are. */
+interface Selection {
+  readonly resource: "mutatingwebhookconfigurations" | "validatingwebhookconfigurations";
+  readonly query: Readonly<Record<string, string>>;
+}
+
+interface Kept {
+  check(): void;
+  stop(): void;
+}
+
+/** Every configuration of a selection, as they come and go. */
+function keep(deps: CaBundleKeeperDeps, { resource, query }: Selection, bundle: () => string): Kept {
+  const { client, clock, random, log, timing = {} } = deps;
+  const collection = resourcePath({ apiVersion: REGISTRATION, resource });
+  const each = new Map<string, KeptConfiguration>();
+  const see = (object: KubernetesObject): void => {
+    const { name = "" } = object.metadata;
+    const kept = each.get(name) ?? keepOne(deps, { resource, name }, bundle);
+    each.set(name, kept);
+    kept.see(object);
+  };
+  const forget = (name: string): void => {
+    each.get(name)?.stop();
+    each.delete(name);
+  };
+  const stopReflector = startReflector({
+    ...{ client, clock, random, timing, query },
+    path: collection,
+    sink: {
+      beginList() {
+        const listed: KubernetesObject[] = [];
+        return {
+          add(items) {
+            listed.push(...items);
+          },
+          end() {
+            const names = new Set(listed.map(({ metadata }) => metadata.name));
+            for (const name of [...each.keys()]) if (!names.has(name)) forget(name);
+            for (const object of listed) see(object);
+          },
+        };
+      },
+      apply: ({ type, object }) => (type === "DELETED" ? forget(object.metadata.name ?? "") : see(object)),
+      stateChanged(state) {
+        if (!("error" in state)) return;
+        log.warn({ resource, ...query, reason: state.error.message }, "webhook configurations cannot be followed");
+      },
+    },
+  });
+  return {
+    check() {
+      for (const kept of each.values()) kept.check();
+    },
+    stop() {
+      stopReflector();
+      for (const kept of each.values()) kept.stop();
+    },
+  };
+}
+
+interface KeptConfiguration extends Kept {
+  see(object: KubernetesObject): void;
+}
+
+function keepOne(
+  { client, clock, log }: CaBundleKeeperDeps,
   address: { readonly resource: string; readonly name: string },
   bundle: () => string,
-): { check(): void; stop(): void } {
+): KeptConfiguration {
   const path = resourcePath({ apiVersion: REGISTRATION, ...address });
   let current: KubernetesObject | undefined;
   let cancelPatch: (() => void) | undefined;
@@ -90,40 +162,15 @@ function keep(
     check();
   };
 
-  const see = (object: KubernetesObject | undefined): void => {
-    current = object;
-    check();
-  };
-  const stopReflector = startReflector({
-    client,
-    clock,
-    random,
-    timing,
-    path: resourcePath({ apiVersion: REGISTRATION, resource: address.resource }),
-    query: { fieldSelector: `metadata.name=${address.name}` },
-    sink: {
-      beginList() {
-        let listed: KubernetesObject | undefined;
-        return {
-          add(items) {
-            listed ??= items[0];
-          },
-          end: () => see(listed),
-        };
-      },
-      apply: ({ type, object }) => see(type === "DELETED" ? undefined : object),
-      stateChanged(state) {
-        if (!("error" in state)) return;
-        log.warn({ ...address, reason: state.error.message }, "the webhook configuration cannot be followed");
-      },
-    },
-  });
   return {
+    see(object) {
+      current = object;
+      check();
+    },
     check,
     stop() {
       stopped = true;
       cancelPatch?.();
-      stopReflector();
     },
   };
 }

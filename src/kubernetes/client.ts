@@ -15,6 +15,8 @@ import { readWatchEvents, type WatchEvent } from "./watch-events.ts";
 export interface KubernetesClient {
   /** Any document below a path, such as `/version` or `/apis/GROUP/VERSION`. */
   getDocument(path: string, options?: CallOptions & { readonly accept?: string }): Promise<Record<string, unknown>>;
+  /** What the API server's clock says (`Date`), in milliseconds since the epoch, cut to whole seconds. */
+  serverTime(): Promise<number>;
   get(path: string, options?: CallOptions): Promise<KubernetesObject>;
   /** Page by page, all of one moment; one page where `pageSize` is 0. */
   list(path: string, options?: ListOptions): AsyncGenerator<ListPage>;
@@ -94,6 +96,14 @@ export function createKubernetesClient({ connection, clock }: KubernetesClientDe
 
   return {
     getDocument: (path, options) => call({ method: "GET", path, ...options }),
+    async serverTime() {
+      const api = { method: "GET", path: "/version" } as const;
+      const answer = await transport(api);
+      answer.resume();
+      const time = Date.parse(answer.headers.date ?? "");
+      if (Number.isNaN(time)) throw new TrysailError("unavailable", `${describe(api)}: the answer says no time`);
+      return time;
+    },
     get: (path, options) => callForObject({ method: "GET", path, ...options }),
     create: (path, object, options) => callForObject({ method: "POST", path, body: object, ...options }),
     replace: (path, object, options) => callForObject({ method: "PUT", path, body: object, ...options }),

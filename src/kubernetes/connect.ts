@@ -13,6 +13,8 @@ export interface ConnectDeps {
 }
 
 const RETRY_MS = 1000;
+/** One that has just started refuses everybody until it has read its roles; the version is for everybody. */
+const REFUSALS_OF_A_START = 10;
 
 /**
  * A client of the cluster that is served; null where folders are. Resolves once the API server answers, however long
@@ -26,7 +28,8 @@ export async function connectKubernetes(config: SourceConfig, deps: ConnectDeps)
   return client;
 }
 
-async function connectionOf(
+/** Rejects where a kubeconfig cannot be used. */
+export async function connectionOf(
   config: Exclude<SourceConfig, { kind: "folders" }>,
   clock: Clock,
 ): Promise<KubernetesConnection> {
@@ -36,14 +39,16 @@ async function connectionOf(
 
 async function answering(client: KubernetesClient, { log }: Pick<ConnectDeps, "log">): Promise<void> {
   let told = "";
-  for (;;) {
+  for (let refusals = 0; ; ) {
     try {
       await client.getDocument("/version");
       return;
     } catch (error) {
       if (!(error instanceof TrysailError)) throw error;
-      // A refusal is an answer: what is refused later says so itself.
-      if (error.code !== "unavailable" && error.code !== "resource-exhausted") return;
+      const isAway = error.code === "unavailable" || error.code === "resource-exhausted";
+      const mayHaveStarted = error.code === "permission-denied" && refusals++ < REFUSALS_OF_A_START;
+      // Any other refusal is an answer: what is refused later says so itself.
+      if (!isAway && !mayHaveStarted) return;
       if (error.message !== told) log.warn({ reason: error.message }, "waiting for Kubernetes' API server");
       told = error.message;
     }

@@ -89,6 +89,11 @@ export class FollowedKind {
     this.#deps.onChange();
   }
 
+  /** How the API server serves it, where it does. */
+  get served(): ServedKind | undefined {
+    return this.#access.status === "not-served" ? undefined : this.#served;
+  }
+
   objects(): readonly KnownObject[] {
     return this.#store.objects();
   }

@@ -7,9 +7,9 @@ import type { Logger } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { Source } from "../sources/source.ts";
 import type { KubernetesClient } from "./client.ts";
-import { discoverKinds } from "./discover-kinds.ts";
+import { discoverKinds, type ServedKind } from "./discover-kinds.ts";
 import { FollowedKind, type FollowedKindDeps } from "./followed-kind.ts";
-import { readKinds } from "./read-kinds.ts";
+import { type ReadKind, readKinds } from "./read-kinds.ts";
 import type { ReflectorTiming } from "./reflector.ts";
 
 export interface KubernetesSourceDeps {
@@ -17,6 +17,8 @@ export interface KubernetesSourceDeps {
   readonly clock: Clock;
   readonly random: Pick<Random, "fraction">;
   readonly log: Logger;
+  /** All that the mesh reads, unless given. */
+  readonly kinds?: readonly ReadKind[];
   readonly timing?: Partial<ReflectorTiming>;
   readonly metrics?: FollowedKindDeps["metrics"];
   /** Between looks for kinds whose CRDs are not installed. */
@@ -31,11 +33,18 @@ const DISCOVERY_RETRY_MS = 500;
 const ABSENCES_BEFORE_GONE = 2;
 
 /** What the mesh reads, from Kubernetes' API: listed, then watched. docs/kubernetes.md says what, and what happens in faults. */
-export function createKubernetesSource(deps: KubernetesSourceDeps): Source {
-  return new KubernetesSource(deps);
+export function createKubernetesSource(deps: KubernetesSourceDeps): KubernetesSource {
+  return new ClusterSource(deps);
 }
 
-class KubernetesSource implements Source {
+export interface KubernetesSource extends Source {
+  /** The kinds that the start still waits for, each with how far it is. */
+  pending(): readonly string[];
+  /** Kinds that the API server serves, by those that are read. */
+  served(): readonly ServedKind[];
+}
+
+class ClusterSource implements KubernetesSource {
   readonly #deps: KubernetesSourceDeps;
   /** In order of their names. */
   readonly #kinds: readonly FollowedKind[];
@@ -51,7 +60,7 @@ class KubernetesSource implements Source {
 
   constructor(deps: KubernetesSourceDeps) {
     this.#deps = deps;
-    this.#kinds = readKinds
+    this.#kinds = (deps.kinds ?? readKinds)
       .toSorted((a, b) => compareText(a.entry.kind, b.entry.kind))
       .map((kind) => new FollowedKind(kind, { ...deps, onChange: () => this.#changed() }));
   }
@@ -79,6 +88,15 @@ class KubernetesSource implements Source {
 
   current(): ObjectSet {
     return this.#current;
+  }
+
+  pending(): readonly string[] {
+    const waiting = this.#kinds.filter(({ isSettled }) => !isSettled);
+    return waiting.map(({ kind, access }) => `${kind.entry.kind} (${access.status})`);
+  }
+
+  served(): readonly ServedKind[] {
+    return this.#kinds.flatMap(({ served }) => served ?? []);
   }
 
   onChange(listener: (set: ObjectSet) => void): () => void {

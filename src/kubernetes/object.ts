@@ -12,6 +12,7 @@ const KubernetesObjectSchema = Type.Object({
     namespace: Type.Optional(Type.String()),
     uid: Type.Optional(Type.String()),
     resourceVersion: Type.Optional(Type.String()),
+    generation: Type.Optional(Type.Integer()),
     labels: Type.Optional(StringMap),
     annotations: Type.Optional(StringMap),
   }),

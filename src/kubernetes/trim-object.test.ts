@@ -16,6 +16,7 @@ function schemaOf(kind: string): KindSchema {
 const bookkeeping = {
   uid: "u",
   resourceVersion: "7",
+  generation: 3,
   managedFields: [{ manager: "kubectl" }],
   annotations: { "kubectl.kubernetes.io/last-applied-configuration": "{}", team: "shop" },
 };
@@ -41,8 +42,9 @@ test("of Kubernetes' kinds the schema's fields stay, also inside lists and of un
 test("of Istio's kinds unknown fields stay, to be reported, and the status goes", () => {
   const head = { apiVersion: "networking.istio.io/v1beta1", kind: "VirtualService" };
   const spec = { hosts: ["web"], http: [{ redirect: { uri: "/" } }], htpp: [] };
-  const trimmed = trimObject({ ...head, metadata: { name: "web" }, spec, status: {} }, schemaOf("VirtualService"));
-  assert.deepEqual(trimmed, { ...head, metadata: { name: "web" }, spec });
+  const metadata = { name: "web", generation: 3 };
+  const trimmed = trimObject({ ...head, metadata, spec, status: {} }, schemaOf("VirtualService"));
+  assert.deepEqual(trimmed, { ...head, metadata, spec }, "a status is about a version of the object");
   const [finding] = readObject(trimmed).findings;
   assert.equal(finding?.field, "spec.htpp");
 });

@@ -23,11 +23,13 @@ export function trimObject(value: unknown, entry: KindSchema): unknown {
   return { ...(isRecord(picked) ? picked : {}), apiVersion: entry.apiVersions[0], kind: entry.kind, metadata };
 }
 
-function trimMetadata(metadata: unknown, { schema }: KindSchema): unknown {
+function trimMetadata(metadata: unknown, { schema, istio }: KindSchema): unknown {
   const picked = pick(schema.properties.metadata, metadata);
   if (!isRecord(picked)) return metadata;
   // Changes with every write, whatever was written.
-  const { resourceVersion, ...kept } = picked;
+  const { resourceVersion, generation, ...others } = picked;
+  // Statuses name the version that they are about; of Kubernetes' kinds none is written.
+  const kept = istio && generation !== undefined ? { ...others, generation } : others;
   if (!isRecord(kept.annotations)) return kept;
   const annotations = { ...kept.annotations };
   for (const name of BOOKKEEPING) delete annotations[name];

@@ -16,7 +16,7 @@ function missing(spec: object, ...others: string[]): string[] {
   });
   const objects = objectsOf([service({ name: "web", ports: { http: 80 } }), rule, ...others].join(""));
   return analyzeReferences(objects).flatMap(({ field, message }) =>
-    message.includes("Secrets are read from folders only, not yet from a cluster") ? [field ?? ""] : [],
+    message.includes("which the mesh does not have") ? [field ?? ""] : [],
   );
 }
 

@@ -49,13 +49,13 @@ function analyzeRivals(rule: DestinationRule, index: ReferenceIndex, report: Rep
     const effect = goesFirst(rule, rival) ? "the other has no effect" : "this one has no effect";
     if (spec.trafficPolicy !== undefined && rival.spec.trafficPolicy !== undefined) {
       const reason = `is said as well for ${spec.host} by ${describeRival(rule, rival)}: ${effect}`;
-      report("value-invalid", "spec.trafficPolicy", reason);
+      report("object-conflict", "spec.trafficPolicy", reason);
     }
     const names = new Set((rival.spec.subsets ?? []).map(({ name }) => name));
     for (const [at, { name }] of (spec.subsets ?? []).entries()) {
       if (!names.has(name)) continue;
       const reason = `${name} is a subset as well in ${describeRival(rule, rival)}: ${effect}`;
-      report("value-invalid", `spec.subsets[${at}].name`, reason);
+      report("object-conflict", `spec.subsets[${at}].name`, reason);
     }
   }
 }

@@ -24,7 +24,7 @@ export function analyzeServiceEntry(entry: ServiceEntry, { serviceEntries }: Ref
     if (other === undefined) continue;
     const [has, lacks] = [entry, other].sort(olderFirst).map((one) => describeObject(refOf(one)));
     const reason = `takes every connection to port ${port.number}, and so does ${describeObject(refOf(other))}: ${has} has them and ${lacks} gets none, so give both addresses, or a resolution other than NONE`;
-    report("value-invalid", `spec.ports[${at}]`, reason);
+    report("object-conflict", `spec.ports[${at}]`, reason);
   }
   for (const [at, host] of entry.spec.hosts.entries()) {
     const other = serviceEntries.find(
@@ -38,7 +38,7 @@ export function analyzeServiceEntry(entry: ServiceEntry, { serviceEntries }: Ref
     if (other === undefined) continue;
     const [has, lacks] = [entry, other].sort(olderFirst).map((one) => describeObject(refOf(one)));
     report(
-      "value-invalid",
+      "object-conflict",
       `spec.hosts[${at}]`,
       `is ${host}, as a host of ${describeObject(refOf(other))} is: ${has} has it and ${lacks} gets no traffic, so join their ports in one of them`,
     );

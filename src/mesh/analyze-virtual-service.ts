@@ -94,7 +94,7 @@ function analyzeHosts(virtualService: VirtualService, index: ReferenceIndex, rep
     for (const rival of rivalsOf(virtualService, candidates)) {
       const effect = goesFirst(virtualService, rival) ? "the other has no effect" : "this one has no effect";
       const reason = `is ${host}, a host of ${describeRival(virtualService, rival)}: ${effect} for sidecars that see both`;
-      report("value-invalid", `spec.hosts[${at}]`, reason);
+      report("object-conflict", `spec.hosts[${at}]`, reason);
     }
   }
 }

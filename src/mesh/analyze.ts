@@ -1,4 +1,5 @@
 import { analyzeDestinationRule } from "./analyze-destination-rule.ts";
+import { analyzeRateLimit } from "./analyze-rate-limit.ts";
 import { analyzeServiceEntry } from "./analyze-service-entry.ts";
 import { analyzeVirtualService } from "./analyze-virtual-service.ts";
 import { describeObject, type Finding, type FindingCode } from "./finding.ts";
@@ -7,7 +8,7 @@ import type { Service, ServicePort } from "./kubernetes/core.ts";
 import { defaultMeshConfig } from "./mesh-config.ts";
 import { refOf } from "./object.ts";
 import { declaredProtocol } from "./port-protocol.ts";
-import { buildReferenceIndex, type Names, type Report, showLabels } from "./reference-index.ts";
+import { buildReferenceIndex, type Names, type ReferenceIndex, type Report, showLabels } from "./reference-index.ts";
 
 /**
  * What is wrong between objects that are each right: hosts, subsets, ports and workloads that nothing defines.
@@ -30,16 +31,24 @@ export function createReferenceAnalyzer(
     else if (object.kind === "DestinationRule") analyzeDestinationRule(object, index, report);
     else if (object.kind === "Service") analyzeService(object, report);
     else if (object.kind === "ServiceEntry") analyzeServiceEntry(object, index, report);
-    else if (object.kind === "AuthorizationPolicy" || object.kind === "PeerAuthentication") {
-      const labels = object.spec.selector?.matchLabels;
-      if (labels !== undefined && !index.hasWorkload(object.metadata.namespace, labels)) {
-        const where = index.config.rootNamespaces.includes(object.metadata.namespace) ? "the mesh" : "its namespace";
-        const reason = `selects ${showLabels(labels)}, but no workload in ${where} has these labels: correct them, or deploy the workload`;
-        report("reference-missing", "spec.selector.matchLabels", reason);
-      }
-    }
+    else if (object.kind === "RateLimit") analyzeRateLimit(object, index, report);
+    if (selectsWorkloads(object)) analyzeSelector(object, index, report);
     return findings;
   };
+}
+
+type Selecting = Extract<KnownObject, { kind: "AuthorizationPolicy" | "PeerAuthentication" | "RateLimit" }>;
+
+function selectsWorkloads(object: KnownObject): object is Selecting {
+  return ["AuthorizationPolicy", "PeerAuthentication", "RateLimit"].includes(object.kind);
+}
+
+function analyzeSelector({ metadata, spec }: Selecting, index: ReferenceIndex, report: Report): void {
+  const labels = spec.selector?.matchLabels;
+  if (labels === undefined || index.hasWorkload(metadata.namespace, labels)) return;
+  const where = index.config.rootNamespaces.includes(metadata.namespace) ? "the mesh" : "its namespace";
+  const reason = `selects ${showLabels(labels)}, but no workload in ${where} has these labels: correct them, or deploy the workload`;
+  report("reference-missing", "spec.selector.matchLabels", reason);
 }
 
 function analyzeService({ spec }: Service, report: Report): void {
@@ -64,6 +73,7 @@ function finding(object: KnownObject, code: FindingCode, field: string, reason: 
     message,
     object: ref,
     field,
+    ...(object.metadata.generation === undefined ? {} : { generation: object.metadata.generation }),
     ...(object.origin === undefined ? {} : { origin: object.origin }),
   };
 }

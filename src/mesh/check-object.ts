@@ -1,6 +1,7 @@
 import { checkAuthorizationPolicy, isPort } from "./check-authorization-policy.ts";
 import { checkDestinationRule } from "./check-destination-rule.ts";
 import { checkProxyConfig } from "./check-proxy-config.ts";
+import { checkRateLimit } from "./check-rate-limit.ts";
 import { checkServiceEntry } from "./check-service-entry.ts";
 import { checkSidecar } from "./check-sidecar.ts";
 import { checkVirtualService } from "./check-virtual-service.ts";
@@ -23,6 +24,8 @@ export function checkObject(object: KnownObject): Problem[] {
       return checkPeerAuthentication(object);
     case "ProxyConfig":
       return checkProxyConfigResource(object);
+    case "RateLimit":
+      return checkRateLimit(object);
     case "Secret":
       return checkSecret(object);
     case "ServiceEntry":

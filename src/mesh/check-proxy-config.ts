@@ -76,8 +76,14 @@ const IMAGE_TYPE = /^([a-z][a-z0-9-]{0,62})?$/;
 const MAX_FLUSH_MS = 24 * 3_600_000;
 const MAX_FLUSH_KB = 1024 * 1024;
 
-function checkFlags({ image, fileFlushInterval, fileFlushMinSizeKb = 0 }: ProxyConfig): Problem[] {
+/** Administration, captured traffic, tunnels, DNS and Envoy's metrics. */
+const PROXY_PORTS: readonly number[] = [15_000, 15_001, 15_006, 15_008, 15_053, 15_090];
+
+function checkFlags({ image, fileFlushInterval, fileFlushMinSizeKb = 0, statusPort = 0 }: ProxyConfig): Problem[] {
   return [
+    ...(PROXY_PORTS.includes(statusPort)
+      ? [error("statusPort", `must not be ${statusPort}, which the proxy needs for something else`)]
+      : []),
     ...(IMAGE_TYPE.test(image?.imageType ?? "")
       ? []
       : [error("image.imageType", "must be a type of image such as default, debug or distroless")]),

@@ -12,6 +12,8 @@ export interface Finding {
   readonly origin?: Origin;
   /** The object, where the document got as far as being one. */
   readonly object?: ObjectRef;
+  /** Of the object, where it is told: the version of it that this is about. */
+  readonly generation?: number;
   /** JSON path inside the object, such as `spec.http[0].route[1].weight`. */
   readonly field?: string;
 }
@@ -25,6 +27,7 @@ export type FindingCode =
   | "schema-invalid"
   | "field-unsupported"
   | "object-duplicate"
+  | "object-conflict"
   | "reference-missing"
   | "value-invalid"
   | "proxy-rejected";

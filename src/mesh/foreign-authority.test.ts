@@ -54,6 +54,10 @@ test("an entry of caCertificates that is wrong is a finding, and leaves the last
       },
       /cannot be read/,
     ],
+    [
+      { trustDomains: ["east.example"], pem: authority.trustBundlePem + authority.trustBundlePem.slice(0, 300) },
+      /a block of PEM \(CERTIFICATE\) is not whole/,
+    ],
     [{ trustDomains: "east.example" }, /trustDomains must be a list/],
   ];
   for (const [entry, says] of rows) {

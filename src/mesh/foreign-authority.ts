@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { type Static, Type } from "typebox";
 import { Compile } from "typebox/compile";
 import { messageOf } from "../platform/errors.ts";
+import { pemBlocks } from "../platform/pem.ts";
 import { conform } from "./conform.ts";
 import { closed } from "./istio/fields.ts";
 
@@ -27,7 +28,6 @@ const validator = Compile(CaCertificates);
 
 /** SPIFFE-ID, 2.1. */
 const TRUST_DOMAIN = /^[a-z0-9._-]{1,255}$/;
-const CERTIFICATES = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]*-----END CERTIFICATE-----/g;
 
 /**
  * Reads the whole list. Where anything is wrong with it, `last` stays, as far as it speaks for no domain that has become
@@ -82,7 +82,7 @@ function parseForeignAuthority(
 function readRoots(text: string): { readonly pem: string } | { readonly problem: string } {
   let roots: X509Certificate[];
   try {
-    roots = (text.match(CERTIFICATES) ?? []).map((one) => new X509Certificate(one));
+    roots = pemBlocks("CERTIFICATE", text).map((one) => new X509Certificate(one));
   } catch (error) {
     return { problem: `has a certificate that cannot be read: ${messageOf(error)}` };
   }

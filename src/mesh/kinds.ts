@@ -18,6 +18,7 @@ import type {
   ServiceAccount,
   WorkloadController,
 } from "./kubernetes/core.ts";
+import type { RateLimit } from "./trysail/rate-limit.ts";
 
 /** Every kind of object the mesh reads, told apart by `kind`. */
 export type KnownObject =
@@ -30,6 +31,7 @@ export type KnownObject =
   | PeerAuthentication
   | Pod
   | ProxyConfigResource
+  | RateLimit
   | Secret
   | Service
   | ServiceAccount

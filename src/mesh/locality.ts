@@ -12,16 +12,18 @@ export interface Topology {
   readonly byNode: ReadonlyMap<string, Locality>;
   /** The region of a zone; slices of endpoints name only the latter. */
   readonly regionOf: ReadonlyMap<string, string>;
+  /** The network of its pods that name none of their own; empty where the mesh is one network. */
+  readonly network: string;
 }
 
-/** `NODE=region/zone/subzone`, the input of `buildTopology`. */
+/** `NODE=region/zone/subzone`, an input of `buildTopology`. */
 export function nodePlace({ metadata: { name, labels } }: Node): string {
   const region = labels["topology.kubernetes.io/region"] ?? labels["failure-domain.beta.kubernetes.io/region"] ?? "";
   const zone = labels["topology.kubernetes.io/zone"] ?? labels["failure-domain.beta.kubernetes.io/zone"] ?? "";
   return `${name}=${region}/${zone}/${labels["topology.istio.io/subzone"] ?? ""}`;
 }
 
-export function buildTopology(places: readonly string[]): Topology {
+export function buildTopology(places: readonly string[], network: string): Topology {
   const byNode = new Map(
     places.map((place): [string, Locality] => {
       const [name = "", locality = ""] = place.split("=");
@@ -31,7 +33,7 @@ export function buildTopology(places: readonly string[]): Topology {
   const regionOf = new Map(
     [...byNode.values()].filter(({ zone }) => zone !== "").map(({ zone, region }) => [zone, region]),
   );
-  return { byNode, regionOf };
+  return { byNode, regionOf, network };
 }
 
 /** `region/zone/subzone`; what is left out is empty. */

@@ -5,6 +5,7 @@ import { Count, closed, DurationText } from "./istio/fields.ts";
 import { HttpRetry } from "./istio/http-policies.ts";
 import { LocalityLbSetting } from "./istio/load-balancer.ts";
 import { ProxyConfig } from "./istio/mesh-proxy-config.ts";
+import { LabelSelector } from "./label-selector.ts";
 import type { MeshConfig } from "./mesh-config.ts";
 
 /** How one field of Istio's MeshConfig is read. */
@@ -109,11 +110,13 @@ export const meshConfigFields: Readonly<Record<string, MeshConfigField>> = {
     ["pathNormalization"],
     ({ normalization = "DEFAULT" }) => ({ pathNormalization: PATH_NORMALIZATIONS[normalization] }),
   ),
+  discoverySelectors: field(Type.Array(LabelSelector), ["discoverySelectors"], (discoverySelectors) => ({
+    discoverySelectors,
+  })),
   localityLbSetting: field(LocalityLbSetting, ["localityLb"], (localityLb) => ({ localityLb })),
   defaultHttpRetryPolicy: field(HttpRetry, ["defaultHttpRetryPolicy"], (defaultHttpRetryPolicy) => ({
     defaultHttpRetryPolicy,
   })),
-  // In a mesh of one cluster every service is local to it, whatever these say.
   serviceSettings: field(
     Type.Array(
       Type.Object(
@@ -124,7 +127,11 @@ export const meshConfigFields: Readonly<Record<string, MeshConfigField>> = {
         closed,
       ),
     ),
-    [],
-    () => ({}),
+    ["clusterLocalHosts"],
+    (settings) => ({
+      clusterLocalHosts: settings.flatMap(({ hosts = [], settings: { clusterLocal = false } = {} }) =>
+        hosts.map((host) => ({ host: host.toLowerCase(), isLocal: clusterLocal })),
+      ),
+    }),
   ),
 };

@@ -25,6 +25,7 @@ const defaults = {
   isHttp2Upgraded: false,
   pathNormalization: "BASE",
   localityLb: null,
+  discoverySelectors: [],
   defaultHttpRetryPolicy: null,
   defaultConfig: null,
   enablePrometheusMerge: null,
@@ -49,9 +50,19 @@ const rows: [mesh: string, differs: object, findings: [severity: string, code: s
   ["h2UpgradePolicy: UPGRADE", { isHttp2Upgraded: true }, []],
   ["pathNormalization: { normalization: MERGE_SLASHES }", { pathNormalization: "MERGE_SLASHES" }, []],
   ["pathNormalization: { normalization: DEFAULT }", {}, []],
+  ["discoverySelectors: [{ matchLabels: { a: b } }]", { discoverySelectors: [{ matchLabels: { a: "b" } }] }, []],
+  [
+    "discoverySelectors: [{ matchLabel: { a: b } }]",
+    { discoverySelectors: [{}] },
+    [["warning", "field-unsupported", "data.mesh.discoverySelectors[0].matchLabel"]],
+  ],
   ["localityLbSetting: { enabled: false }", { localityLb: { enabled: false } }, []],
   ["defaultHttpRetryPolicy: { attempts: 5 }", { defaultHttpRetryPolicy: { attempts: 5 } }, []],
-  ["serviceSettings: [{ settings: { clusterLocal: true }, hosts: [a] }]", {}, []],
+  [
+    "serviceSettings: [{ settings: { clusterLocal: true }, hosts: [A] }]",
+    { clusterLocalHosts: [{ host: "a", isLocal: true }] },
+    [],
+  ],
   ["trustDomain: cluster.local", {}, []],
   ["trustDomain: other", {}, [["error", "value-invalid", "data.mesh.trustDomain"]]],
   ["accessLogFile: /dev/stdout", {}, [["warning", "field-unsupported", "data.mesh.accessLogFile"]]],
@@ -100,12 +111,12 @@ test("defaultConfig is read field by field, and Istio's own control plane is not
   assert.deepEqual(theirs.config.defaultConfig, { concurrency: 4 });
   assert.ok(theirs.findings.some(({ field }) => field === "data.mesh.defaultConfig.discoveryAddress"));
   const ineffective = meshOf(
-    meshConfig("defaultConfig: { statusPort: 1, tracing: { lightstep: { address: 'a:1' } } }"),
+    meshConfig("defaultConfig: { proxyAdminPort: 1, tracing: { lightstep: { address: 'a:1' } } }"),
   );
   assert.deepEqual(
     ineffective.findings.map(({ field, severity }) => [field, severity]),
     [
-      ["data.mesh.defaultConfig.statusPort", "warning"],
+      ["data.mesh.defaultConfig.proxyAdminPort", "warning"],
       ["data.mesh.defaultConfig.tracing.lightstep", "warning"],
     ],
   );

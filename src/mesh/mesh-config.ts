@@ -10,6 +10,7 @@ import type { LocalityLbSetting } from "./istio/load-balancer.ts";
 import type { ProxyConfig } from "./istio/mesh-proxy-config.ts";
 import { ineffectiveFields } from "./istio/proxy-config-fields.ts";
 import type { ConfigMap } from "./kubernetes/core.ts";
+import type { LabelSelector } from "./label-selector.ts";
 import { type Keepalive, meshConfigFields } from "./mesh-config-fields.ts";
 import { refOf } from "./object.ts";
 import { ownValue } from "./own-value.ts";
@@ -46,6 +47,10 @@ export interface MeshConfig {
   /** How paths are written before policies and routes look at them. */
   readonly pathNormalization: "NONE" | "BASE" | "MERGE_SLASHES" | "DECODE_AND_MERGE_SLASHES";
   readonly localityLb: LocalityLbSetting | null;
+  /** Of namespaces whose objects make the mesh, one of which has to select them; an empty list is all of them. */
+  readonly discoverySelectors: readonly LabelSelector[];
+  /** Of which hosts callers stay in their own cluster, or do not. */
+  readonly clusterLocalHosts: readonly { readonly host: string; readonly isLocal: boolean }[];
   /** Of routes that say nothing of retries; null is Istio's own default. */
   readonly defaultHttpRetryPolicy: HttpRetry | null;
   /** Of every proxy whose pod and ProxyConfig resources say nothing else; injection reads it as it makes a pod. */
@@ -54,8 +59,12 @@ export interface MeshConfig {
   readonly enablePrometheusMerge: boolean | null;
 }
 
+/** Where the control plane is unless it is told otherwise. */
+export const SYSTEM_NAMESPACE = "trysail-system";
+const ISTIO_NAMESPACE = "istio-system";
+
 export const defaultMeshConfig: Omit<MeshConfig, "trustDomain"> = Object.freeze({
-  rootNamespaces: Object.freeze(["trysail-system", "istio-system"]),
+  rootNamespaces: placesOf(SYSTEM_NAMESPACE),
   domain: "cluster.local",
   enableAutoMtls: true,
   trustDomainAliases: Object.freeze([]),
@@ -72,33 +81,40 @@ export const defaultMeshConfig: Omit<MeshConfig, "trustDomain"> = Object.freeze(
   isHttp2Upgraded: false,
   pathNormalization: "BASE",
   localityLb: null,
+  discoverySelectors: Object.freeze([]),
+  clusterLocalHosts: Object.freeze([]),
   defaultHttpRetryPolicy: null,
   defaultConfig: null,
   enablePrometheusMerge: null,
 });
 
-/** The ConfigMaps that hold a MeshConfig under `data.mesh`, the first one that exists wins. */
-const HOLDERS = ["trysail-system/istio", "istio-system/istio"];
-
-export function meshConfigHolder(configMaps: readonly ConfigMap[]): ConfigMap | undefined {
-  for (const holder of HOLDERS) {
-    const found = configMaps.find(({ metadata }) => `${metadata.namespace}/${metadata.name}` === holder);
+/** Of the ConfigMaps `istio` that hold a MeshConfig under `data.mesh` that of the control plane's own namespace, else Istio's. */
+export function meshConfigHolder(configMaps: readonly ConfigMap[], systemNamespace: string): ConfigMap | undefined {
+  for (const namespace of placesOf(systemNamespace)) {
+    const found = configMaps.find(({ metadata }) => metadata.namespace === namespace && metadata.name === "istio");
     if (found?.data?.mesh !== undefined) return found;
   }
   return undefined;
 }
 
 /** The settings where no ConfigMap holds any. */
-export function buildDefaultMeshConfig(trustDomain: string): MeshConfig {
-  return Object.freeze({ ...defaultMeshConfig, trustDomain });
+export function buildDefaultMeshConfig(trustDomain: string, systemNamespace: string): MeshConfig {
+  return Object.freeze({ ...defaultMeshConfig, rootNamespaces: placesOf(systemNamespace), trustDomain });
+}
+
+function placesOf(systemNamespace: string): readonly string[] {
+  return Object.freeze([...new Set([systemNamespace, ISTIO_NAMESPACE])]);
 }
 
 /**
  * The settings in one ConfigMap. What cannot be read becomes a Finding and stays as it was in `last`, so that a typing
- * mistake opens nothing; what is not written has its default. The trust domain is the one of the mesh's root, so a
+ * mistake opens nothing; what is not written is as in `defaults`. The trust domain is the one of the mesh's root, so a
  * ConfigMap can only agree with it.
  */
-export function parseMeshConfig(holder: ConfigMap, last: MeshConfig): { config: MeshConfig; findings: Finding[] } {
+export function parseMeshConfig(
+  holder: ConfigMap,
+  { last, defaults }: { readonly last: MeshConfig; readonly defaults: MeshConfig },
+): { config: MeshConfig; findings: Finding[] } {
   const findings: Finding[] = [];
   const report = (severity: Finding["severity"], code: Finding["code"], message: string, field: string) =>
     findings.push({ severity, code, message, field, object: refOf(holder), origin: holder.origin });
@@ -120,7 +136,7 @@ export function parseMeshConfig(holder: ConfigMap, last: MeshConfig): { config: 
   }
   const settings = startable(ownDefaults(readFields(yaml, last, report), holder, report), last, report);
   if (isRecord(yaml.defaultConfig) && settings.defaultConfig) reportIneffective(settings.defaultConfig, report);
-  const config = { ...defaultMeshConfig, ...settings, trustDomain: last.trustDomain };
+  const config = { ...defaults, ...settings, trustDomain: last.trustDomain };
   const foreignAuthorities = federated(yaml.caCertificates ?? [], config, last, report);
   return { config: Object.freeze({ ...config, foreignAuthorities }), findings };
 }
@@ -153,7 +169,7 @@ function reportIneffective(defaultConfig: ProxyConfig, report: Report): void {
 /** Istio's ConfigMap is often there beside Istio itself, and must not lead every new pod to it. */
 function ownDefaults(settings: Partial<MeshConfig>, holder: ConfigMap, report: Report): Partial<MeshConfig> {
   const { defaultConfig } = settings;
-  if (!defaultConfig?.discoveryAddress || holder.metadata.namespace !== "istio-system") return settings;
+  if (!defaultConfig?.discoveryAddress || holder.metadata.namespace !== ISTIO_NAMESPACE) return settings;
   const field = "data.mesh.defaultConfig.discoveryAddress";
   report("warning", "field-unsupported", `${field} names Istio's own control plane and has no effect here`, field);
   const { discoveryAddress: _, ...rest } = defaultConfig;
@@ -183,13 +199,18 @@ function readFields(yaml: Record<string, unknown>, last: MeshConfig, report: Rep
     if (field === undefined) unsupported(path);
     if (field === undefined || written === null) continue;
     const { value, mismatches, unknownFields } = conform(field.schema, written);
-    for (const name of unknownFields) unsupported(`${path}.${name}`);
+    for (const name of unknownFields) unsupported(below(path, name));
     for (const mismatch of mismatches) {
-      const at = mismatch.path === "" ? path : `${path}.${mismatch.path}`;
+      const at = below(path, mismatch.path);
       report("error", "schema-invalid", `${at} ${mismatch.reason}`, at);
     }
     const kept = Object.fromEntries(field.keys.map((name) => [name, last[name]]));
     settings = { ...settings, ...(mismatches.length === 0 ? deepFreeze(field.read(value)) : kept) };
   }
   return settings;
+}
+
+/** A path inside of a field: an item of a list follows without a dot. */
+function below(path: string, inner: string): string {
+  return inner === "" || inner.startsWith("[") ? `${path}${inner}` : `${path}.${inner}`;
 }

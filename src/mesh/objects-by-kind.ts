@@ -20,6 +20,7 @@ export function objectsByKind(objects: readonly KnownObject[]): ObjectsByKind {
     PeerAuthentication: [],
     Pod: [],
     ProxyConfig: [],
+    RateLimit: [],
     Secret: [],
     Service: [],
     ServiceAccount: [],
@@ -71,6 +72,9 @@ function add(lists: ObjectsByKind, object: KnownObject): void {
       break;
     case "ProxyConfig":
       lists.ProxyConfig.push(object);
+      break;
+    case "RateLimit":
+      lists.RateLimit.push(object);
       break;
     case "Secret":
       lists.Secret.push(object);

@@ -40,11 +40,12 @@ export function readObject(value: unknown, origin?: Origin): ParsedObject {
     return { findings: [kindUnsupported(apiVersion, kind, refFrom(value, kind), origin)] };
   }
   const ref = refFrom(value, kind, entry);
+  const generation = generationOf(value);
   if (!entry.apiVersions.includes(apiVersion)) {
     const message = `${kind} is not read as ${apiVersion}: write apiVersion: ${entry.apiVersions[0]}`;
-    return failed("kind-unsupported", message, { origin, object: ref, field: "apiVersion" });
+    return failed("kind-unsupported", message, { origin, object: ref, generation, field: "apiVersion" });
   }
-  return parseKnown(value, entry, { origin, object: ref });
+  return parseKnown(value, entry, { origin, object: ref, generation });
 }
 
 /** Like `parseObject`, with `List` documents (as `kubectl get -o yaml` prints them) unfolded into their items. */
@@ -71,6 +72,7 @@ function itemsOf(value: unknown): readonly unknown[] {
 interface Place {
   readonly origin: Origin | undefined;
   readonly object?: ObjectRef | undefined;
+  readonly generation?: number | undefined;
   readonly field?: string;
 }
 
@@ -188,6 +190,11 @@ function refFrom(value: Record<string, unknown>, kind: string, entry?: KindSchem
   return { kind, namespace: entry?.namespaced === false ? "" : namespace, name: metadata.name };
 }
 
+function generationOf({ metadata }: Record<string, unknown>): number | undefined {
+  const generation = isRecord(metadata) ? metadata.generation : undefined;
+  return typeof generation === "number" ? generation : undefined;
+}
+
 function unknownField(entry: KindSchema, path: string, place: Place): Finding {
   const plain = withoutIndexes(path);
   const known = unsupportedFields[entry.kind]?.has(plain) === true;
@@ -302,13 +309,14 @@ function failed(code: FindingCode, message: string, place: Place): ParsedObject 
 }
 
 function finding(severity: Finding["severity"], code: FindingCode, message: string, place: Place): Finding {
-  const { origin, object, field } = place;
+  const { origin, object, generation, field } = place;
   return Object.freeze({
     severity,
     code,
     message: object === undefined ? message : `${describeObject(object)}: ${message}`,
     ...(origin === undefined ? {} : { origin }),
     ...(object === undefined ? {} : { object }),
+    ...(generation === undefined ? {} : { generation }),
     ...(field === undefined ? {} : { field }),
   });
 }

@@ -9,6 +9,7 @@ import { labelsMatch } from "./labels.ts";
 import type { MeshConfig } from "./mesh-config.ts";
 import { objectsByKind } from "./objects-by-kind.ts";
 import { buildMutualTlsModes } from "./peer-authentication-mode.ts";
+import type { RateLimit } from "./trysail/rate-limit.ts";
 
 export type Names = Pick<MeshConfig, "domain" | "rootNamespaces">;
 export type Labels = Readonly<Record<string, string>>;
@@ -23,6 +24,7 @@ export interface ReferenceIndex {
   service(host: string, namespace: string): Service | ServiceEntry | undefined;
   hasServiceLike(pattern: string): boolean;
   readonly serviceEntries: readonly ServiceEntry[];
+  readonly rateLimits: readonly RateLimit[];
   /** Whether a subset of the host is defined; undefined where no rule is for the host at all. */
   hasSubset(host: string, namespace: string, subset: string): boolean | undefined;
   hasWorkload(namespace: string, labels: Labels): boolean;
@@ -66,6 +68,7 @@ export function buildReferenceIndex(objects: readonly KnownObject[], config: Nam
       return services.get(name) ?? wildcardEntries.find(([pattern]) => hostMatches(pattern, name))?.[1];
     },
     serviceEntries: of.ServiceEntry,
+    rateLimits: of.RateLimit,
     hasServiceLike: (pattern) => [...services.keys()].some((host) => hostMatches(pattern, host)),
     hasSubset(host, namespace, subset) {
       const name = fullName(host, namespace);

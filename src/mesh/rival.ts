@@ -11,7 +11,7 @@ export function rivalsOf<R extends Rival>(object: R, candidates: readonly R[]): 
 }
 
 /** `DestinationRule shop/a, which is older and goes first`, for the older one the other way about. */
-export function describeRival(object: Rival, other: Rival): string {
+export function describeRival(object: MeshObject, other: MeshObject): string {
   const name = describeObject(refOf(other));
   return goesFirst(object, other) ? `${name}, which is younger` : `${name}, which is older and goes first`;
 }
@@ -23,7 +23,8 @@ export function goesFirst(object: MeshObject, other: MeshObject): boolean {
   return olderFirst(object, other) < 0;
 }
 
-function isSame(a: MeshObject, b: MeshObject): boolean {
+/** Whether they are versions of one object. */
+export function isSame(a: MeshObject, b: MeshObject): boolean {
   return a.metadata.namespace === b.metadata.namespace && a.metadata.name === b.metadata.name;
 }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { type TSchema, Type } from "typebox";
-import { type KindSchema, kindSchemas } from "./schemas.ts";
+import { groupOf, type KindSchema, kindSchemas } from "./schemas.ts";
 import { unsupportedFields } from "./unsupported.ts";
 
 /** `node src/mesh/schemas.test.ts --update` writes the generated part of the page again. */
@@ -29,11 +29,14 @@ function table(): string {
   return `| Kind | apiVersion | In a namespace | Fields that are not read |\n| --- | --- | --- | --- |\n${rows.join("\n")}\n`;
 }
 
-function section({ kind, schema }: KindSchema): string {
-  const unsupported = [...(unsupportedFields[kind] ?? [])].map((path) => `\`${path}\``).join(", ");
-  const also =
-    unsupported === "" ? "Every field that Istio has is read." : `Istio's, not supported yet: ${unsupported}.`;
+function section({ kind, schema, apiVersions }: KindSchema): string {
+  const also = groupOf(apiVersions[0]).endsWith(".istio.io") ? besideIstio(kind) : "A kind of Trysail's own.";
   return `### ${kind}\n\n\`\`\`yaml\n${lines("spec", schema.properties.spec ?? Type.Unknown(), true, "", "").join("\n")}\n\`\`\`\n\n${also}\n`;
+}
+
+function besideIstio(kind: string): string {
+  const unsupported = [...(unsupportedFields[kind] ?? [])].map((path) => `\`${path}\``).join(", ");
+  return unsupported === "" ? "Every field that Istio has is read." : `Istio's, not supported yet: ${unsupported}.`;
 }
 
 /** A field as YAML: its name, and below it its fields; `mark` is what stands in front of the first of them. */

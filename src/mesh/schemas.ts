@@ -9,7 +9,8 @@ import { VirtualServiceSpec } from "./istio/virtual-service.ts";
 import { WorkloadEntrySpec } from "./istio/workload-entry.ts";
 import { WorkloadGroupSpec } from "./istio/workload-group.ts";
 import type { KnownObject } from "./kinds.ts";
-import { EndpointSliceBody, PodSpec, ServiceSpec } from "./kubernetes/core.ts";
+import { EndpointSliceBody, PodSpec, ServiceSpec, ServiceStatus } from "./kubernetes/core.ts";
+import { RateLimitSpec } from "./trysail/rate-limit.ts";
 
 /** How documents of one kind are read. */
 export interface KindSchema {
@@ -17,7 +18,7 @@ export interface KindSchema {
   /** Every `apiVersion` it may have; the first is the one to write. */
   readonly apiVersions: readonly [string, ...string[]];
   readonly namespaced: boolean;
-  /** Istio's kinds report fields that are not in the schema; Kubernetes' keep them. */
+  /** Istio's kinds, and those of our own, report fields that are not in the schema; Kubernetes' keep them. */
   readonly istio: boolean;
   /** The whole document, before defaults. */
   readonly schema: TObject;
@@ -165,7 +166,15 @@ export const kindSchemas: readonly KindSchema[] = [
     istio: true,
     schema: istioDocument(ProxyConfigSpec),
   },
-  kubernetes("v1", "Service", Type.Object({ ...head, spec: ServiceSpec })),
+  {
+    kind: "RateLimit",
+    apiVersions: ["trysail.dev/v1alpha1"],
+    namespaced: true,
+    istio: true,
+    schema: istioDocument(RateLimitSpec),
+    failClosedAt: /^/,
+  },
+  kubernetes("v1", "Service", Type.Object({ ...head, spec: ServiceSpec, status: Type.Optional(ServiceStatus) })),
   kubernetes("discovery.k8s.io/v1", "EndpointSlice", Type.Object({ ...head, ...EndpointSliceBody.properties })),
   kubernetes("v1", "Pod", Type.Object({ ...head, spec: PodSpec, status: Type.Optional(PodStatus) })),
   { ...kubernetes("v1", "Namespace", Type.Object(head)), namespaced: false },

@@ -3,6 +3,7 @@ import type { WorkloadEntry, WorkloadEntrySpec } from "./istio/workload-entry.ts
 import type { EndpointSlice, Pod } from "./kubernetes/core.ts";
 import { type Locality, NOWHERE, parseLocality, podLocality, type Topology } from "./locality.ts";
 import type { MeshService } from "./mesh-service.ts";
+import { NETWORK_LABEL } from "./network-gateways.ts";
 import { compareText } from "./object.ts";
 
 /** One IP address of a service, whatever port is asked for. */
@@ -97,7 +98,7 @@ function sliceEndpoints(
         tlsCapable: labels["security.istio.io/tlsMode"] === "istio",
         namespace: slice.metadata.namespace,
         locality: podLocality(labels, endpoint.nodeName, endpoint.zone, topology),
-        network: labels["topology.istio.io/network"] ?? "",
+        network: labels[NETWORK_LABEL] ?? topology.network,
         nodeName: endpoint.nodeName ?? "",
         hostname: endpoint.hostname ?? "",
         forZones: (endpoint.hints?.forZones ?? []).map(({ name }) => name),
@@ -125,7 +126,7 @@ function podEndpoint(pod: Pod, topology: Topology): MeshEndpoint[] {
       tlsCapable: labels["security.istio.io/tlsMode"] === "istio",
       namespace,
       locality: podLocality(labels, pod.spec.nodeName, undefined, topology),
-      network: labels["topology.istio.io/network"] ?? "",
+      network: labels[NETWORK_LABEL] ?? topology.network,
       nodeName: pod.spec.nodeName ?? "",
       hostname: "",
       forZones: [],
@@ -148,7 +149,7 @@ function workloadEndpoint(entry: WorkloadEntrySpec, namespace: string): MeshEndp
     tlsCapable: tlsMode === "istio",
     namespace,
     locality: entry.locality === undefined ? NOWHERE : parseLocality(entry.locality),
-    network: entry.network ?? labels["topology.istio.io/network"] ?? "",
+    network: entry.network ?? labels[NETWORK_LABEL] ?? "",
     nodeName: "",
     hostname: "",
     forZones: [],

@@ -1,5 +1,6 @@
 import { BuildCache } from "../platform/build-cache.ts";
 import { allocateAutoAddresses } from "./auto-addresses.ts";
+import { discovered } from "./discovery-selectors.ts";
 import { createEndpointIndex, type EndpointIndex } from "./endpoint-sources.ts";
 import type { Finding } from "./finding.ts";
 import type { AuthorizationPolicy } from "./istio/authorization-policy.ts";
@@ -9,16 +10,33 @@ import type { ProxyConfigResource } from "./istio/proxy-config.ts";
 import type { Sidecar } from "./istio/sidecar.ts";
 import type { VirtualService } from "./istio/virtual-service.ts";
 import type { ConfigMap, Namespace, Pod, Secret, WorkloadController } from "./kubernetes/core.ts";
-import { buildTopology, nodePlace, type Topology } from "./locality.ts";
+import type { Topology } from "./locality.ts";
 import { mergeDestinationRules } from "./merge-destination-rules.ts";
-import { buildDefaultMeshConfig, type MeshConfig, meshConfigHolder, parseMeshConfig } from "./mesh-config.ts";
+import {
+  buildDefaultMeshConfig,
+  type MeshConfig,
+  meshConfigHolder,
+  parseMeshConfig,
+  SYSTEM_NAMESPACE,
+} from "./mesh-config.ts";
 import { buildMeshService, type MeshService } from "./mesh-service.ts";
+import { buildNetworkGateways, gatewayPlaces, type NetworkGateways } from "./network-gateways.ts";
 import { type MeshObject, olderFirst } from "./object.ts";
 import type { ObjectSet } from "./object-set.ts";
 import { type ObjectsByKind, objectsByKind } from "./objects-by-kind.ts";
+import {
+  buildRemoteService,
+  createRemoteEndpoints,
+  type RemoteCluster,
+  type RemoteEndpoints,
+  remoteClusters,
+  remoteServices,
+  topologyOf,
+} from "./remote-clusters.ts";
 import { resolveDelegates } from "./resolve-delegates.ts";
 import type { ServiceEndpoints } from "./service-endpoints.ts";
 import { buildServiceEntryService, takesAutoAddresses } from "./service-entry-services.ts";
+import type { RateLimit } from "./trysail/rate-limit.ts";
 
 /**
  * The whole mesh at one moment, immutable and indexed. Everything in it keeps its identity from one snapshot to the
@@ -34,7 +52,10 @@ export interface MeshSnapshot {
   readonly services: readonly MeshService[];
   servicesIn(namespace: string): readonly MeshService[];
   endpointsOf(service: MeshService): ServiceEndpoints;
+  /** Of the mesh's own cluster. */
   readonly topology: Topology;
+  /** Into the networks that have some, this one's own among them. */
+  readonly gateways: NetworkGateways;
   /** By `NAMESPACE/NAME`. */
   readonly pods: ReadonlyMap<string, Pod>;
   secret(namespace: string, name: string): Secret | undefined;
@@ -50,6 +71,8 @@ export interface MeshSnapshot {
   authorizationPoliciesFor(namespace: string): readonly AuthorizationPolicy[];
   /** Of the root namespaces and the named one. */
   proxyConfigsFor(namespace: string): readonly ProxyConfigResource[];
+  /** Of the root namespaces and the named one, the older first in each. */
+  rateLimitsFor(namespace: string): readonly RateLimit[];
   readonly findings: readonly Finding[];
 }
 
@@ -58,17 +81,27 @@ export interface SnapshotBuilder {
 }
 
 /** A builder that remembers its last snapshot, to keep identities. */
-export function createSnapshotBuilder(trustDomain: string, cache: BuildCache = new BuildCache()): SnapshotBuilder {
-  const defaults: ReadConfig = { holder: undefined, config: buildDefaultMeshConfig(trustDomain), findings: [] };
-  const endpoints = createEndpointIndex(cache);
+export function createSnapshotBuilder(
+  trustDomain: string,
+  cache: BuildCache = new BuildCache(),
+  systemNamespace: string = SYSTEM_NAMESPACE,
+): SnapshotBuilder {
+  const config = buildDefaultMeshConfig(trustDomain, systemNamespace);
+  const defaults: ReadConfig = { holder: undefined, config, findings: [] };
+  const endpoints = { local: createEndpointIndex(cache), remote: createRemoteEndpoints(cache) };
   let read = defaults;
   return {
     build(set) {
-      const of = objectsByKind(set.objects);
-      const holder = meshConfigHolder(of.ConfigMap);
+      const all = objectsByKind(set.objects);
+      const holder = meshConfigHolder(all.ConfigMap, systemNamespace);
       if (holder === undefined) read = defaults;
-      else if (holder !== read.holder) read = { holder, ...parseMeshConfig(holder, read.config) };
-      const snapshot = buildSnapshot(of, read.config, [...set.findings, ...read.findings], { cache, endpoints });
+      else if (holder !== read.holder)
+        read = { holder, ...parseMeshConfig(holder, { last: read.config, defaults: config }) };
+      const objects = discovered(set.objects, read.config);
+      const of = objects === set.objects ? all : objectsByKind(objects);
+      const clusters = remoteClusters(set.remotes);
+      const findings = [...set.findings, ...read.findings];
+      const snapshot = buildSnapshot({ of, clusters, config: read.config, findings }, { cache, endpoints });
       cache.endRound();
       return snapshot;
     },
@@ -82,22 +115,32 @@ interface ReadConfig {
   readonly findings: readonly Finding[];
 }
 
+interface SnapshotInput {
+  readonly of: ObjectsByKind;
+  readonly clusters: readonly RemoteCluster[];
+  readonly config: MeshConfig;
+  readonly findings: readonly Finding[];
+}
+
+interface SnapshotMemory {
+  readonly cache: BuildCache;
+  readonly endpoints: { readonly local: EndpointIndex; readonly remote: RemoteEndpoints };
+}
+
 function buildSnapshot(
-  of: ObjectsByKind,
-  config: MeshConfig,
-  findings: readonly Finding[],
-  { cache, endpoints: index }: { readonly cache: BuildCache; readonly endpoints: EndpointIndex },
+  { of, clusters, config, findings }: SnapshotInput,
+  { cache, endpoints: index }: SnapshotMemory,
 ): MeshSnapshot {
-  const found = [...kubernetesServices(of, config, cache), ...entryServices(of, cache)];
+  const found = [...kubernetesServices(of, config, cache), ...addressedServices(of, clusters, config, cache)];
   const services = cache.list("services", found);
   const byNamespace = Map.groupBy(services, ({ namespace }) => namespace);
   const pods = new Map(of.Pod.map((pod) => [`${pod.metadata.namespace}/${pod.metadata.name}`, pod]));
   const secrets = new Map(of.Secret.map((secret) => [`${secret.metadata.namespace}/${secret.metadata.name}`, secret]));
-  const places = [...new Set(of.Node.map(nodePlace))].sort();
-  // Equal places are the same text, so that a node's heartbeat changes nothing.
-  const topology = cache.get(buildTopology, cache.list("places of nodes", places));
+  const topology = topologyOf(of, "", config, cache);
   const workloads = { slices: of.EndpointSlice, pods, workloadEntries: of.WorkloadEntry, topology };
-  const endpoints = index.endpointsOf(services, workloads);
+  const here = index.local.endpointsOf(services, workloads);
+  const endpoints = index.remote.join(services, here, clusters, config);
+  const gateways = [...of.Service, ...clusters.flatMap((cluster) => cluster.of.Service)].flatMap(gatewayPlaces);
   const sidecars = Map.groupBy(of.Sidecar.sort(narrowerFirst), ({ metadata }) => metadata.namespace);
   return {
     config,
@@ -106,6 +149,7 @@ function buildSnapshot(
     servicesIn: (namespace) => byNamespace.get(namespace) ?? NONE,
     endpointsOf: (service) => endpoints.get(service) ?? NO_ENDPOINTS,
     topology,
+    gateways: cache.get(buildNetworkGateways, cache.list("gateways of networks", [...new Set(gateways)].sort())),
     pods,
     secret: (namespace, name) => secrets.get(`${namespace}/${name}`),
     workloads: of.WorkloadController,
@@ -121,6 +165,7 @@ function buildSnapshot(
     peerAuthenticationsFor: policiesByNamespace(of.PeerAuthentication, config.rootNamespaces, cache),
     authorizationPoliciesFor: policiesByNamespace(of.AuthorizationPolicy, config.rootNamespaces, cache),
     proxyConfigsFor: policiesByNamespace(of.ProxyConfig, config.rootNamespaces, cache),
+    rateLimitsFor: policiesByNamespace(of.RateLimit.sort(olderFirst), config.rootNamespaces, cache),
     findings,
   };
 }
@@ -134,17 +179,30 @@ function kubernetesServices(of: ObjectsByKind, config: MeshConfig, cache: BuildC
   return services;
 }
 
-function entryServices(of: ObjectsByKind, cache: BuildCache): MeshService[] {
+/** Those of ServiceEntries and of other clusters, whose addresses may have to be made up. */
+function addressedServices(
+  of: ObjectsByKind,
+  clusters: readonly RemoteCluster[],
+  config: MeshConfig,
+  cache: BuildCache,
+): MeshService[] {
+  const remote = remoteServices(clusters, of.Service, config).map((service) => ({
+    service,
+    key: `${service.metadata.namespace}/${service.metadata.name}.${service.metadata.namespace}.svc.${config.domain}`,
+  }));
   const hosts = of.ServiceEntry.sort(olderFirst).flatMap((entry) =>
     entry.spec.hosts.map((host) => ({ entry, host, key: `${entry.metadata.namespace}/${host.toLowerCase()}` })),
   );
-  const addresses = allocateAutoAddresses(
-    hosts.filter(({ entry, host }) => takesAutoAddresses(entry, host)).map(({ key }) => key),
-  );
-  return hosts.map(({ entry, host, key }) => {
+  const taking = [...hosts.filter(({ entry, host }) => takesAutoAddresses(entry, host)), ...remote];
+  const addresses = allocateAutoAddresses(taking.map(({ key }) => key));
+  const entries = hosts.map(({ entry, host, key }) => {
     const own = takesAutoAddresses(entry, host) ? (addresses.get(key) ?? "") : "";
     return cache.get(buildServiceEntryService, entry, host, own);
   });
+  const others = remote.flatMap(
+    ({ service, key }) => cache.get(buildRemoteService, service, config.domain, addresses.get(key) ?? "") ?? [],
+  );
+  return [...entries, ...others];
 }
 
 function narrowerFirst(a: Sidecar, b: Sidecar): number {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { chmod, chown, mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { createManualClock } from "../../test/support/manual-clock.ts";
 import type { KnownObject } from "../mesh/kinds.ts";
 import type { ObjectSet } from "../mesh/object-set.ts";
 import { systemClock } from "../platform/clock.ts";
@@ -377,6 +378,25 @@ test("a listener that throws stops neither the source nor the other listeners", 
   await until(source, (set) => namesOf(set).join() === "a");
   await writeFile(join(dir, "b.yaml"), service("b"));
   await until(source, (set) => namesOf(set).join() === "a,b");
+});
+
+test("a change does not wait until a look through thousands of folders is over", async (t) => {
+  const dir = await tempFolder(t);
+  const folders = Array.from({ length: 400 }, (_, at) => join(dir, `ns-${at}`));
+  for (const folder of folders) {
+    await mkdir(folder);
+    await writeFile(join(folder, "service.yaml"), service(basename(folder)));
+  }
+  const clock = createManualClock(0);
+  const source = await started(t, [dir], { clock, pollMs: 3000 });
+  // The look begins, and since no time passes any more, nothing else is begun behind it.
+  clock.advance(3005);
+  // The look itself might see the first change, but not another behind it.
+  for (const port of [81, 82]) {
+    await replace(join(dir, "ns-7", "service.yaml"), service("ns-7", port));
+    await until(source, (set) => JSON.stringify(named(set, "ns-7")).includes(`"port":${port}`));
+  }
+  assert.equal(source.current().objects.length, folders.length);
 });
 
 test("2,120 documents load in well under 2 s, and one that changes is the only one to change", async (t) => {

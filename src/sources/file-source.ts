@@ -140,7 +140,7 @@ class FileSource implements Source {
         const own = dirty.filter((path) => path === folder.root || path.startsWith(`${folder.root}/`));
         const wholly = rescan || (await needsRescan(folder, own));
         if (wholly) {
-          await folder.rescan();
+          await folder.rescan(() => this.#readNews(folder));
           folder.settle();
         }
         if (folder.isMissing) this.#watches.remove(folder.root);
@@ -150,6 +150,17 @@ class FileSource implements Source {
         this.#deps.log.error({ folder: folder.root, reason: messageOf(thrown) }, "reading a folder failed");
       }
     }
+  }
+
+  /** A look through a large folder takes seconds when there is much else to do, and changes of its files do not wait for it. */
+  async #readNews(folder: Folder): Promise<void> {
+    const news = [...this.#dirty].filter((path) => folder.has(path) && folder.isReadPath(path));
+    if (news.length === 0) return;
+    for (const path of news) {
+      this.#dirty.delete(path);
+      await folder.read(path);
+    }
+    this.#publish();
   }
 
   #publish(): void {

@@ -25,6 +25,8 @@ export class Folder {
   #findings: readonly Finding[] = [];
   #hasLinks = false;
   #isMissing = false;
+  /** Paths that were read since the last scan began: what it saw of them may be older. */
+  readonly #readSince = new Set<string>();
 
   constructor(deps: FolderDeps) {
     this.#deps = deps;
@@ -59,11 +61,13 @@ export class Folder {
     return isReadName(path.slice(path.lastIndexOf("/") + 1), dirname(path) === this.root);
   }
 
-  /** Looks through the whole folder and reads the files that changed. */
-  async rescan(): Promise<void> {
+  /** Looks through the whole folder and reads the files that changed. Others may be read `between`. */
+  async rescan(between: () => Promise<void>): Promise<void> {
     const { limits, onFolder } = this.#deps;
+    this.#readSince.clear();
     const scan = await scanFolder(this.root, {
       maxFiles: limits.files,
+      between,
       ...(onFolder === undefined ? {} : { onFolder }),
     });
     this.#isMissing = scan.unreadable.has(this.root);
@@ -75,7 +79,7 @@ export class Folder {
       if (before.get(path) !== stamp || this.#files.get(path)?.gone !== false) await this.read(path);
     }
     for (const [path, state] of [...this.#files]) {
-      if (scan.files.has(path)) continue;
+      if (scan.files.has(path) || this.#readSince.has(path)) continue;
       const isUnknown = isBelow(path, scan.unreadable.keys());
       if (isUnknown && (state.gone || state.leaving.size > 0)) this.#apply(path, { unreadable: true });
       else if (!isUnknown && !state.gone) this.#apply(path, { gone: true });
@@ -85,6 +89,7 @@ export class Folder {
   /** Reads one file again. */
   async read(path: string): Promise<void> {
     const { limits } = this.#deps;
+    this.#readSince.add(path);
     const before = this.#files.get(path);
     if (before === undefined && this.#files.size >= limits.files) return;
     const kept = before === undefined ? [] : keptObjects(before).values();

@@ -1,5 +1,6 @@
+import type { BigIntStats } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { compareText } from "../mesh/object.ts";
 import { messageOf } from "../platform/errors.ts";
 
@@ -19,10 +20,14 @@ interface ScanOptions {
   readonly maxFiles: number;
   /** Called for each folder before it is listed, so that a watch set up here misses nothing. `inode` tells it from one that took its name. */
   onFolder?(path: string, inode: string): void;
+  /** Called again and again, for what cannot wait until the whole folder was looked through. */
+  between?(): Promise<void>;
 }
 
 /** The dev runner's file of commands, beside the manifests. */
 const RUNNER_FILE = "images.yaml";
+/** One after the other, each would wait for a turn of the event loop: there may be thousands of files, and few turns. */
+const LOOKS_AT_ONCE = 64;
 const EXTENSION = /\.(ya?ml|json)$/;
 
 /** Looks through `root` and everything below it; links are followed, each folder is visited once. */
@@ -37,20 +42,24 @@ export async function scanFolder(root: string, options: ScanOptions): Promise<Fo
     if (visited.has(inode)) return;
     visited.add(inode);
     options.onFolder?.(path, inode);
-    const entries = await readdir(path, { withFileTypes: true });
-    for (const entry of entries.sort((a, b) => compareText(a.name, b.name))) {
-      if (!isReadName(entry.name, path === root) && !mayBeFolder(entry)) continue;
-      if (entry.name.startsWith(".")) continue;
-      hasLinks ||= entry.isSymbolicLink();
-      await visit(join(path, entry.name), isReadName(entry.name, path === root));
+    const entries = (await readdir(path, { withFileTypes: true }))
+      .filter((entry) => !entry.name.startsWith(".") && (isReadName(entry.name, path === root) || mayBeFolder(entry)))
+      .sort((a, b) => compareText(a.name, b.name));
+    hasLinks ||= entries.some((entry) => entry.isSymbolicLink());
+    for (let start = 0; start < entries.length; start += LOOKS_AT_ONCE) {
+      const paths = entries.slice(start, start + LOOKS_AT_ONCE).map(({ name }) => join(path, name));
+      await options.between?.();
+      const looks = await Promise.allSettled(paths.map(lookAt));
+      for (const [index, look] of looks.entries()) await visit(paths[index] ?? path, look);
     }
   }
 
-  async function visit(path: string, isRead: boolean): Promise<void> {
+  async function visit(path: string, look: PromiseSettledResult<BigIntStats>): Promise<void> {
     try {
-      const stats = await stat(path, { bigint: true });
+      if (look.status === "rejected") throw look.reason;
+      const stats = look.value;
       if (stats.isDirectory()) await visitFolder(path, `${stats.dev}:${stats.ino}`);
-      else if (stats.isFile() && isRead) {
+      else if (stats.isFile() && isReadName(basename(path), dirname(path) === root)) {
         if (files.size < options.maxFiles)
           files.set(path, `${stats.mtimeNs}:${stats.ctimeNs}:${stats.size}:${stats.ino}`);
         else leftOut++;
@@ -60,7 +69,8 @@ export async function scanFolder(root: string, options: ScanOptions): Promise<Fo
     }
   }
 
-  await visit(root, true);
+  const [look] = await Promise.allSettled([lookAt(root)]);
+  await visit(root, look);
   return { files, unreadable, leftOut, hasLinks };
 }
 
@@ -72,6 +82,10 @@ export function isReadName(name: string, inRoot: boolean): boolean {
 /** Whether an error says that there is nothing (any more) at a path. */
 export function isGone(thrown: unknown): boolean {
   return thrown instanceof Error && "code" in thrown && (thrown.code === "ENOENT" || thrown.code === "ENOTDIR");
+}
+
+function lookAt(path: string): Promise<BigIntStats> {
+  return stat(path, { bigint: true });
 }
 
 function mayBeFolder(entry: { isDirectory(): boolean; isSymbolicLink(): boolean; isFile(): boolean }): boolean {

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { parse } from "yaml";
 import {
   buildInjectionWebhooks,
   buildValidationWebhooks,
@@ -13,7 +15,7 @@ import { readKinds } from "../../src/kubernetes/read-kinds.ts";
 import { groupOf } from "../../src/mesh/schemas.ts";
 import { CHART, helm, helmMissing } from "../support/helm.ts";
 import { assertValuesDocumented } from "./documented-values.ts";
-import { only, type RenderedObject, renderChart } from "./rendered.ts";
+import { only, type RenderedObject, renderChart, renderRelease } from "./rendered.ts";
 
 const skip = helmMissing;
 
@@ -161,8 +163,33 @@ test("a value that does not exist, or is of the wrong type, is refused by name",
 
 test("the README lists every value with its default, and no others", () => assertValuesDocumented(CHART));
 
-test("another namespace is refused with the command that works", { skip }, async () => {
-  await assert.rejects(helm("template", "trysail", CHART, "--namespace=mesh"), /--namespace trysail-system/);
+test("another namespace than trysail-system is used throughout, and neither is ever injected", { skip }, async () => {
+  const objects = await renderRelease("trysail", CHART, "mesh", {});
+  const others = objects.filter(
+    ({ kind, metadata }) => kind !== "CustomResourceDefinition" && ![undefined, "mesh"].includes(metadata.namespace),
+  );
+  assert.deepEqual(others, []);
+  for (const { webhooks } of objects.filter(({ kind }) => kind === "MutatingWebhookConfiguration")) {
+    for (const { clientConfig, namespaceSelector } of webhooks) {
+      assert.equal(clientConfig.service.namespace, "mesh");
+      const [{ values }] = namespaceSelector.matchExpressions.slice(-1);
+      assert.ok(values.includes("mesh") && values.includes("trysail-system"), values.join(" "));
+    }
+  }
+  assert.equal(injectionConfigOf(objects, "trysail").discoveryAddress, "trysail.mesh.svc:15012");
+});
+
+test("the values that docs/platforms.md names are taken", { skip }, async () => {
+  const guide = readFileSync(new URL("../../docs/platforms.md", import.meta.url), "utf8");
+  const files = [...guide.matchAll(/```yaml\n(.*?)```/gs)].map(([, yaml = ""]) => parse(yaml));
+  assert.equal(files.length, 3);
+  for (const values of files) {
+    const config = injectionConfigOf(await renderChart(values), "trysail");
+    assert.equal(config.platform, values.injection?.platform ?? "kubernetes");
+    assert.equal(config.nativeSidecars, values.nativeSidecars ?? true);
+  }
+  const [mutating] = (await renderChart(files.at(-1))).filter(({ kind }) => kind === "MutatingWebhookConfiguration");
+  assert.deepEqual(mutating?.metadata.annotations, { "admissions.enforcer/disabled": "true" });
 });
 
 function injectionConfigOf(objects: readonly RenderedObject[], name: string) {

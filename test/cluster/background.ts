@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
+import type { Cleanup } from "../support/cleanup.ts";
 
 export interface BackgroundProcess {
   /** Throws, with the end of the log, where the process has ended. */
@@ -13,7 +13,7 @@ export interface BackgroundProcess {
 
 /** Starts a program that writes its log into `folder`, and kills it behind the test: its state goes too. */
 export function startProcess(
-  t: TestContext,
+  t: Cleanup,
   { name, program, args, folder }: { name: string; program: string; args: readonly string[]; folder: string },
 ): BackgroundProcess {
   const log = join(folder, `${name}.log`);

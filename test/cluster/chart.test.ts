@@ -130,12 +130,12 @@ test("the chart on a real API server", { skip, timeout: 180_000 }, async (t) => 
     assert.match(body.message, /portLevelMtls.*every key must match/);
   });
 
-  await t.test("`kubectl get virtualservice` shows gateways, hosts and age", async () => {
+  await t.test("`kubectl get virtualservice` shows gateways, hosts, what became of it and age", async () => {
     const columns = (await read(`${CRDS}/virtualservices.networking.istio.io`)).spec.versions[0]
       .additionalPrinterColumns;
     assert.deepEqual(
       columns.map(({ name }: { name: string }) => name),
-      ["Gateways", "Hosts", "Age"],
+      ["Gateways", "Hosts", "Accepted", "Programmed", "Age"],
     );
   });
 

@@ -44,6 +44,7 @@ function definition(kind: string) {
         name: apiVersion.slice(group.length + 1),
         served: true,
         storage: index === 0,
+        subresources: { status: {} },
         schema,
       })),
     },

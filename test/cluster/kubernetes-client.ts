@@ -3,6 +3,7 @@ import type { TestContext } from "node:test";
 import type { KubernetesCredentials } from "../../src/kubernetes/connection.ts";
 import { openKubeconfig } from "../../src/kubernetes/kubeconfig.ts";
 import { systemClock } from "../../src/platform/clock.ts";
+import type { Cleanup } from "../support/cleanup.ts";
 
 export interface KubernetesAnswer {
   readonly status: number;
@@ -18,7 +19,7 @@ export interface KubernetesClient {
 }
 
 export function kubernetesClient(
-  t: TestContext,
+  t: Cleanup,
   { url, ca, token }: { url: string; ca: string; token: string },
 ): KubernetesClient {
   const agent = new Agent({ keepAlive: true, ca });

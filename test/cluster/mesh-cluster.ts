@@ -113,15 +113,34 @@ export async function installMesh(t: TestContext, cluster: MeshCluster): Promise
 }
 
 /** Installs the chart, or upgrades to other values, and waits until its pods are ready. */
-export async function upgradeMesh(cluster: MeshCluster, ...values: readonly string[]): Promise<void> {
-  const set = [...VALUES, ...values].map((value) => `--set=${value}`);
-  const place = [`--kubeconfig=${cluster.kubeconfig}`, `--namespace=${SYSTEM_NAMESPACE}`, "--create-namespace"];
-  await helm("upgrade", "--install", "trysail", CHART, ...place, ...set, "--wait", "--timeout=100s");
+export function upgradeMesh(cluster: MeshCluster, ...values: readonly string[]): Promise<void> {
+  return upgradeRelease(cluster, "trysail", values);
 }
 
-export async function uninstallMesh(cluster: MeshCluster): Promise<void> {
+/** A control plane of another revision beside it, for as long as `use` takes. */
+export async function withRevision(cluster: MeshCluster, revision: string, use: () => Promise<void>): Promise<void> {
+  const release = `trysail-${revision}`;
+  try {
+    await upgradeRelease(cluster, release, [`revision=${revision}`]);
+    await use();
+  } finally {
+    await uninstallRelease(cluster, release);
+  }
+}
+
+async function upgradeRelease(cluster: MeshCluster, release: string, values: readonly string[]): Promise<void> {
+  const set = [...VALUES, ...values].map((value) => `--set=${value}`);
+  const place = [`--kubeconfig=${cluster.kubeconfig}`, `--namespace=${SYSTEM_NAMESPACE}`, "--create-namespace"];
+  await helm("upgrade", "--install", release, CHART, ...place, ...set, "--wait", "--timeout=100s");
+}
+
+export function uninstallMesh(cluster: MeshCluster): Promise<void> {
+  return uninstallRelease(cluster, "trysail");
+}
+
+async function uninstallRelease(cluster: MeshCluster, release: string): Promise<void> {
   const place = [`--kubeconfig=${cluster.kubeconfig}`, `--namespace=${SYSTEM_NAMESPACE}`];
-  await helm("uninstall", "trysail", ...place, "--wait", "--ignore-not-found", "--timeout=100s");
+  await helm("uninstall", release, ...place, "--wait", "--ignore-not-found", "--timeout=100s");
 }
 
 /** A namespace that goes, with everything in it, when the test does. */

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { Registry } from "prom-client";
 import { parseAllDocuments } from "yaml";
 import { startLeaderDuties } from "../../src/control-plane/leader-duties.ts";
+import { createStatusParts } from "../../src/control-plane/status-parts.ts";
 import { buildInjectionWebhooks, buildValidationWebhooks } from "../../src/control-plane/webhook-configurations.ts";
 import { createEventRecorder } from "../../src/kubernetes/event-recorder.ts";
 import { createKubernetesSource } from "../../src/kubernetes/kubernetes-source.ts";
@@ -20,12 +22,14 @@ import { startKubernetes } from "./start-kubernetes.ts";
 const found = findKubernetes();
 const skip = "missing" in found ? found.missing : false;
 const RBAC = "/apis/rbac.authorization.k8s.io/v1";
+const VIRTUAL_SERVICES = "/apis/networking.istio.io/v1/namespaces/default/virtualservices";
 const REGISTRATION = "/apis/admissionregistration.k8s.io/v1";
 
 /** The ClusterRole and the Role as docs/kubernetes.md shows them. */
 function documentedRoles(): readonly { kind: string; metadata: { name: string }; rules: object[] }[] {
   const text = readFileSync(new URL("../../docs/kubernetes.md", import.meta.url), "utf8");
-  const [, yaml = ""] = /```yaml\n([\s\S]*?)```/.exec(text) ?? [];
+  const [, yaml = ""] =
+    /```yaml\n(apiVersion: rbac\S+\nkind: ClusterRole\nmetadata:\n {2}name: trysail\n[\s\S]*?)```/.exec(text) ?? [];
   return parseAllDocuments(yaml).map((document) => document.toJS());
 }
 
@@ -52,6 +56,12 @@ test("the documented roles are enough, and nothing is denied", { skip, timeout: 
   } as const;
   await create(kubernetes, `${REGISTRATION}/mutatingwebhookconfigurations`, buildInjectionWebhooks(options));
   await create(kubernetes, `${REGISTRATION}/validatingwebhookconfigurations`, buildValidationWebhooks(options));
+  await create(kubernetes, VIRTUAL_SERVICES, {
+    apiVersion: "networking.istio.io/v1",
+    kind: "VirtualService",
+    metadata: { name: "web" },
+    spec: { hosts: ["web.test"], http: [{ directResponse: { status: 200 } }] },
+  });
   await until("the role to hold", () => client.list("/api/v1/services").next());
 
   const warnings: string[] = [];
@@ -65,13 +75,16 @@ test("the documented roles are enough, and nothing is denied", { skip, timeout: 
   const mesh = createSnapshotBuilder("cluster.local").build(source.current());
   const bundle = "-----BEGIN CERTIFICATE-----\n";
   const unmeshed = [{ namespace: "shop", pod: "web", createdAt: null }];
+  const follower = statusesOf("trysail-1");
+  const leader = statusesOf("trysail-0");
   const duties = startLeaderDuties({
     ...{ kubernetes: client, events, ...common, instance: "trysail-0", revision: "default" },
     systemNamespace: "trysail-system",
     trustBundlePem: () => bundle,
-    rootCertificateMaps: [],
+    rootCertificateMaps: ["trysail-ca-root-cert"],
     mesh: () => mesh,
     unmeshed: () => unmeshed,
+    ...(leader.write !== undefined && { writeStatuses: leader.write }),
   });
   t.after(() => duties.stop());
   const regarding = { apiVersion: "v1", kind: "Namespace", namespace: "", name: "trysail-system" };
@@ -85,10 +98,37 @@ test("the documented roles are enough, and nothing is denied", { skip, timeout: 
     const { body } = await kubernetes.call("GET", `${REGISTRATION}/mutatingwebhookconfigurations`);
     return warnings.length > 0 || body.items[0].webhooks[0].clientConfig.caBundle !== undefined;
   });
+  await until("statuses, or a refusal", async () => {
+    const { body } = await kubernetes.call("GET", VIRTUAL_SERVICES);
+    return warnings.length > 0 || body.items[0].status?.observedGeneration === 1;
+  });
+  const reports = async (): Promise<string[]> => {
+    const { body } = await kubernetes.call("GET", "/api/v1/namespaces/trysail-system/configmaps");
+    const names = body.items.map(({ metadata }: { metadata: { name: string } }) => metadata.name);
+    return names.filter((name: string) => name.startsWith("trysail-status-"));
+  };
+  const [report] = await until("the other's report", async () => (await reports()).length === 1 && reports());
+  assert.match(report ?? "", /^trysail-status-trysail-1-/);
+  await follower.stop();
+  assert.deepEqual(await reports(), []);
   assert.deepEqual(source.current().findings, []);
   // The API server does not take this for a certificate; what counts here is that it was allowed to be written.
   assert.deepEqual(
     warnings.filter((line) => /forbidden|permission-denied|may not/.test(line)),
     [],
   );
+
+  function statusesOf(instance: string) {
+    const statuses = createStatusParts({
+      serve: { systemNamespace: "trysail-system", writeStatus: true },
+      platform: { ...common, registry: new Registry() },
+      ...{ kubernetes: client, cluster: source, instance, revision: "default" },
+      config: () => mesh.config,
+      progress: () => [],
+    });
+    t.after(() => statuses.stop());
+    statuses.meshChanged(source.current().objects);
+    statuses.setFindings([], source.current().objects);
+    return statuses;
+  }
 });

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { createKubernetesClient, type KubernetesClient } from "../../src/kubernetes/client.ts";
@@ -66,4 +66,15 @@ export async function podClient(
       );
     },
   };
+}
+
+/** A kubeconfig of an account in `trysail-system`, for programs that take one. */
+export async function accountKubeconfig(t: TestContext, kubernetes: TestKubernetes, name: string): Promise<string> {
+  const accounts = "/api/v1/namespaces/trysail-system/serviceaccounts";
+  const { body } = await kubernetes.call("POST", `${accounts}/${name}/token`, { spec: {} });
+  const config = JSON.parse(await readFile(kubernetes.kubeconfig, "utf8"));
+  config.users[0].user = { token: body.status.token };
+  const path = await temporaryPath(t, `kubeconfig-${name}`);
+  await writeFile(path, JSON.stringify(config));
+  return path;
 }

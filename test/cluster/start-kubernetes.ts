@@ -2,11 +2,11 @@ import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
 import { createServingCertificate } from "../../src/ca/serving/serving-certificate.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { createLog } from "../../src/platform/log.ts";
-import { temporaryAuthority } from "../support/authority.ts";
+import { issueBy, temporaryAuthority } from "../support/authority.ts";
+import type { Cleanup } from "../support/cleanup.ts";
 import { temporaryPath } from "../support/state.ts";
 import { until } from "../support/until.ts";
 import { startProcess } from "./background.ts";
@@ -29,9 +29,13 @@ export interface TestKubernetes extends KubernetesClient {
 
 /**
  * A Kubernetes control plane of the test's own on 127.0.0.1: etcd, kube-apiserver and, where there is one,
- * kube-controller-manager. There are no nodes, so pods are created and never run.
+ * kube-controller-manager. There are no nodes, so pods are created and never run. `isOpenIdIssuer` makes its tokens name
+ * its own address as their issuer, where anyone can then find its keys.
  */
-export async function startKubernetes(t: TestContext, programs: KubernetesPrograms): Promise<TestKubernetes> {
+export async function startKubernetes(
+  t: Cleanup,
+  { isOpenIdIssuer = false, ...programs }: KubernetesPrograms & { readonly isOpenIdIssuer?: boolean },
+): Promise<TestKubernetes> {
   const folder = await temporaryPath(t, "kubernetes");
   mkdirSync(folder, { mode: 0o700 });
   const [etcdPort, peerPort, apiPort, managerPort] = await freePorts(4);
@@ -65,7 +69,7 @@ export async function startKubernetes(t: TestContext, programs: KubernetesProgra
     "--authorization-mode=RBAC",
     `--service-account-key-file=${files.accountKey}`,
     `--service-account-signing-key-file=${files.accountKey}`,
-    "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+    `--service-account-issuer=${isOpenIdIssuer ? url : "https://kubernetes.default.svc.cluster.local"}`,
     "--service-cluster-ip-range=10.96.0.0/16",
     "--allow-privileged",
   ];
@@ -127,7 +131,7 @@ interface Credentials {
   readonly token: string;
 }
 
-async function writeCredentials(t: TestContext, folder: string): Promise<Credentials> {
+async function writeCredentials(t: Cleanup, folder: string): Promise<Credentials> {
   const write = (name: string, content: string | Uint8Array) => {
     writeFileSync(join(folder, name), content, { mode: 0o600 });
     return join(folder, name);
@@ -135,7 +139,7 @@ async function writeCredentials(t: TestContext, folder: string): Promise<Credent
   const { signer, rootCertificatePem } = await temporaryAuthority(t, systemClock);
   const hosts = ["127.0.0.1", "localhost", "kubernetes.default.svc"];
   const serving = createServingCertificate({
-    signer: () => signer,
+    issue: issueBy(signer, systemClock),
     clock: systemClock,
     log: createLog("silent"),
     hosts,

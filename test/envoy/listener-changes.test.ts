@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdir, rename, writeFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { followingBootstrap } from "../support/ads-bootstrap.ts";
 import { testControlPlane } from "../support/control-plane.ts";
 import { envoyMissing } from "../support/envoy.ts";
@@ -11,7 +10,7 @@ import { startEnvoyInPod } from "../support/envoy-in-pod.ts";
 import { answerWithName, runInit } from "../support/intercepted-pod.ts";
 import { endpoint, istio, meshConfig, pod as podObject, service } from "../support/manifests.ts";
 import { createTestNetwork, netnsMissing, type TestHost } from "../support/netns.ts";
-import { temporaryPath } from "../support/state.ts";
+import { socketTo } from "../support/socket-to.ts";
 import { until } from "../support/until.ts";
 
 /** While an application's requests and connections are intercepted, the listeners change that take them. */
@@ -59,21 +58,6 @@ function manifests({ ipv4 }: TestHost, version: number): string {
         ]
       : []),
   ].join("");
-}
-
-/** Envoy is in another network: it reaches the control plane's port by a socket, in a folder that only root enters. */
-async function socketTo(t: TestContext, port: number): Promise<string> {
-  const folder = await temporaryPath(t, "control-plane");
-  await mkdir(folder);
-  const path = join(folder, "ads.sock");
-  const server = createServer((socket) => {
-    const onward = connect(port, "127.0.0.1");
-    socket.pipe(onward).pipe(socket);
-    for (const end of [socket, onward]) end.on("error", () => [socket, onward].map((each) => each.destroy()));
-  });
-  t.after(() => server.close());
-  await once(server.listen(path), "listening");
-  return path;
 }
 
 async function startWeb(host: TestHost): Promise<void> {

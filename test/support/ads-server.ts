@@ -53,7 +53,7 @@ export async function startTestAds(
     authenticate: authenticateTestToken,
   });
   const { certificate, rootPem } = await grpcCertificate(t, ["localhost"]);
-  const server = createGrpcServer({ certificate, clientRootsPem: rootPem, log });
+  const server = createGrpcServer({ certificate, clientTrust: { rootsPem: rootPem, revocationListsPem: "" }, log });
   t.after(() => server.stop(0));
   service.register(server);
   const [tlsPort, plaintextPort] = [await server.listen("127.0.0.1:0"), await server.listenPlaintext("127.0.0.1:0")];

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { JsonObject } from "@bufbuild/protobuf";
+import type { Cleanup } from "./cleanup.ts";
 import { until } from "./until.ts";
 
 /**
@@ -50,7 +51,7 @@ export interface EnvoyOptions {
  * Envoy's log becomes part of its output. Rejects, with the log, where Envoy ends or does not come up in time.
  */
 export async function startEnvoy(
-  t: TestContext,
+  t: Cleanup & Partial<Pick<TestContext, "diagnostic">> & { readonly passed?: boolean },
   bootstrap: JsonObject,
   options: EnvoyOptions = {},
 ): Promise<RunningEnvoy> {
@@ -90,7 +91,7 @@ export async function startEnvoy(
   };
   t.after(async () => {
     await stop();
-    if ("passed" in t && t.passed === false) t.diagnostic(`Envoy's log:\n${log}`);
+    if (t.passed === false) t.diagnostic?.(`Envoy's log:\n${log}`);
   });
 
   let adminUrl = "";

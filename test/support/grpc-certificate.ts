@@ -3,7 +3,7 @@ import { createServingCertificate } from "../../src/ca/serving/serving-certifica
 import { systemClock } from "../../src/platform/clock.ts";
 import type { ServingCertificate } from "../../src/platform/grpc-server.ts";
 import { createLog } from "../../src/platform/log.ts";
-import { temporaryAuthority } from "./authority.ts";
+import { issueBy, temporaryAuthority } from "./authority.ts";
 
 /** A certificate for these hosts by an authority of the test's own, and that authority's root. */
 export async function grpcCertificate(
@@ -12,7 +12,7 @@ export async function grpcCertificate(
 ): Promise<{ readonly certificate: ServingCertificate; readonly rootPem: string }> {
   const { signer, trustBundlePem } = await temporaryAuthority(t, systemClock);
   const serving = createServingCertificate({
-    signer: () => signer,
+    issue: issueBy(signer, systemClock),
     clock: systemClock,
     log: createLog("silent"),
     hosts,

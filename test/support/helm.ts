@@ -7,6 +7,7 @@ const run = promisify(execFile);
 const BUILT = fileURLToPath(new URL("../../.cache/kubernetes/bin/helm", import.meta.url));
 export const CHART = fileURLToPath(new URL("../../charts/trysail", import.meta.url));
 export const GATEWAY_CHART = fileURLToPath(new URL("../../charts/gateway", import.meta.url));
+export const RATE_LIMIT_CHART = fileURLToPath(new URL("../../charts/ratelimit", import.meta.url));
 
 /** Why tests with Helm are skipped here, or false. */
 export const helmMissing = existsSync(BUILT)

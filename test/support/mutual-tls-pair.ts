@@ -20,20 +20,41 @@ export interface MutualTlsPair {
 }
 
 /** `rootFile` is what the Envoys check the control plane with; read when they start, and never again. */
-export async function startPair(t: TestContext, mesh: TestControlPlane, rootFile: string): Promise<MutualTlsPair> {
+export async function startPair(
+  t: TestContext,
+  mesh: TestControlPlane,
+  rootFile: string,
+  protocol: SecretProtocol = "DELTA_GRPC",
+): Promise<MutualTlsPair> {
   const application = createServer((_request, response) => response.end("ok"));
   // It closes no connection that Envoy may be about to use: such a race is not what is tested here.
   application.keepAliveTimeout = 0;
   const app = await listenOn(t, application, "127.0.0.1");
-  const server = await startProxy(t, mesh, { account: "server", rootFile, inbound: "tls", upstreamPort: app });
+  const server = await startProxy(t, mesh, {
+    account: "server",
+    rootFile,
+    protocol,
+    inbound: "tls",
+    upstreamPort: app,
+  });
   const upstreamPort = await server.listenerPort("main");
-  const client = await startProxy(t, mesh, { account: "client", rootFile, inbound: "plaintext", upstreamPort });
+  const client = await startProxy(t, mesh, {
+    account: "client",
+    rootFile,
+    protocol,
+    inbound: "plaintext",
+    upstreamPort,
+  });
   return { client, server, port: await client.listenerPort("main") };
 }
+
+/** How Envoy asks for its secrets; `GRPC` is the state-of-the-world protocol. */
+export type SecretProtocol = "DELTA_GRPC" | "GRPC";
 
 interface ProxyOptions {
   readonly account: string;
   readonly rootFile: string;
+  readonly protocol: SecretProtocol;
   /** The one with TLS speaks plaintext to its application, the other TLS to its upstream. */
   readonly inbound: "tls" | "plaintext";
   readonly upstreamPort: number;
@@ -44,7 +65,7 @@ async function startProxy(t: TestContext, mesh: TestControlPlane, options: Proxy
   const pod = { name: `${options.account}-0`, uid: options.account };
   const workload = { namespace: "shop", serviceAccount: options.account, pod };
   await writeFile(tokenFile, await mesh.issuer.issue({ ...workload, audience: "istio-ca", ttlMs: 3_600_000 }));
-  const secrets = secretSource({ address: `127.0.0.1:${mesh.ports.grpc}`, tokenFile, rootFile: options.rootFile });
+  const secrets = secretSource({ ...options, address: `127.0.0.1:${mesh.ports.grpc}`, tokenFile });
   return startEnvoy(
     t,
     {
@@ -62,7 +83,9 @@ async function startProxy(t: TestContext, mesh: TestControlPlane, options: Proxy
   );
 }
 
-function secretSource(target: { address: string; tokenFile: string; rootFile: string }): JsonObject {
+function secretSource(
+  target: Pick<ProxyOptions, "rootFile" | "protocol"> & { address: string; tokenFile: string },
+): JsonObject {
   const metadata = {
     "@type": "type.googleapis.com/envoy.config.grpc_credential.v3.FileBasedMetadataConfig",
     secret_data: { filename: target.tokenFile },
@@ -78,7 +101,7 @@ function secretSource(target: { address: string; tokenFile: string; rootFile: st
     credentials_factory_name: name,
   };
   const api = {
-    api_type: "DELTA_GRPC",
+    api_type: target.protocol,
     transport_api_version: "V3",
     set_node_on_first_message_only: true,
     grpc_services: [{ google_grpc: googleGrpc }],

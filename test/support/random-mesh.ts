@@ -3,6 +3,7 @@ import type { KnownObject } from "../../src/mesh/kinds.ts";
 import { compareText, refOf } from "../../src/mesh/object.ts";
 import { parseObject } from "../../src/mesh/parse-object.ts";
 import type { ProxyDescription } from "../../src/translate/translator.ts";
+import { rateLimitSpec } from "./random-rate-limit.ts";
 
 /**
  * Small meshes of everything that objects can say. Names come from short lists, so that objects meet: they select each
@@ -382,6 +383,13 @@ const authorizationPolicy = istio(
   record({ selector, action: pick("ALLOW", "DENY"), rules: some(rule) }),
 );
 
+const rateLimit = fc.record({
+  apiVersion: fc.constant("trysail.dev/v1alpha1"),
+  kind: fc.constant("RateLimit"),
+  metadata: metadata(),
+  spec: rateLimitSpec,
+});
+
 // No mistakes in it: what cannot be read stays as it was, so the mesh would depend on what came before.
 const configMap = fc.record({
   apiVersion: fc.constant("v1"),
@@ -493,6 +501,7 @@ const anyObject = fc.oneof(
   { arbitrary: destinationRule, weight: 4 },
   { arbitrary: peerAuthentication, weight: 2 },
   { arbitrary: authorizationPolicy, weight: 3 },
+  { arbitrary: rateLimit, weight: 3 },
   { arbitrary: configMap, weight: 1 },
 );
 

@@ -14,6 +14,8 @@ export interface Sidecar {
   readonly pod: string;
   /** Of its node. */
   readonly metadata?: JsonObject;
+  /** HTTP filters in front of those that it is sent, for what the mesh cannot say yet. */
+  readonly filters?: readonly JsonObject[];
 }
 
 /** What all of them present, and trust. */
@@ -44,14 +46,15 @@ export async function startSidecars(
   const listeners: JsonObject[] = [];
   const clusters = new Map<string, JsonValue>();
   let secrets: JsonValue = [];
-  for (const [key, { mesh, pod, metadata }] of Object.entries(sidecars)) {
+  for (const [key, { mesh, pod, metadata, filters = [] }] of Object.entries(sidecars)) {
     const config = selfContainedConfig(resourcesFor(mesh, pod, metadata), "sidecar~127.0.0.1~test~test", identity);
     const { staticResources } = config;
     assert.ok(isObject(staticResources));
     secrets = objects(staticResources.secrets).map((secret) =>
       secret.name === "ROOTCA" ? (identity.trustBundle ?? secret) : secret,
     );
-    for (const listener of objects(staticResources.listeners)) listeners.push(unbound(listener, key));
+    for (const listener of objects(staticResources.listeners))
+      listeners.push(withFilters(unbound(listener, key), filters));
     for (const cluster of objects(staticResources.clusters)) {
       const name = String(cluster.name);
       assert.deepEqual(clusters.get(name) ?? cluster, cluster, `two meshes differ in ${name}`);
@@ -87,4 +90,18 @@ function unbound(listener: JsonObject, key: string): JsonObject {
         : filter,
     ),
   };
+}
+
+function withFilters(listener: JsonObject, filters: readonly JsonObject[]): JsonObject {
+  const ofConnection = (filter: JsonObject): JsonObject => {
+    const { typedConfig } = filter;
+    if (!isObject(typedConfig) || typedConfig.httpFilters === undefined) return filter;
+    const httpFilters = [...filters, ...objects(typedConfig.httpFilters)];
+    return { ...filter, typedConfig: { ...typedConfig, httpFilters } };
+  };
+  const filterChains = objects(listener.filterChains).map((chain) => ({
+    ...chain,
+    filters: objects(chain.filters).map(ofConnection),
+  }));
+  return filters.length === 0 ? listener : { ...listener, filterChains };
 }

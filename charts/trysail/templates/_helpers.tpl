@@ -42,7 +42,7 @@ seccompProfile:
 
 {{/* Never injected: the program's own list, and what the values add. */}}
 {{- define "trysail.ignoredNamespaces" -}}
-{{- $always := list "kube-system" "kube-public" "kube-node-lease" "local-path-storage" "trysail-system" -}}
+{{- $always := list "kube-system" "kube-public" "kube-node-lease" "local-path-storage" "trysail-system" .Release.Namespace -}}
 {{- concat $always (.Values.injection.ignoredNamespaces | default list) | uniq | toJson -}}
 {{- end }}
 
@@ -59,6 +59,7 @@ seccompProfile:
   "proxyLogLevel" .Values.proxy.logLevel
   "resources" .Values.proxy.resources
   "nativeSidecars" .Values.nativeSidecars
+  "clusterId" .Values.multiCluster.clusterName
   "discoveryAddress" (printf "%s.%s.svc:15012" (include "trysail.name" .) .Release.Namespace)
 -}}
 {{- merge (deepCopy .Values.injection) $own | toYaml -}}

@@ -33,7 +33,10 @@ export const PROXY_CONFIG_FIELDS = {
     effect: "environment of both containers; `ISTIO_META_…` becomes node metadata",
   },
   runtimeValues: { by: "bootstrap", effect: "Envoy's runtime" },
-  statusPort: { by: "nobody", effect: "the status port is 15021" },
+  statusPort: {
+    by: "bootstrap",
+    effect: "where metrics, health and the app's probes are, instead of 15020 (and 15021, where health stays as well)",
+  },
   extraStatTags: { by: "bootstrap", effect: "tags in the names of stats (`…;.TAG=.=VALUE;.…`) that become labels" },
   gatewayTopology: { by: "nobody", effect: "gateways have no routes of their own yet" },
   terminationDrainDuration: { by: "webhook", effect: "how long a classic sidecar or gateway keeps on before it ends" },

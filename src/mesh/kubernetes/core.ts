@@ -32,9 +32,16 @@ export const ServiceSpec = Type.Object({
   ports: Type.Optional(Type.Array(ServicePort)),
 });
 
+export const ServiceStatus = Type.Object({
+  loadBalancer: Type.Optional(
+    Type.Object({ ingress: Type.Optional(Type.Array(Type.Object({ ip: Type.Optional(Type.String()) }))) }),
+  ),
+});
+
 export interface Service extends MeshObject {
   readonly kind: "Service";
   readonly spec: Static<typeof ServiceSpec>;
+  readonly status?: Static<typeof ServiceStatus>;
 }
 
 export const EndpointSliceBody = Type.Object({

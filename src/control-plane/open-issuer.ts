@@ -1,0 +1,74 @@
+import { followRoots } from "../ca/bundle/follow-roots.ts";
+import { createExternalIssuer } from "../ca/external-issuer.ts";
+import { createOwnIssuer, type Issuer } from "../ca/issuer.ts";
+import type { ServeConfig } from "../config.ts";
+import type { KubernetesClient } from "../kubernetes/client.ts";
+import { createExternalSigner } from "../kubernetes/external-signer.ts";
+import { rootsSource } from "../kubernetes/roots-source.ts";
+import type { ExternalSignerConfig } from "../kubernetes/signer-config.ts";
+import { TrysailError } from "../platform/errors.ts";
+import type { Platform } from "../platform/platform.ts";
+import type { StateDir } from "../platform/state-dir.ts";
+import { createAuthorityMetrics } from "./authority-metrics.ts";
+import { type OpenedAuthority, openAuthority } from "./open-authority.ts";
+
+export interface OpenIssuerDeps {
+  readonly config: ServeConfig;
+  readonly platform: Platform;
+  /** Null on one machine. */
+  readonly kubernetes: KubernetesClient | null;
+  readonly state: StateDir;
+  readonly maxTtlMs: number;
+}
+
+export interface OpenedIssuer {
+  readonly issuer: Issuer;
+  /** The mesh's own authority, to be rotated here; null where a signer elsewhere is asked. */
+  readonly own: OpenedAuthority | null;
+  /** How much is worked on at one time. */
+  readonly atOnce: { readonly requests: number; readonly renewals: number };
+  stop(): void;
+}
+
+/** What keeps the threads that sign at work; more at once would only wait for each other. */
+const HERE = { requests: 16, renewals: 4 };
+/** Others do the work, and what takes long is to wait for them. */
+const ELSEWHERE = { requests: 64, renewals: 64 };
+
+/** Whoever signs for this mesh. Rejects where that cannot be used. */
+export async function openIssuer(deps: OpenIssuerDeps): Promise<OpenedIssuer> {
+  const { config, platform, kubernetes, state, maxTtlMs } = deps;
+  const { clock, random, log } = platform;
+  if (config.externalSigner !== null) return openExternal(deps, config.externalSigner);
+  const own = await openAuthority({
+    ...{ kubernetes, state, clock, random, log },
+    trustDomain: config.trustDomain,
+    systemNamespace: config.systemNamespace,
+    caDir: config.caDir,
+    rootLifeMs: config.rootTtlMs,
+  });
+  const issuer = createOwnIssuer({ authority: own.authority, clock, maxTtlMs });
+  return { issuer, own, atOnce: HERE, stop() {} };
+}
+
+async function openExternal(
+  { config, platform, kubernetes: client, maxTtlMs }: OpenIssuerDeps,
+  external: ExternalSignerConfig,
+): Promise<OpenedIssuer> {
+  if (client === null) throw new TrysailError("invalid-argument", "--ca-signer needs a cluster");
+  const roots = await followRoots({
+    ...platform,
+    ...rootsSource(external.roots, { client, namespace: config.systemNamespace }),
+    metrics: createAuthorityMetrics(platform.registry),
+  });
+  const signer = createExternalSigner({ ...platform, ...external, client });
+  return {
+    issuer: createExternalIssuer({ sign: signer.sign, roots, clock: platform.clock, maxTtlMs }),
+    own: null,
+    atOnce: ELSEWHERE,
+    stop() {
+      roots.stop();
+      signer.stop();
+    },
+  };
+}
