@@ -24,7 +24,7 @@ export interface GrpcServerOptions {
   readonly maxReceiveBytes?: number;
   /** Connections at one time on each listener; unlimited unless given. */
   readonly maxConnections?: number;
-  /** Streams at one time on one connection; 100 unless given. */
+  /** Streams at one time on one connection; 32 unless given, several times what a proxy or a client of the CA has. */
   readonly maxStreamsPerConnection?: number;
   /** How long a unary call's request may take to arrive, 10 s unless given: behind it the connection is closed. */
   readonly requestTimeoutMs?: number;
@@ -164,7 +164,7 @@ function grpcOptions(options: GrpcServerOptions): Record<string, number> {
   return {
     "grpc.max_receive_message_length": options.maxReceiveBytes ?? 4 * 1024 * 1024,
     "grpc.max_send_message_length": -1,
-    "grpc.max_concurrent_streams": options.maxStreamsPerConnection ?? 100,
+    "grpc.max_concurrent_streams": options.maxStreamsPerConnection ?? 32,
     "grpc.keepalive_time_ms": keepalive.timeMs,
     "grpc.keepalive_timeout_ms": keepalive.timeoutMs,
     "grpc.enable_channelz": 0,

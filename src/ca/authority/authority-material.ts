@@ -1,6 +1,8 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { messageOf, TrysailError } from "../../platform/errors.ts";
 import { SecretBytes } from "../../platform/secret-bytes.ts";
+import { extensionValueOf } from "../x509/certificate.ts";
+import { readOne, TAG } from "../x509/der.ts";
 import { certificatesOf, isIssuedBy, isSelfSigned } from "../x509/pem-certificates.ts";
 
 /** What it takes to sign leaves, and for others to verify them. All PEM. */
@@ -50,6 +52,7 @@ export function parseAuthorityMaterial(files: MaterialFiles, { trustDomain }: { 
     if (!isSelfSigned(root)) throw broken(rootsName, `holds ${root.subject}, which is not signed by its own key`);
   }
   const intermediates = chainBetween(certificate, others, roots, files.chain?.name ?? rootsName);
+  assertPeersAccept(files.certificate.name, [certificate, ...intermediates], roots);
   const material: AuthorityMaterial = {
     certificatePem: certificate.toString(),
     keyPem: new SecretBytes(Buffer.from(key.export({ type: "pkcs8", format: "pem" }))),
@@ -150,6 +153,45 @@ function chainBetween(
     top = issuer;
   }
   return way;
+}
+
+const TLS_PURPOSES = ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"];
+
+/** Else every workload would be given a certificate that Envoy and OpenSSL refuse: for its purpose, or the chain's length. */
+function assertPeersAccept(name: string, chain: readonly X509Certificate[], roots: readonly X509Certificate[]): void {
+  for (const { keyUsage: purposes, subject } of chain) {
+    if (purposes !== undefined && !TLS_PURPOSES.every((purpose) => purposes.includes(purpose))) {
+      const problem = "may not vouch for TLS servers and clients (extendedKeyUsage)";
+      throw broken(name, `leads by ${inOneLine(subject)}, which ${problem}`);
+    }
+  }
+  const top = chain.at(-1);
+  const root = top === undefined || isSelfSigned(top) ? undefined : roots.find((one) => isIssuedBy(top, one));
+  let below = 0;
+  for (const authority of [...chain, ...(root === undefined ? [] : [root])]) {
+    if (below > pathLengthOf(name, authority)) {
+      const problem = `allows no chain with ${below} below it (pathlen)`;
+      throw broken(name, `leads by ${inOneLine(authority.subject)}, which ${problem}`);
+    }
+    // One that names itself as its issuer does not count (RFC 5280, 6.1.4).
+    if (authority.subject !== authority.issuer) below++;
+  }
+}
+
+/** How many authorities may stand below one (RFC 5280, 4.2.1.9); infinite where it does not say. */
+function pathLengthOf(name: string, authority: X509Certificate): number {
+  try {
+    const constraints = extensionValueOf(authority, "2.5.29.19");
+    const fields = constraints === undefined ? [] : readOne(constraints, TAG.sequence);
+    const length = fields.find(({ tag }) => tag === TAG.integer);
+    return length === undefined ? Number.POSITIVE_INFINITY : Number.parseInt(length.content.toString("hex"), 16);
+  } catch (error) {
+    throw broken(name, `leads by ${inOneLine(authority.subject)}, which cannot be read (${messageOf(error)})`);
+  }
+}
+
+function inOneLine(subject: string): string {
+  return subject.replaceAll("\n", ", ");
 }
 
 function broken(name: string, problem: string): TrysailError {

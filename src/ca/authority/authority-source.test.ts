@@ -196,6 +196,49 @@ for (const { title, files, says } of mistakes) {
   });
 }
 
+/** An intermediate under a root of its own, with such extensions of each. */
+async function chainWith(t: TestContext, rootConstraints: string, extensions: readonly string[]): Promise<Files> {
+  const folder = await temporaryPath(t, "chain");
+  const file = (name: string) => `${folder}-${name}`;
+  const [root, rootKey, own, ownKey] = [file("root.pem"), file("root-key.pem"), file("own.pem"), file("own-key.pem")];
+  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "9"];
+  const usage = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"];
+  const constraints = ["-addext", `basicConstraints=critical,${rootConstraints}`];
+  const config = file("config");
+  await writeFile(config, "[req]\ndistinguished_name = name\n[name]\n");
+  const request = ["req", "-x509", "-config", config, ...key, ...usage];
+  await openssl(...request, ...constraints, "-keyout", rootKey, "-out", root, "-subj", "/CN=root");
+  const by = ["-CA", root, "-CAkey", rootKey, ...extensions.flatMap((extension) => ["-addext", extension])];
+  await openssl(...request, ...by, "-keyout", ownKey, "-out", own, "-subj", "/CN=own");
+  const names = { "ca-cert.pem": own, "ca-key.pem": ownKey, "cert-chain.pem": own, "root-cert.pem": root };
+  const read = Object.entries(names).map(async ([name, path]) => [name, await readFile(path, "utf8")] as const);
+  return Object.fromEntries(await Promise.all(read));
+}
+
+test("a chain that may be as long as it is, and for TLS, signs what openssl verifies", async (t) => {
+  const both = "extendedKeyUsage=serverAuth,clientAuth";
+  await signAndVerify(
+    t,
+    await chainWith(t, "CA:TRUE,pathlen:1", ["basicConstraints=critical,CA:TRUE,pathlen:0", both]),
+  );
+});
+
+const refusedByPeers: [title: string, rootConstraints: string, extensions: readonly string[], says: RegExp][] = [
+  ["is longer than its root allows", "CA:TRUE,pathlen:0", ["basicConstraints=critical,CA:TRUE"], /CN=root.*pathlen/],
+  [
+    "is for servers alone",
+    "CA:TRUE",
+    ["basicConstraints=critical,CA:TRUE", "extendedKeyUsage=serverAuth"],
+    /CN=own.*extendedKeyUsage/,
+  ],
+];
+for (const [title, rootConstraints, extensions, says] of refusedByPeers) {
+  test(`a chain that ${title}, and so by every peer refused, is never used`, async (t) => {
+    const files = await chainWith(t, rootConstraints, extensions);
+    await assert.rejects(sourceOf(files).read(), { code: "failed-precondition", message: says });
+  });
+}
+
 test("an authority of another trust domain is refused", async () => {
   const readFile = async (name: string) => Buffer.from(made.ec[name] ?? "");
   const source = createAuthoritySource({ name: "cacerts", trustDomain: "other.org", readFile });

@@ -14,6 +14,7 @@ import type { StateDir } from "../../platform/state-dir.ts";
 import { certificatesOf, fingerprintsOf } from "../x509/pem-certificates.ts";
 import { type Authority, type AuthorityChange, loadAuthority } from "./authority.ts";
 import { createFolderStore } from "./authority-folder-store.ts";
+import type { AuthorityMaterial } from "./authority-material.ts";
 import type { AuthoritySource } from "./authority-source.ts";
 import { createRotator, type Rotator, type RotatorDeps } from "./rotator.ts";
 import { createSelfSignedRoot } from "./self-signed-root.ts";
@@ -272,7 +273,8 @@ test("killed at any moment of a rotation, a restart goes on from one step or the
 test("a source is followed: its successor is published, then signs, and what is broken changes nothing", async (t) => {
   const clock = createManualClock(START);
   const plugged = () => createSelfSignedRoot({ clock, random, trustDomain, lifeMs: 100 * DAY_MS });
-  let offered = plugged();
+  let newest = plugged();
+  let offered: AuthorityMaterial | undefined = newest;
   let broken: Error | null = null;
   const source: AuthoritySource = {
     name: "/etc/cacerts",
@@ -292,27 +294,34 @@ test("a source is followed: its successor is published, then signs, and what is 
   const setup = await setUp(t, { source, metrics });
   const { authority, rotator } = setup;
   await rotator.start();
-  assert.equal(authority.state().prepared?.certificatePem, offered.certificatePem);
+  assert.equal(authority.state().prepared?.certificatePem, newest.certificatePem);
   assert.equal(authority.state().prepared?.origin, "plugged-in");
   await pass(setup, 25);
-  assert.equal(authority.state().active.certificatePem, offered.certificatePem);
+  assert.equal(authority.state().active.certificatePem, newest.certificatePem);
   await assert.rejects(rotator.prepare(), /put its successor into \/etc\/cacerts/);
 
   broken = new Error("half of it is missing");
   await pass(setup, 2);
   assert.equal(rotator.sourceProblem(), "half of it is missing");
-  assert.equal(authority.state().active.certificatePem, offered.certificatePem);
+  assert.equal(authority.state().active.certificatePem, newest.certificatePem);
   assert.equal(usable.at(-1), false);
 
   broken = null;
-  offered = plugged();
+  offered = undefined;
+  await pass(setup, 2);
+  assert.equal(rotator.sourceProblem(), "/etc/cacerts holds no authority any more; the last one goes on");
+  assert.equal(authority.state().active.certificatePem, newest.certificatePem);
+  assert.equal(usable.at(-1), false);
+
+  newest = plugged();
+  offered = newest;
   setup.facts.acknowledged = 0;
   await pass(setup, 30);
   assert.equal(rotator.sourceProblem(), null);
-  assert.equal(authority.state().prepared?.certificatePem, offered.certificatePem, "nobody has accepted it yet");
+  assert.equal(authority.state().prepared?.certificatePem, newest.certificatePem, "nobody has accepted it yet");
   setup.facts.acknowledged = 2;
   await pass(setup, 2);
-  assert.equal(authority.state().active.certificatePem, offered.certificatePem);
+  assert.equal(authority.state().active.certificatePem, newest.certificatePem);
 });
 
 test("of an end that comes near there is one warning at each of 30, 7 and 1 days", async (t) => {

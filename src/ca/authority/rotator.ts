@@ -129,15 +129,21 @@ export function createRotator(deps: RotatorDeps): Rotator {
     let listsPem = "";
     try {
       offered = await deps.source.read();
-      if (offered !== undefined) {
+      if (offered === undefined) {
+        sourceOffers = false;
+        // Whoever plugs nothing in has made no mistake, but a mount that is gone would go unnoticed until the key ends.
+        if (authority.state().active.origin === "plugged-in") {
+          throw refusal(`${deps.source.name} holds no authority any more; the last one goes on`);
+        }
+      } else {
         assertValidNow(deps.source.name, offered, clock.now());
         listsPem = revocation.choose(
           await deps.source.readRevocationLists(),
           withOffered(deps, authority.state(), offered),
         );
+        sourceOffers = true;
       }
       problem = null;
-      sourceOffers = offered !== undefined;
     } catch (error) {
       // Half of an update, or a mistake: what was read before goes on.
       if (problem !== messageOf(error))
