@@ -189,7 +189,7 @@ async function startParts(
         ...(events !== null && { onDecision: (record) => recordInjection(record, events) }),
       }),
       validationRoutes({
-        analyze: createReferenceAnalysis({ objects: () => source.current().objects, config: meshConfig }),
+        analyze: createReferenceAnalysis({ current: () => source.current(), config: meshConfig }),
         log,
         metrics: createValidationMetrics(registry),
       }),

@@ -1,8 +1,8 @@
 import { discovered } from "../mesh/discovery-selectors.ts";
 import type { Finding } from "../mesh/finding.ts";
-import type { KnownObject } from "../mesh/kinds.ts";
 import type { MeshConfig } from "../mesh/mesh-config.ts";
 import type { ObjectSet } from "../mesh/object-set.ts";
+import { objectsElsewhere } from "../mesh/objects-elsewhere.ts";
 import { createSnapshotBuilder, type MeshSnapshot } from "../mesh/snapshot.ts";
 import { BuildCache } from "../platform/build-cache.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -14,7 +14,12 @@ export interface MeshStateDeps {
   readonly clock: Clock;
   readonly trustDomain: string;
   readonly systemNamespace: string;
-  readonly analyze: (objects: ObjectSet["objects"], config: MeshConfig) => readonly Finding[];
+  /** Looks at `objects`, which may refer to what is `elsewhere`. */
+  readonly analyze: (
+    objects: ObjectSet["objects"],
+    config: MeshConfig,
+    elsewhere: ObjectSet["objects"],
+  ) => readonly Finding[];
   /** `seenAtMs` is when the first of the changes that are in it was seen, in ms since the Unix epoch. */
   readonly onChange: (mesh: MeshSnapshot, seenAtMs: number) => void;
   /** `objects` are those that were looked at. */
@@ -45,8 +50,11 @@ export function createMeshState({
   const snapshots = createSnapshotBuilder(trustDomain, new BuildCache(), systemNamespace);
   let seen = source.current();
   let mesh = snapshots.build(seen);
-  const reportFindings = () =>
-    onFindings([...mesh.findings, ...analyze(discovered(everything(seen), mesh.config), mesh.config)], seen.objects);
+  const reportFindings = () => {
+    const { config, findings: known } = mesh;
+    const found = analyze(discovered(seen.objects, config), config, objectsElsewhere(seen, config));
+    onFindings([...known, ...found], seen.objects);
+  };
 
   let seenAtMs: number | null = null;
   const flush = () => {
@@ -85,20 +93,6 @@ export function createMeshState({
       findings.stop();
     },
   };
-}
-
-/** With what references may lead to in other clusters. */
-function everything({ objects, remotes = [] }: ObjectSet): ObjectSet["objects"] {
-  if (remotes.length === 0) return objects;
-  const own = new Set(objects.filter(({ kind }) => kind === "Service").map(nameOf));
-  const theirs = remotes.flatMap((remote) =>
-    remote.objects.filter((each) => each.kind === "Pod" || (each.kind === "Service" && !own.has(nameOf(each)))),
-  );
-  return [...objects, ...theirs];
-}
-
-function nameOf({ metadata }: KnownObject): string {
-  return `${metadata.namespace}/${metadata.name}`;
 }
 
 function onlyEndpointsDiffer(before: ObjectSet, after: ObjectSet): boolean {

@@ -3,14 +3,20 @@ import { TrysailError } from "../platform/errors.ts";
 import { type KubernetesConnection, TCP_KEEP_ALIVE_MS } from "./connection.ts";
 import { type Content, parseKubeconfig } from "./parse-kubeconfig.ts";
 
+/** To read YAML takes the square of its keys, and everything else waits meanwhile. */
+const MAX_BYTES = 2 ** 16;
+
 /**
  * The current context of a kubeconfig that came over the network, in a Secret. It holds its credentials itself: whoever
  * may write it must not make the control plane run a program or read its files. Throws `invalid-argument` naming `where`
  * and what it may not have; no message quotes the text.
  */
 export function openRemoteKubeconfig(text: string, where: string): KubernetesConnection {
-  const config = parseKubeconfig(text, where);
   const refuse = (reason: string) => new TrysailError("invalid-argument", `${where} ${reason}`);
+  if (Buffer.byteLength(text) > MAX_BYTES) {
+    throw refuse(`is longer than ${MAX_BYTES} bytes: write a kubeconfig of one cluster and one user`);
+  }
+  const config = parseKubeconfig(text, where);
   if (config.needsPlugin) {
     throw refuse("names a program, a proxy, a password or another user: only a token or a client certificate is taken");
   }

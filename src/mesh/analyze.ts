@@ -12,10 +12,15 @@ import { buildReferenceIndex, type Names, type ReferenceIndex, type Report, show
 
 /**
  * What is wrong between objects that are each right: hosts, subsets, ports and workloads that nothing defines.
- * Warnings all of them: such objects are used, and often only early. The order follows that of `objects`.
+ * Warnings all of them: such objects are used, and often only early. The order follows that of `objects`, which may
+ * refer to what is `elsewhere`.
  */
-export function analyzeReferences(objects: readonly KnownObject[], config: Names = defaultMeshConfig): Finding[] {
-  return objects.flatMap(createReferenceAnalyzer(objects, config));
+export function analyzeReferences(
+  objects: readonly KnownObject[],
+  config: Names = defaultMeshConfig,
+  elsewhere: readonly KnownObject[] = [],
+): Finding[] {
+  return objects.flatMap(createReferenceAnalyzer([...objects, ...elsewhere], config));
 }
 
 /** Analyzes objects one by one, those of the mesh and new ones alike, by what `objects` define. */

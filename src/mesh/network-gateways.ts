@@ -31,7 +31,7 @@ export function clusterNetwork(namespaces: readonly Namespace[], systemNamespace
 export function gatewayPlaces({ metadata, spec, status }: Service): string[] {
   const network = metadata.labels[NETWORK_LABEL];
   const port = metadata.labels[PORT_LABEL] ?? DEFAULT_PORT;
-  if (network === undefined || !spec.ports?.some((known) => String(known.port) === port)) return [];
+  if (network === undefined || network === "" || !spec.ports?.some((known) => String(known.port) === port)) return [];
   const balancers = (status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => ip ?? []);
   return [...balancers, ...(spec.externalIPs ?? [])]
     .filter((address) => ipVersion(address) !== null)

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { document, endpoint, meshConfig, pod, service } from "../../test/support/manifests.ts";
+import { document, endpoint, istio, meshConfig, pod, service } from "../../test/support/manifests.ts";
 import { objectsOf } from "../../test/support/mesh.ts";
 import type { RemoteObjects } from "./object-set.ts";
+import { buildRemoteService } from "./remote-clusters.ts";
 import { createSnapshotBuilder, type MeshSnapshot } from "./snapshot.ts";
 
 const HOST = "web.shop.svc.cluster.local";
@@ -220,4 +221,62 @@ test("what does not change keeps its identity, and a cluster that leaves leaves 
   assert.equal(part(later), part(both));
   const left = builder.build({ objects, findings: [] });
   assert.equal(part(left), part(alone));
+});
+
+test("namespaces that the mesh does not discover are left out in other clusters too, by the labels they have there", () => {
+  const labelled = (name: string, meshed: string) =>
+    document({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels: { meshed } } });
+  const selectors = meshConfig("discoverySelectors: [{matchLabels: {meshed: 'yes'}}]");
+  const own = service({ name: "till", ports: { http: 80 }, clusterIP: "10.96.0.8" });
+  const mesh = build(
+    selectors + labelled("shop", "yes") + own,
+    remote("east", labelled("shop", "no"), web, webAt("web-0", "10.2.0.1"), own, webAt("till-0", "10.2.0.2")),
+    remote("west", labelled("shop", "yes"), web, webAt("web-0", "10.3.0.1")),
+  );
+  assert.deepEqual(
+    found(mesh).endpoints.map(({ address }) => address),
+    ["10.3.0.1"],
+  );
+  const undiscovered = build(selectors, remote("east", labelled("shop", "no"), web, webAt("web-0", "10.2.0.1")));
+  assert.deepEqual(undiscovered.services, []);
+});
+
+test("a ServiceEntry of another namespace cannot take the name of a service that only another cluster has", () => {
+  const taker = istio("ServiceEntry", "taker", { hosts: [HOST], resolution: "DNS", ports: [] }, "thief");
+  const mesh = build(taker, remote("east", web, webAt("web-0", "10.2.0.1")));
+  assert.equal(found(mesh).service.kind, "Service");
+});
+
+test("nodes of two clusters that have one name are not taken for each other", () => {
+  const local = service({ name: "web", ports: { http: 80 }, spec: { internalTrafficPolicy: "Local" } });
+  const on = (ip: string) =>
+    document({
+      apiVersion: "discovery.k8s.io/v1",
+      kind: "EndpointSlice",
+      metadata: { name: "web", namespace: "shop", labels: { "kubernetes.io/service-name": "web" } },
+      addressType: "IPv4",
+      ports: [{ name: "http", port: 8080 }],
+      endpoints: [{ addresses: [ip], nodeName: "node-1" }],
+    });
+  const mesh = build(local + on("10.1.0.1"), remote("east", local, on("10.2.0.1")));
+  assert.deepEqual(
+    found(mesh).endpoints.map(({ nodeName }) => nodeName),
+    ["node-1", ""],
+  );
+});
+
+test("a gateway must name its network: an empty one is that of everybody who names none", () => {
+  const nameless = document({
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name: "gateway", namespace: "istio-system", labels: { "topology.istio.io/network": "" } },
+    spec: { clusterIP: "10.96.1.1", ports: [{ name: "tls", port: 15443 }], externalIPs: ["192.0.2.1"] },
+  });
+  assert.equal(build("", remote("east", nameless)).gateways.size, 0);
+});
+
+test("a service for which no made-up address is left has none", () => {
+  const [object] = objectsOf(web);
+  assert.ok(object?.kind === "Service");
+  assert.deepEqual(buildRemoteService(object, "cluster.local", "")?.autoAddresses, []);
 });

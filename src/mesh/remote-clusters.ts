@@ -1,4 +1,5 @@
 import type { BuildCache } from "../platform/build-cache.ts";
+import { discovered } from "./discovery-selectors.ts";
 import { createEndpointIndex, type EndpointIndex } from "./endpoint-sources.ts";
 import { hostMatches } from "./hostname.ts";
 import type { Service } from "./kubernetes/core.ts";
@@ -17,8 +18,12 @@ export interface RemoteCluster {
   readonly of: ObjectsByKind;
 }
 
-export function remoteClusters(remotes: readonly RemoteObjects[] = []): readonly RemoteCluster[] {
-  return remotes.map(({ cluster, objects }) => ({ name: cluster, of: objectsByKind(objects) }));
+/** Of each cluster the namespaces that the mesh discovers, by the labels that they have there. */
+export function remoteClusters(
+  remotes: readonly RemoteObjects[] = [],
+  config: Pick<MeshConfig, "discoverySelectors" | "rootNamespaces">,
+): readonly RemoteCluster[] {
+  return remotes.map(({ cluster, objects }) => ({ name: cluster, of: objectsByKind(discovered(objects, config)) }));
 }
 
 /** Equal places are the same text, so that a node's heartbeat changes nothing. `cluster` is empty for the mesh's own. */
@@ -52,12 +57,13 @@ export function remoteServices(
 
 /**
  * A service that only another cluster has. Its virtual address there may be somebody else's here, so it gets addresses
- * that were made up for it.
+ * that were made up for it; `autoAddresses` is empty where there are none left.
  */
 export function buildRemoteService(service: Service, domain: string, autoAddresses: string): MeshService | null {
   const built = buildMeshService(service, domain);
   if (built === null) return null;
-  return { ...built, addresses: [], autoAddresses: built.isHeadless ? [] : autoAddresses.split(",") };
+  const hasOwn = !built.isHeadless && autoAddresses !== "";
+  return { ...built, addresses: [], autoAddresses: hasOwn ? autoAddresses.split(",") : [] };
 }
 
 /** Finds the endpoints that services have in other clusters, again and again. */
@@ -89,12 +95,20 @@ export function createRemoteEndpoints(cache: BuildCache): RemoteEndpoints {
         indexes.set(name, index);
         const pods = new Map(of.Pod.map((pod) => [`${pod.metadata.namespace}/${pod.metadata.name}`, pod]));
         const topology = topologyOf(of, name, config, cache);
-        return index.endpointsOf(shared, { slices: of.EndpointSlice, pods, workloadEntries: [], topology });
+        const found = index.endpointsOf(shared, { slices: of.EndpointSlice, pods, workloadEntries: [], topology });
+        return (service: MeshService) => {
+          const there = found.get(service);
+          return there === undefined || !isSomething(there) ? [] : [cache.get(withoutNodes, there)];
+        };
       });
       const joined = new Map(local);
       for (const service of shared) {
-        const parts = [local, ...remote].flatMap((found) => found.get(service) ?? []).filter(isSomething);
-        const [only = local.get(service)] = parts;
+        const here = local.get(service);
+        const parts = [
+          ...(here !== undefined && isSomething(here) ? [here] : []),
+          ...remote.flatMap((found) => found(service)),
+        ];
+        const [only = here] = parts;
         if (only === undefined) continue;
         const list = cache.list(`endpoints of ${service.hostname} by cluster`, parts);
         joined.set(service, parts.length > 1 ? cache.get(joinEndpoints, list) : only);
@@ -102,6 +116,11 @@ export function createRemoteEndpoints(cache: BuildCache): RemoteEndpoints {
       return joined;
     },
   };
+}
+
+/** Nodes of two clusters may have one name: none of another cluster is a caller's own. */
+function withoutNodes({ endpoints, identities }: ServiceEndpoints): ServiceEndpoints {
+  return { endpoints: endpoints.map((endpoint) => ({ ...endpoint, nodeName: "" })), identities };
 }
 
 /** Of one address in one network the first counts. Networks may use the same addresses. */

@@ -46,8 +46,9 @@ export interface MeshSnapshot {
   readonly config: MeshConfig;
   readonly namespaces: ReadonlyMap<string, Namespace>;
   /**
-   * Services in order of namespace and name, then the hosts of ServiceEntries, oldest first. Of several with one host
-   * name a caller sees the one in its own namespace, else the first.
+   * Services in order of namespace and name, then those that only other clusters have, then the hosts of
+   * ServiceEntries, oldest first. Of several with one host name a caller sees the one in its own namespace, else the
+   * first.
    */
   readonly services: readonly MeshService[];
   servicesIn(namespace: string): readonly MeshService[];
@@ -99,7 +100,7 @@ export function createSnapshotBuilder(
         read = { holder, ...parseMeshConfig(holder, { last: read.config, defaults: config }) };
       const objects = discovered(set.objects, read.config);
       const of = objects === set.objects ? all : objectsByKind(objects);
-      const clusters = remoteClusters(set.remotes);
+      const clusters = remoteClusters(set.remotes, read.config);
       const findings = [...set.findings, ...read.findings];
       const snapshot = buildSnapshot({ of, clusters, config: read.config, findings }, { cache, endpoints });
       cache.endRound();
@@ -131,8 +132,9 @@ function buildSnapshot(
   { of, clusters, config, findings }: SnapshotInput,
   { cache, endpoints: index }: SnapshotMemory,
 ): MeshSnapshot {
-  const found = [...kubernetesServices(of, config, cache), ...addressedServices(of, clusters, config, cache)];
-  const services = cache.list("services", found);
+  const { remote, entries } = addressedServices(of, clusters, config, cache);
+  // A ServiceEntry of any namespace may name any host: what Kubernetes has by that name goes before it, here or elsewhere.
+  const services = cache.list("services", [...kubernetesServices(of, config, cache), ...remote, ...entries]);
   const byNamespace = Map.groupBy(services, ({ namespace }) => namespace);
   const pods = new Map(of.Pod.map((pod) => [`${pod.metadata.namespace}/${pod.metadata.name}`, pod]));
   const secrets = new Map(of.Secret.map((secret) => [`${secret.metadata.namespace}/${secret.metadata.name}`, secret]));
@@ -185,7 +187,7 @@ function addressedServices(
   clusters: readonly RemoteCluster[],
   config: MeshConfig,
   cache: BuildCache,
-): MeshService[] {
+): { readonly remote: readonly MeshService[]; readonly entries: readonly MeshService[] } {
   const remote = remoteServices(clusters, of.Service, config).map((service) => ({
     service,
     key: `${service.metadata.namespace}/${service.metadata.name}.${service.metadata.namespace}.svc.${config.domain}`,
@@ -202,7 +204,7 @@ function addressedServices(
   const others = remote.flatMap(
     ({ service, key }) => cache.get(buildRemoteService, service, config.domain, addresses.get(key) ?? "") ?? [],
   );
-  return [...entries, ...others];
+  return { remote: others, entries };
 }
 
 function narrowerFirst(a: Sidecar, b: Sidecar): number {

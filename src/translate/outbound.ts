@@ -10,6 +10,7 @@ import { fixedClusters } from "./cluster/fixed.ts";
 import { buildOutboundClusters } from "./cluster/outbound.ts";
 import { buildDnsRecord } from "./dns-record.ts";
 import { type AssignmentInput, buildAssignmentInputs } from "./endpoint/assignment.ts";
+import { dialledEndpoints } from "./endpoint/dialled-endpoints.ts";
 import { buildDnsUdp, dnsTcp, dnsTcpIpv6 } from "./listener/dns.ts";
 import { buildVirtualOutbound, buildVirtualOutboundIpv6, type ListenerPlace } from "./listener/outbound.ts";
 import { buildRoutedChains } from "./listener/routed-chains.ts";
@@ -99,7 +100,7 @@ function dnsListeners(
 ): EncodedResource[] {
   const found = [...scope.reachable.values()].flatMap(({ service }) => {
     // Only headless services are known by their endpoints' addresses.
-    const endpoints = service.isHeadless ? mesh.endpointsOf(service) : NO_ENDPOINTS;
+    const endpoints = service.isHeadless ? dialledEndpoints(mesh, service, cache) : NO_ENDPOINTS;
     return cache.get(buildDnsRecord, service, endpoints, hasIpv6) ?? [];
   });
   const records = cache.list(`dns ${scope.namespace} ${scope.sidecar?.metadata.name} ${hasIpv6}`, found);
@@ -182,7 +183,7 @@ function addPort(
     used.set(table, number);
     listeners.route(wide, { kind: "table", name: table, forwardsByHost, takesGrpcWeb: protocol === "grpc-web" });
     if (!service.isHeadless) return;
-    for (const { hostname, address } of mesh.endpointsOf(service).endpoints) {
+    for (const { hostname, address } of dialledEndpoints(mesh, service, cache).endpoints) {
       if (hostname === "") continue;
       tables.add(table, (taken) =>
         taken === "" ? cache.get(buildPodVirtualHost, service, number, hostname, address, near) : null,
@@ -191,7 +192,7 @@ function addPort(
     return;
   }
   if (service.isHeadless && !wide.bindToPort) {
-    for (const { address } of mesh.endpointsOf(service).endpoints) {
+    for (const { address } of dialledEndpoints(mesh, service, cache).endpoints) {
       const place = listeners.at(service, address, number);
       pass(place, "", "", address);
       if (protocol === "auto")

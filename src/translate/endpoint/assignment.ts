@@ -130,13 +130,13 @@ function lbEndpoint(
   policies: readonly PeerAuthentication[],
 ): LbEndpoint {
   if (target.kind === "gateway") {
-    const { gateway, weight } = target;
+    const { gateway, weight, health } = target;
     return create(LbEndpointSchema, {
       hostIdentifier: {
         case: "endpoint",
         value: { address: endpointAddress(gateway.address, gateway.port) },
       },
-      healthStatus: HealthStatus.HEALTHY,
+      healthStatus: healthStatus(health),
       loadBalancingWeight: weight,
       metadata: { filterMetadata: MUTUAL_TLS },
     });
@@ -150,10 +150,14 @@ function lbEndpoint(
   };
   return create(LbEndpointSchema, {
     hostIdentifier: { case: "endpoint", value: { address: endpointAddress(endpoint.address, number) } },
-    healthStatus: endpoint.health === "draining" ? HealthStatus.DRAINING : HealthStatus.HEALTHY,
+    healthStatus: healthStatus(endpoint.health),
     ...(weight === 0 ? {} : { loadBalancingWeight: weight }),
     ...(Object.keys(metadata).length === 0 ? {} : { metadata: { filterMetadata: metadata } }),
   });
+}
+
+function healthStatus(health: MeshEndpoint["health"]): HealthStatus {
+  return health === "draining" ? HealthStatus.DRAINING : HealthStatus.HEALTHY;
 }
 
 /** In the metadata `envoy.lb` of a headless service's endpoints. */

@@ -71,3 +71,20 @@ for (const [title, network, endpoints, expected] of cases) {
     assert.deepEqual(shown, expected);
   });
 }
+
+test("what drains behind a gateway weighs nothing while there is something else, and then the gateway drains too", () => {
+  const draining = (address: string, network: string): MeshEndpoint => ({
+    ...at(address, network),
+    health: "draining",
+  });
+  const viewpoint = { locality: NOWHERE, nodeName: "", labels: {}, network: "here" };
+  const targets = targetsOf([draining("a", "one"), at("b", "one"), draining("c", "two")], viewpoint, gateways);
+  assert.deepEqual(
+    targets.map((target) => (target.kind === "gateway" ? [target.gateway.address, target.weight, target.health] : [])),
+    [
+      ["gate-1", 2, "healthy"],
+      ["gate-2a", 1, "draining"],
+      ["gate-2b", 1, "draining"],
+    ],
+  );
+});

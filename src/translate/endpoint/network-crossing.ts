@@ -6,7 +6,13 @@ import type { Viewpoint } from "./viewpoint.ts";
 export type Target =
   | { readonly kind: "workload"; readonly endpoint: MeshEndpoint; readonly weight: number }
   /** Of the endpoints behind it, who is meant is told by the SNI of mutual TLS. */
-  | { readonly kind: "gateway"; readonly gateway: NetworkGateway; readonly weight: number };
+  | {
+      readonly kind: "gateway";
+      readonly gateway: NetworkGateway;
+      readonly weight: number;
+      /** Draining where all behind it are. */
+      readonly health: MeshEndpoint["health"];
+    };
 
 /**
  * Whether a caller reaches an endpoint only by a gateway of its network. Where a network is not named, or has no
@@ -14,7 +20,7 @@ export type Target =
  */
 export function crossesNetworks(
   endpoint: MeshEndpoint,
-  viewpoint: Viewpoint | null,
+  viewpoint: Pick<Viewpoint, "network"> | null,
   gateways: NetworkGateways,
 ): boolean {
   if (viewpoint === null || viewpoint.network === "" || endpoint.network === viewpoint.network) return false;
@@ -30,16 +36,21 @@ export function targetsOf(
   const beyond = members.filter((endpoint) => crossesNetworks(endpoint, viewpoint, gateways));
   const near = members.filter((endpoint) => !crossesNetworks(endpoint, viewpoint, gateways));
   if (beyond.length === 0) return near.map((endpoint) => ({ kind: "workload", endpoint, weight: endpoint.weight }));
-  const networks = [...Map.groupBy(beyond, ({ network }) => network)].map(([network, endpoints]) => ({
-    entries: gateways.get(network) ?? [],
-    weight: endpoints.reduce((sum, endpoint) => sum + weightOf(endpoint), 0),
-  }));
+  const networks = [...Map.groupBy(beyond, ({ network }) => network)].map(([network, endpoints]) => {
+    const healthy = endpoints.filter(({ health }) => health === "healthy");
+    const health = healthy.length > 0 ? ("healthy" as const) : ("draining" as const);
+    // The gateway sends nothing to those that drain while there are others.
+    const weight = (healthy.length > 0 ? healthy : endpoints).reduce((sum, endpoint) => sum + weightOf(endpoint), 0);
+    return { entries: gateways.get(network) ?? [], weight, health };
+  });
   // By which all shares are whole numbers.
   const scale = networks.reduce((multiple, { entries }) => leastCommonMultiple(multiple, entries.length), 1);
   return [
     ...near.map((endpoint): Target => ({ kind: "workload", endpoint, weight: weightOf(endpoint) * scale })),
-    ...networks.flatMap(({ entries, weight }) =>
-      entries.map((gateway): Target => ({ kind: "gateway", gateway, weight: (weight * scale) / entries.length })),
+    ...networks.flatMap(({ entries, weight, health }) =>
+      entries.map(
+        (gateway): Target => ({ kind: "gateway", gateway, weight: (weight * scale) / entries.length, health }),
+      ),
     ),
   ];
 }
