@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { Compile } from "typebox/compile";
 import type { CertificateRequest, Certified } from "../ca/certify.ts";
 import { spiffeId } from "../ca/identity.ts";
-import { Refusal, reasonOf } from "../ca/refusal.ts";
+import { loggedCause, Refusal, reasonOf } from "../ca/refusal.ts";
 import type { Logger } from "../platform/log.ts";
 import { CertificateBody } from "./api-schemas.ts";
 import { mediaTypeOf } from "./media-type.ts";
@@ -51,7 +51,7 @@ function parse(deps: AnswerCertificateDeps, request: FastifyRequest, audit: Cert
   } catch (error) {
     const reason = reasonOf(error);
     deps.metrics?.refused(reason);
-    deps.log.warn({ ...audit, reason, err: error }, "certificate refused");
+    deps.log.warn({ ...audit, reason, ...loggedCause(error) }, "certificate refused");
     throw error;
   }
 }

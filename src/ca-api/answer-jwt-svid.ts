@@ -3,7 +3,7 @@ import { Compile } from "typebox/compile";
 import type { Authenticate } from "../ca/caller/authenticate.ts";
 import { spiffeId } from "../ca/identity.ts";
 import type { JwtSvidIssuer } from "../ca/jwt/jwt-svid.ts";
-import { Refusal, reasonOf } from "../ca/refusal.ts";
+import { loggedCause, Refusal, reasonOf } from "../ca/refusal.ts";
 import type { Logger } from "../platform/log.ts";
 import { JwtSvidBody } from "./api-schemas.ts";
 import { mediaTypeOf } from "./media-type.ts";
@@ -41,7 +41,7 @@ export async function answerJwtSvid(
   } catch (error) {
     const reason = reasonOf(error);
     deps.metrics?.refused(reason);
-    deps.log.warn({ ...audit, reason, err: error }, "JWT-SVID refused");
+    deps.log.warn({ ...audit, reason, ...loggedCause(error) }, "JWT-SVID refused");
     throw error;
   }
 }

@@ -2,7 +2,7 @@ import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
 import type { Authenticate } from "../ca/caller/authenticate.ts";
 import type { CertificateRequest, Certified } from "../ca/certify.ts";
 import type { JwtSvidIssuer } from "../ca/jwt/jwt-svid.ts";
-import { Refusal, type RefusalReason } from "../ca/refusal.ts";
+import { loggedCause, Refusal, type RefusalReason } from "../ca/refusal.ts";
 import { OVERLOAD_RETRY_MS } from "../ca/signing-queue.ts";
 import { LARGEST_CSR_BYTES } from "../ca/x509/csr.ts";
 import { httpStatusOf } from "../platform/http-status.ts";
@@ -53,7 +53,10 @@ function answerError(deps: CaRoutesDeps, thrown: unknown, request: FastifyReques
   const early = refusalOfFastify(thrown);
   if (early !== undefined) {
     deps.metrics?.refused(early.reason);
-    deps.log.warn({ protocol: "https", peer: request.ip, reason: early.reason, err: early }, "request refused");
+    deps.log.warn(
+      { protocol: "https", peer: request.ip, reason: early.reason, ...loggedCause(early) },
+      "request refused",
+    );
   }
   const error = early ?? thrown;
   const { status: usual, message } = httpStatusOf(error);

@@ -1,6 +1,6 @@
 import { Metadata, type ServerUnaryCall, type ServiceDefinition, type sendUnaryData } from "@grpc/grpc-js";
 import type { CertificateRequest, Certified } from "../ca/certify.ts";
-import { reasonOf } from "../ca/refusal.ts";
+import { loggedCause, reasonOf } from "../ca/refusal.ts";
 import { OVERLOAD_RETRY_MS } from "../ca/signing-queue.ts";
 import { TrysailError } from "../platform/errors.ts";
 import type { GrpcServer } from "../platform/grpc-server.ts";
@@ -50,7 +50,7 @@ function parse(deps: CertificateServiceDeps, call: Call): IstioCertificateReques
   } catch (error) {
     const reason = reasonOf(error);
     deps.metrics?.refused(reason);
-    deps.log.warn({ ...auditOf(call), reason, err: error }, "certificate refused");
+    deps.log.warn({ ...auditOf(call), reason, ...loggedCause(error) }, "certificate refused");
     throw error;
   }
 }

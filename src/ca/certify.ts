@@ -3,7 +3,7 @@ import type { Authenticate, Credentials } from "./caller/authenticate.ts";
 import type { Impersonate } from "./caller/impersonate.ts";
 import { spiffeId, type WorkloadIdentity } from "./identity.ts";
 import type { IssueRequest } from "./issue.ts";
-import { reasonOf } from "./refusal.ts";
+import { loggedCause, reasonOf } from "./refusal.ts";
 import type { Signatures } from "./signatures/signatures.ts";
 import type { IssuedCertificate } from "./signer.ts";
 import type { SigningQueue } from "./signing-queue.ts";
@@ -86,7 +86,7 @@ export async function certify(deps: CertifyDeps, request: CertificateRequest): P
     deps.metrics?.refused(reason);
     const id = identity === undefined ? undefined : spiffeId(identity);
     deps.log[reason === "internal" ? "error" : "warn"](
-      { ...request.audit, id, reason, err: error },
+      { ...request.audit, id, reason, ...loggedCause(error) },
       "certificate refused",
     );
     throw error;

@@ -53,3 +53,14 @@ export function reasonOf(thrown: unknown): string {
   if (thrown instanceof Refusal) return thrown.reason;
   return thrown instanceof TrysailError ? thrown.code : "internal";
 }
+
+/**
+ * What the log says of a refusal: its words and those of what caused it. Only a fault of our own has a stack: callers without
+ * credentials decide how often the others are written.
+ */
+export function loggedCause(error: unknown): { readonly err: unknown } | { readonly cause: string } {
+  if (reasonOf(error) === "internal") return { err: error };
+  const texts: string[] = [];
+  for (let at: unknown = error; at instanceof Error; at = at.cause) texts.push(at.message);
+  return { cause: texts.join(": ") };
+}
