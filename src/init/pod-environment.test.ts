@@ -49,7 +49,7 @@ test("what the webhook writes is read back", () => {
     },
     probers: { "/app-health/app/readyz": probe },
     appMetrics: { port: 80, path: "/$all", scheme: "http" },
-    lifecycleTasks: { preStop: { kind: "drain", holdSeconds: 0, untilIdle: false } },
+    lifecycleTasks: { preStop: { kind: "drain", holdSeconds: 5, untilIdle: false } },
   });
 });
 

@@ -35,7 +35,7 @@ const distroless = {
   image: "envoyproxy/envoy:distroless-v1.40.0",
   lifecycle: { preStop: { exec: { command: ["envoy", "-c", "/etc/istio/proxy/pre-stop.json", ...quietly] } } },
 };
-const tasks = '{"preStop":{"kind":"drain","holdSeconds":0,"untilIdle":false}}';
+const tasks = '{"preStop":{"kind":"drain","holdSeconds":5,"untilIdle":false}}';
 
 const cases: readonly Case[] = [
   { annotations: { [sidecar("proxyImage")]: "my/envoy:1" }, proxy: { image: "my/envoy:1" } },

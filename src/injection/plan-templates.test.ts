@@ -52,6 +52,14 @@ test("the end of a classic sidecar follows the ProxyConfig", () => {
   assert.match(ending(untilIdle.replace("'true'", '"1"')), /until idle/, "as Go reads it");
 });
 
+test("a native sidecar keeps on beside the app's own end, for callers that have not heard of it", () => {
+  const annotations = { "proxy.istio.io/config": "terminationDrainDuration: 20s" };
+  const { pod, warnings } = inject({ annotations, containers: [app] });
+  const sidecar = pod.spec.initContainers?.find(({ name }) => name === "istio-proxy");
+  assert.match(script(sidecar ?? assert.fail(), "preStop"), /\nsleep 20$/);
+  assert.deepEqual(warnings, []);
+});
+
 test("a drain longer than the pod's grace period, and a classic sidecar in a Job, are warned about", () => {
   const long = { ...native(false), "proxy.istio.io/config": "terminationDrainDuration: 2m" };
   assert.match(inject({ annotations: long, containers: [app] }).warnings[0] ?? "", /drain for 120s, .* after 30s$/);

@@ -29,7 +29,8 @@ function classic({ settings, owner, role }: PlanContext): readonly string[] {
 function draining({ pod, settings, role }: PlanContext): readonly string[] {
   const grace = pod.spec.terminationGracePeriodSeconds ?? 30;
   const { terminationSeconds, untilIdleSeconds } = settings.drain;
-  const seconds = untilIdleSeconds ?? terminationSeconds;
-  if ((role === "sidecar" && settings.isNative) || seconds <= grace) return [];
+  const isNative = role === "sidecar" && settings.isNative;
+  const seconds = isNative ? terminationSeconds : (untilIdleSeconds ?? terminationSeconds);
+  if (seconds <= grace) return [];
   return [`the proxy would drain for ${seconds}s, but terminationGracePeriodSeconds ends the pod after ${grace}s`];
 }

@@ -10,7 +10,7 @@ import { scriptOf } from "./proxy-lifecycle.ts";
 
 const config = defaultInjectionConfig;
 
-const drain = scriptOf({ kind: "drain", holdSeconds: 0, untilIdle: false }, PROXY_PORT);
+const drain = scriptOf({ kind: "drain", holdSeconds: 5, untilIdle: false }, PROXY_PORT);
 
 test("a pod of a Deployment becomes exactly this one", () => {
   const pod = {

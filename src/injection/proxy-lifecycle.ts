@@ -7,9 +7,11 @@ export function lifecycleTasks({ role, settings }: PlanContext): LifecycleTasks 
   const isNative = role === "sidecar" && settings.isNative;
   const { terminationSeconds, untilIdleSeconds } = settings.drain;
   const drain: LifecycleTask = isNative
-    ? // Kubernetes ends it once the app has ended. All others get their signal together with the app.
-      { kind: "drain", holdSeconds: 0, untilIdle: false }
-    : { kind: "drain", holdSeconds: untilIdleSeconds ?? terminationSeconds, untilIdle: untilIdleSeconds !== null };
+    ? // Kubernetes runs this beside the app's own end, and ends the proxy behind both: an app may be gone before all
+      // callers have heard of it, and whoever still comes must be told so, not cut off, to be able to try elsewhere.
+      { kind: "drain", holdSeconds: terminationSeconds, untilIdle: false }
+    : // The app gets its signal at the same moment.
+      { kind: "drain", holdSeconds: untilIdleSeconds ?? terminationSeconds, untilIdle: untilIdleSeconds !== null };
   const waits = role === "sidecar" && !isNative && settings.holdApplication;
   return { ...(waits ? { postStart: { kind: "wait" } } : {}), preStop: drain };
 }

@@ -39,7 +39,10 @@ export const PROXY_CONFIG_FIELDS = {
   },
   extraStatTags: { by: "bootstrap", effect: "tags in the names of stats (`…;.TAG=.=VALUE;.…`) that become labels" },
   gatewayTopology: { by: "nobody", effect: "gateways have no routes of their own yet" },
-  terminationDrainDuration: { by: "webhook", effect: "how long a classic sidecar or gateway keeps on before it ends" },
+  terminationDrainDuration: {
+    by: "webhook",
+    effect: "how long the proxy keeps on at least before it ends, by default 5s",
+  },
   meshId: { by: "webhook", effect: "the node metadata MESH_ID" },
   readinessProbe: { by: "webhook", effect: "delays, periods and thresholds of the proxy's own readiness probe" },
   proxyStatsMatcher: { by: "bootstrap", effect: "which of Envoy's stats exist beyond Istio's" },
