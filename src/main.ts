@@ -21,6 +21,7 @@ import { createMeshFindings } from "./control-plane/mesh-findings.ts";
 import { createMeshSource } from "./control-plane/mesh-source.ts";
 import { createMeshState } from "./control-plane/mesh-state.ts";
 import { createMonitoringServer } from "./control-plane/monitoring-server.ts";
+import { createNamespacesNow } from "./control-plane/namespaces-now.ts";
 import { createProxyConfigs } from "./control-plane/proxy-configs.ts";
 import { createReadinessServer, type ReadinessServer } from "./control-plane/readiness-server.ts";
 import { createReferenceAnalysis } from "./control-plane/reference-analysis.ts";
@@ -179,7 +180,7 @@ async function startParts(
     serving.current(),
     [
       admissionRoutes({
-        namespaceOf: (name) => mesh.current().namespaces.get(name),
+        namespaceOf: createNamespacesNow(source),
         proxyConfigsFor: (namespace) => mesh.current().proxyConfigsFor(namespace),
         get config() {
           return injectionConfig();
