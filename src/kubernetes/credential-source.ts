@@ -4,7 +4,7 @@ import type { DestinationRule } from "../mesh/istio/destination-rule.ts";
 import type { KnownObject } from "../mesh/kinds.ts";
 import { compareText, refOf } from "../mesh/object.ts";
 import type { ObjectSet } from "../mesh/object-set.ts";
-import { messageOf } from "../platform/errors.ts";
+import { createListeners } from "../sources/listeners.ts";
 import type { Source } from "../sources/source.ts";
 import { type FollowedSecret, type FollowedSecretDeps, followSecret } from "./followed-secret.ts";
 
@@ -26,7 +26,7 @@ const START_MS = 5000;
 export function createCredentialSource(deps: CredentialSourceDeps): Source {
   const { source, clock, log } = deps;
   const followed = new Map<string, FollowedSecret>();
-  const listeners = new Set<(set: ObjectSet) => void>();
+  const listeners = createListeners(log);
   let inner: ObjectSet = source.current();
   let current: ObjectSet = inner;
   let cancelPublish: (() => void) | undefined;
@@ -62,13 +62,7 @@ export function createCredentialSource(deps: CredentialSourceDeps): Source {
       objects: secrets.length === 0 ? inner.objects : inserted(inner.objects, secrets),
       findings: [...inner.findings, ...rulesOf(inner).flatMap(findingsOf)],
     });
-    for (const listener of [...listeners]) {
-      try {
-        listener(current);
-      } catch (thrown) {
-        log.error({ reason: messageOf(thrown) }, "a listener to configuration changes failed");
-      }
-    }
+    listeners.tell(current);
   };
 
   /** What is in the way of the Secrets that a rule names. */
@@ -115,10 +109,7 @@ export function createCredentialSource(deps: CredentialSourceDeps): Source {
       });
     },
     current: () => current,
-    onChange(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+    onChange: listeners.add,
     async stop() {
       unsubscribe();
       cancelPublish?.();

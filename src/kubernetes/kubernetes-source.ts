@@ -5,6 +5,7 @@ import type { Clock } from "../platform/clock.ts";
 import { messageOf, TrysailError } from "../platform/errors.ts";
 import type { Logger } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
+import { createListeners, type Listeners } from "../sources/listeners.ts";
 import type { Source } from "../sources/source.ts";
 import type { KubernetesClient } from "./client.ts";
 import { discoverKinds, type ServedKind } from "./discover-kinds.ts";
@@ -48,7 +49,7 @@ class ClusterSource implements KubernetesSource {
   readonly #deps: KubernetesSourceDeps;
   /** In order of their names. */
   readonly #kinds: readonly FollowedKind[];
-  readonly #listeners = new Set<(set: ObjectSet) => void>();
+  readonly #listeners: Listeners;
   /** How often in a row a kind was not found. */
   readonly #absences = new Map<FollowedKind, number>();
   #current: ObjectSet = Object.freeze({ objects: [], findings: [] });
@@ -60,6 +61,7 @@ class ClusterSource implements KubernetesSource {
 
   constructor(deps: KubernetesSourceDeps) {
     this.#deps = deps;
+    this.#listeners = createListeners(deps.log);
     this.#kinds = (deps.kinds ?? readKinds)
       .toSorted((a, b) => compareText(a.entry.kind, b.entry.kind))
       .map((kind) => new FollowedKind(kind, { ...deps, onChange: () => this.#changed() }));
@@ -100,8 +102,7 @@ class ClusterSource implements KubernetesSource {
   }
 
   onChange(listener: (set: ObjectSet) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   async stop(): Promise<void> {
@@ -169,13 +170,7 @@ class ClusterSource implements KubernetesSource {
       findings: Object.freeze(findings),
     });
     if (!this.#started) return;
-    for (const listener of [...this.#listeners]) {
-      try {
-        listener(this.#current);
-      } catch (thrown) {
-        this.#deps.log.error({ reason: messageOf(thrown) }, "a listener to configuration changes failed");
-      }
-    }
+    this.#listeners.tell(this.#current);
   }
 }
 

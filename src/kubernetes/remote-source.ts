@@ -2,7 +2,8 @@ import { isRecord } from "../mesh/conform.ts";
 import type { Finding } from "../mesh/finding.ts";
 import { compareText } from "../mesh/object.ts";
 import type { ObjectSet } from "../mesh/object-set.ts";
-import { messageOf, TrysailError } from "../platform/errors.ts";
+import { TrysailError } from "../platform/errors.ts";
+import { createListeners } from "../sources/listeners.ts";
 import type { Source } from "../sources/source.ts";
 import type { KubernetesClient } from "./client.ts";
 import type { KubernetesObject } from "./object.ts";
@@ -63,7 +64,7 @@ export function createRemoteSource(deps: RemoteSourceDeps): RemoteSource {
   const { source, client, namespace, ownCluster, clock, random, log, timing = {} } = deps;
   const secrets = new Map<string, KubernetesObject>();
   const followed = new Map<string, Followed>();
-  const listeners = new Set<(set: ObjectSet) => void>();
+  const listeners = createListeners(log);
   let conflicts: readonly Finding[] = [];
   let denied: readonly Finding[] = [];
   let areSecretsKnown = false;
@@ -151,13 +152,7 @@ export function createRemoteSource(deps: RemoteSourceDeps): RemoteSource {
         active?.state() === "synced" ? [{ cluster, objects: active.objects() }] : [],
       ),
     });
-    for (const listener of [...listeners]) {
-      try {
-        listener(current);
-      } catch (thrown) {
-        log.error({ reason: messageOf(thrown) }, "a listener to configuration changes failed");
-      }
-    }
+    listeners.tell(current);
   };
 
   const followSecrets = () =>
@@ -211,10 +206,7 @@ export function createRemoteSource(deps: RemoteSourceDeps): RemoteSource {
       unsubscribe = source.onChange(() => publish());
     },
     current: () => current,
-    onChange(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+    onChange: listeners.add,
     remotes,
     async stop() {
       unsubscribe();

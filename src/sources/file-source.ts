@@ -7,6 +7,7 @@ import { messageOf, TrysailError } from "../platform/errors.ts";
 import type { Logger } from "../platform/log.ts";
 import { Folder } from "./folder.ts";
 import { defaultFolderLimits, type FolderLimits } from "./limits.ts";
+import { createListeners, type Listeners } from "./listeners.ts";
 import { mergeFolders } from "./merge-files.ts";
 import { isGone } from "./scan-folder.ts";
 import type { Source } from "./source.ts";
@@ -38,7 +39,7 @@ class FileSource implements Source {
   readonly #deps: FileSourceDeps;
   readonly #watches;
   readonly #folders: readonly Folder[];
-  readonly #listeners = new Set<(set: ObjectSet) => void>();
+  readonly #listeners: Listeners;
   /** Paths with news since the last update. */
   readonly #dirty = new Set<string>();
   #rescan = false;
@@ -52,6 +53,7 @@ class FileSource implements Source {
 
   constructor(deps: FileSourceDeps) {
     this.#deps = deps;
+    this.#listeners = createListeners(deps.log);
     this.#watches = watchFolders({ log: deps.log, onEvent: (path) => this.#onEvent(path) });
     const limits = deps.limits ?? defaultFolderLimits;
     const onFolder = (path: string, inode: string) => {
@@ -74,8 +76,7 @@ class FileSource implements Source {
   }
 
   onChange(listener: (set: ObjectSet) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   async stop(): Promise<void> {
@@ -174,13 +175,7 @@ class FileSource implements Source {
       findings: Object.freeze(next.findings),
     });
     if (!this.#started) return;
-    for (const listener of [...this.#listeners]) {
-      try {
-        listener(this.#current);
-      } catch (thrown) {
-        this.#deps.log.error({ reason: messageOf(thrown) }, "a listener to configuration changes failed");
-      }
-    }
+    this.#listeners.tell(this.#current);
   }
 
   /** Objects are let go of behind a look through the folders: a whole folder that went is not an object removed. */
