@@ -3,6 +3,7 @@ import type { CertificateRequest, Certified } from "../ca/certify.ts";
 import { loggedCause, reasonOf } from "../ca/refusal.ts";
 import { OVERLOAD_RETRY_MS } from "../ca/signing-queue.ts";
 import { TrysailError } from "../platform/errors.ts";
+import { unaryOfBytes } from "../platform/grpc-methods.ts";
 import type { GrpcServer } from "../platform/grpc-server.ts";
 import { grpcStatusOf } from "../platform/grpc-status.ts";
 import type { Logger } from "../platform/log.ts";
@@ -78,17 +79,7 @@ function trailersOf(error: unknown): Metadata {
 /** Nothing is done with it but to log it, for whoever looks why. */
 const LONGEST_SIGNER = 253;
 const END = "-----END CERTIFICATE-----\n";
-const asIs = (bytes: Buffer): Buffer => bytes;
 
-/** The service with bytes for messages. */
 const CERTIFICATE_SERVICE: ServiceDefinition = {
-  createCertificate: {
-    path: "/istio.v1.auth.IstioCertificateService/CreateCertificate",
-    requestStream: false,
-    responseStream: false,
-    requestSerialize: asIs,
-    requestDeserialize: asIs,
-    responseSerialize: asIs,
-    responseDeserialize: asIs,
-  },
+  createCertificate: unaryOfBytes("/istio.v1.auth.IstioCertificateService/CreateCertificate"),
 };

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:net";
 import { type TestContext, test } from "node:test";
 import * as grpc from "@grpc/grpc-js";
+import { bootstrapInput } from "../../test/support/bootstrap-input.ts";
 import { envoyMissing, type RunningEnvoy, startEnvoy } from "../../test/support/envoy.ts";
 import { until } from "../../test/support/until.ts";
 import type { AppProbers } from "../injection/pod-contract.ts";
@@ -102,22 +103,8 @@ function asConfig(dump: string): string {
 
 /** The bootstrap's status listener in a real Envoy that needs no control plane. */
 async function startStatusPort(t: TestContext, probers: AppProbers, memoryLimitBytes?: number) {
-  const bootstrap = buildBootstrap({
-    node: {
-      name: "web-0",
-      namespace: "shop",
-      ipAddress: "127.0.0.1",
-      serviceAccount: "web",
-      labels: {},
-      annotations: {},
-      metadata: {},
-      domainSuffix: "cluster.local",
-    },
-    discovery: { address: "localhost:1", tokenFile: "/nowhere", rootCertFile: "/nowhere" },
-    probers,
-    ...(memoryLimitBytes === undefined ? {} : { memoryLimitBytes }),
-    ports: { admin: 0, status: 0, metrics: 0, mergedMetrics: 0 },
-  });
+  const input = bootstrapInput({ probers });
+  const bootstrap = buildBootstrap(memoryLimitBytes === undefined ? input : { ...input, memoryLimitBytes });
   const { admin: _, dynamicResources: __, ...rest } = Object(bootstrapJson(bootstrap));
   const envoy: RunningEnvoy = await startEnvoy(t, rest);
   const port = await envoy.listenerPort("status");

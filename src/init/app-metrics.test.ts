@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createServer, type IncomingMessage, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
+import { bootstrapInput } from "../../test/support/bootstrap-input.ts";
 import { envoyMissing, type RunningEnvoy, startEnvoy } from "../../test/support/envoy.ts";
 import type { AppMetrics } from "../injection/pod-contract.ts";
 import { bootstrapJson, buildBootstrap } from "./bootstrap.ts";
@@ -129,23 +130,14 @@ async function startPair(
   });
   const { port }: AddressInfo = addressOf(app.address());
   const bootstrap = bootstrapJson(
-    buildBootstrap({
-      node: {
-        name: "web-0",
-        namespace: "shop",
-        ipAddress: "127.0.0.1",
-        serviceAccount: "web",
-        labels: {},
-        annotations: {},
-        metadata: { INTERCEPTION_MODE: "NONE" },
-        domainSuffix: "cluster.local",
-      },
-      proxyConfig,
-      discovery: { address: "localhost:1", tokenFile: "/nowhere", rootCertFile: "/nowhere" },
-      probers: {},
-      appMetrics: { port, path: "/metrics?all=1", scheme: "http", ...metrics },
-      ports: { admin: await freePort(), status: 0, metrics: 0, mergedMetrics: 0 },
-    }),
+    buildBootstrap(
+      bootstrapInput({
+        interceptionMode: "NONE",
+        proxyConfig,
+        appMetrics: { port, path: "/metrics?all=1", scheme: "http", ...metrics },
+        ports: { admin: await freePort(), status: 0, metrics: 0, mergedMetrics: 0 },
+      }),
+    ),
   );
   const { dynamicResources: _, ...alone } = bootstrap;
   const envoy: RunningEnvoy = await startEnvoy(t, alone);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { JsonObject } from "@bufbuild/protobuf";
+import { bootstrapInput } from "../../test/support/bootstrap-input.ts";
 import { envoyMissing, startEnvoy, validateConfig } from "../../test/support/envoy.ts";
 import { until } from "../../test/support/until.ts";
 import { type BootstrapInput, bootstrapJson, buildBootstrap, printBootstrap } from "./bootstrap.ts";
@@ -210,21 +211,7 @@ test("Envoy accepts a bootstrap with the user's own cluster in it", { skip }, as
   assert.equal(await validateConfig(text), null);
 });
 
-function input(overrides: Partial<BootstrapInput>): BootstrapInput {
-  return {
-    node: {
-      name: "web-0",
-      namespace: "shop",
-      ipAddress: "10.1.2.3",
-      serviceAccount: "web",
-      labels: {},
-      annotations: {},
-      metadata: {},
-      domainSuffix: "cluster.local",
-    },
-    discovery: { address: "localhost:1", tokenFile: "/nowhere", rootCertFile: import.meta.filename },
-    probers: {},
-    ports: { admin: 0, status: 0, metrics: 0, mergedMetrics: 0 },
-    ...overrides,
-  };
+function input(overrides: Omit<Partial<BootstrapInput>, "node">): BootstrapInput {
+  const discovery = { address: "localhost:1", tokenFile: "/nowhere", rootCertFile: import.meta.filename };
+  return bootstrapInput({ ipAddress: "10.1.2.3", discovery, ...overrides });
 }

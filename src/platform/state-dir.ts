@@ -89,17 +89,8 @@ async function readState(path: string): Promise<Buffer | undefined> {
 }
 
 async function writeAtomically(path: string, bytes: Uint8Array | string, mode: number): Promise<void> {
-  const folder = dirname(path);
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    const temporary = await mkdtemp(join(folder, `.${basename(path)}.`));
-    try {
-      await writeNewFile(join(temporary, "new"), bytes, mode);
-      await rename(join(temporary, "new"), path);
-      await syncFolder(folder);
-    } finally {
-      await rm(temporary, { recursive: true, force: true });
-    }
+    await placeFile(path, bytes, mode, rename);
   } catch (error) {
     throw stateError(`the state file ${path} cannot be written`, error);
   }
@@ -128,24 +119,44 @@ async function createFolder(path: string, files: readonly StateFile[]): Promise<
 }
 
 async function createFile(path: string, bytes: Uint8Array | string, mode: number): Promise<boolean> {
-  const folder = dirname(path);
+  let made = false;
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    const temporary = await mkdtemp(join(folder, `.${basename(path)}.`));
-    try {
-      await writeNewFile(join(temporary, "new"), bytes, mode);
-      // link(2) refuses a name that is taken, where rename(2) would replace it.
-      await link(join(temporary, "new"), path);
-      await syncFolder(folder);
-      return true;
-    } catch (error) {
-      if (isSystemError(error, "EEXIST")) return false;
-      throw error;
-    } finally {
-      await rm(temporary, { recursive: true, force: true });
-    }
+    await placeFile(path, bytes, mode, async (from, to) => {
+      made = await linkNew(from, to);
+    });
+    return made;
   } catch (error) {
     throw stateError(`the state file ${path} cannot be written`, error);
+  }
+}
+
+/** False where the name is taken, which link(2) refuses; rename(2) would replace it. */
+async function linkNew(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to);
+    return true;
+  } catch (error) {
+    if (isSystemError(error, "EEXIST")) return false;
+    throw error;
+  }
+}
+
+/** Writes the file beside its place, and gives it its name once it is whole: by rename(2) or link(2). */
+async function placeFile(
+  path: string,
+  bytes: Uint8Array | string,
+  mode: number,
+  place: (from: string, to: string) => Promise<void>,
+): Promise<void> {
+  const folder = dirname(path);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const temporary = await mkdtemp(join(folder, `.${basename(path)}.`));
+  try {
+    await writeNewFile(join(temporary, "new"), bytes, mode);
+    await place(join(temporary, "new"), path);
+    await syncFolder(folder);
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
   }
 }
 

@@ -7,6 +7,7 @@ import {
 } from "../gen/envoy/service/ratelimit/v3/rls_pb.ts";
 import type { Clock } from "../platform/clock.ts";
 import { TrysailError } from "../platform/errors.ts";
+import { unaryOfBytes } from "../platform/grpc-methods.ts";
 import { grpcStatusOf } from "../platform/grpc-status.ts";
 import { type AnswerDeps, answerRequest } from "./answer-request.ts";
 import type { LimitTable } from "./limit-table.ts";
@@ -57,17 +58,6 @@ function parse(bytes: Buffer) {
   }
 }
 
-const asIs = (bytes: Buffer): Buffer => bytes;
-
-/** The service with bytes for messages. */
 const RATE_LIMIT_SERVICE: ServiceDefinition = {
-  shouldRateLimit: {
-    path: "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit",
-    requestStream: false,
-    responseStream: false,
-    requestSerialize: asIs,
-    requestDeserialize: asIs,
-    responseSerialize: asIs,
-    responseDeserialize: asIs,
-  },
+  shouldRateLimit: unaryOfBytes("/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"),
 };

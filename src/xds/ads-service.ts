@@ -2,6 +2,7 @@ import type { Metadata, ServiceDefinition } from "@grpc/grpc-js";
 import type { WorkloadIdentity } from "../ca/identity.ts";
 import type { Clock } from "../platform/clock.ts";
 import { TrysailError } from "../platform/errors.ts";
+import { streamOfBytes } from "../platform/grpc-methods.ts";
 import type { GrpcServer } from "../platform/grpc-server.ts";
 import type { Logger } from "../platform/log.ts";
 import { type AdsCall, AdsStream, type AdsStreamDeps, type ProtocolKind, type SentSets } from "./ads-stream.ts";
@@ -172,26 +173,11 @@ function tooManyStreams({ maxStreams }: AdsLimits): TrysailError {
   return new TrysailError("resource-exhausted", `more than ${maxStreams} streams`);
 }
 
-const asIs = (bytes: Buffer): Buffer => bytes;
-
-function bidirectional(path: string) {
-  return {
-    path,
-    requestStream: true,
-    responseStream: true,
-    requestSerialize: asIs,
-    requestDeserialize: asIs,
-    responseSerialize: asIs,
-    responseDeserialize: asIs,
-  };
-}
-
-/** Envoy's services with bytes for messages. */
 const AGGREGATED: ServiceDefinition = {
-  sotw: bidirectional("/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"),
-  delta: bidirectional("/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"),
+  sotw: streamOfBytes("/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"),
+  delta: streamOfBytes("/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"),
 };
 const SECRETS: ServiceDefinition = {
-  sotw: bidirectional("/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets"),
-  delta: bidirectional("/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets"),
+  sotw: streamOfBytes("/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets"),
+  delta: streamOfBytes("/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets"),
 };

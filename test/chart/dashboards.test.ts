@@ -8,6 +8,7 @@ import { type TestContext, test } from "node:test";
 import { bootstrapJson, buildBootstrap } from "../../src/init/bootstrap.ts";
 import { PROXY_PORT } from "../../src/injection/pod-contract.ts";
 import { isRecord } from "../../src/mesh/conform.ts";
+import { bootstrapInput } from "../support/bootstrap-input.ts";
 import { testControlPlane } from "../support/control-plane.ts";
 import { envoyMissing, startEnvoy } from "../support/envoy.ts";
 import { CHART, helmMissing } from "../support/helm.ts";
@@ -96,23 +97,7 @@ const ONLY_IN_A_CLUSTER = new Set(["trysail_kubernetes_kinds", "trysail_status_w
 
 /** What an Envoy beside a pod counts, unless its ProxyConfig asks for more. */
 async function proxyMetrics(t: TestContext): Promise<string> {
-  const { statsConfig = {} } = bootstrapJson(
-    buildBootstrap({
-      node: {
-        ...{
-          name: "web-0",
-          namespace: "shop",
-          ipAddress: "127.0.0.1",
-          serviceAccount: "web",
-          domainSuffix: "cluster.local",
-        },
-        ...{ labels: {}, annotations: {}, metadata: {} },
-      },
-      discovery: { address: "localhost:1", tokenFile: "/nowhere", rootCertFile: "/nowhere" },
-      probers: {},
-      ports: PROXY_PORT,
-    }),
-  );
+  const { statsConfig = {} } = bootstrapJson(buildBootstrap(bootstrapInput({ ports: PROXY_PORT })));
   const { port } = await startUpstream(t, "web");
   const http2 = {
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {

@@ -7,6 +7,7 @@ import { type TestContext, test } from "node:test";
 import { bootstrapJson, buildBootstrap } from "../../src/init/bootstrap.ts";
 import { planMetrics } from "../../src/injection/metrics.ts";
 import { PROXY_PORT } from "../../src/injection/pod-contract.ts";
+import { bootstrapInput } from "../support/bootstrap-input.ts";
 import { envoyMissing } from "../support/envoy.ts";
 import { startEnvoyInPod } from "../support/envoy-in-pod.ts";
 import { runInit } from "../support/intercepted-pod.ts";
@@ -33,22 +34,8 @@ test("a Prometheus that goes by the pod's annotations has the metrics of proxy a
 });
 
 function bootstrapOf(ipAddress: string, appMetrics: ReturnType<typeof planMetrics>["app"]) {
-  return buildBootstrap({
-    node: {
-      name: "web-0",
-      namespace: "shop",
-      ipAddress,
-      serviceAccount: "web",
-      labels: {},
-      annotations: {},
-      metadata: { INTERCEPTION_MODE: "REDIRECT" },
-      domainSuffix: "cluster.local",
-    },
-    discovery: { address: "localhost:1", tokenFile: "/nowhere", rootCertFile: "/nowhere" },
-    probers: {},
-    ...(appMetrics === undefined ? {} : { appMetrics }),
-    ports: PROXY_PORT,
-  });
+  const input = bootstrapInput({ ipAddress, interceptionMode: "REDIRECT", ports: PROXY_PORT });
+  return buildBootstrap(appMetrics === undefined ? input : { ...input, appMetrics });
 }
 
 async function startApp(pod: TestHost): Promise<void> {

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { bootstrapJson, buildBootstrap } from "../../src/init/bootstrap.ts";
 import type { AppProbers } from "../../src/injection/pod-contract.ts";
+import { bootstrapInput } from "../support/bootstrap-input.ts";
 import { envoyMissing } from "../support/envoy.ts";
 import { startEnvoyInPod } from "../support/envoy-in-pod.ts";
 import { runInit } from "../support/intercepted-pod.ts";
@@ -82,21 +83,8 @@ test("a pod's own choice of a status port answers for health, probes and metrics
 });
 
 function bootstrapOf(ipAddress: string) {
-  return buildBootstrap({
-    node: {
-      name: "web-0",
-      namespace: "shop",
-      ipAddress,
-      serviceAccount: "web",
-      labels: {},
-      annotations: {},
-      metadata: { INTERCEPTION_MODE: "REDIRECT" },
-      domainSuffix: "cluster.local",
-    },
-    discovery: { address: "localhost:1", tokenFile: "/nowhere", rootCertFile: "/nowhere" },
-    probers,
-    ports: { admin: 15000, status: 15021, metrics: 15090, mergedMetrics: 0 },
-  });
+  const ports = { admin: 15000, status: 15021, metrics: 15090, mergedMetrics: 0 };
+  return buildBootstrap(bootstrapInput({ ipAddress, interceptionMode: "REDIRECT", probers, ports }));
 }
 
 /** One app on every address, and one on `loopback` alone. `/slow` takes longer than a probe may by default. */

@@ -6,6 +6,7 @@ import { bootstrapJson, buildBootstrap } from "../../src/init/bootstrap.ts";
 import { PROXY_PORT } from "../../src/injection/pod-contract.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { temporaryAuthority } from "../support/authority.ts";
+import { bootstrapInput } from "../support/bootstrap-input.ts";
 import { callHttp, get, type HttpCall, identityOf } from "../support/caller.ts";
 import { envoyMissing } from "../support/envoy.ts";
 import { endpoint, pod, service } from "../support/manifests.ts";
@@ -208,22 +209,9 @@ async function startPair(
 function reporting(proxyConfig: JsonObject): JsonObject {
   const zipkin = JSON.parse(JSON.stringify(proxyConfig)).tracing?.zipkin;
   const { tracing, staticResources } = bootstrapJson(
-    buildBootstrap({
-      node: {
-        name: "web-0",
-        namespace: "shop",
-        ipAddress: "127.0.0.1",
-        serviceAccount: "web",
-        labels: {},
-        annotations: {},
-        metadata: {},
-        domainSuffix: "cluster.local",
-      },
-      proxyConfig: zipkin === undefined ? {} : { tracing: { zipkin } },
-      discovery: { address: "localhost:1", tokenFile: "/nowhere", rootCertFile: "/nowhere" },
-      probers: {},
-      ports: PROXY_PORT,
-    }),
+    buildBootstrap(
+      bootstrapInput({ proxyConfig: zipkin === undefined ? {} : { tracing: { zipkin } }, ports: PROXY_PORT }),
+    ),
   );
   if (tracing === undefined) return {};
   const { clusters = [] }: { clusters?: { name: string }[] } = JSON.parse(JSON.stringify(staticResources));

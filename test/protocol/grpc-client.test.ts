@@ -10,6 +10,7 @@ import { ListenerSchema } from "../../src/gen/envoy/config/listener/v3/listener_
 import { RouteConfigurationSchema } from "../../src/gen/envoy/config/route/v3/route_pb.ts";
 import { RouterSchema } from "../../src/gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
 import { HttpConnectionManagerSchema } from "../../src/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
+import { unaryOfBytes } from "../../src/platform/grpc-methods.ts";
 import { encodedResource, type ProxyResources, ResourceSet, TYPE_URL } from "../../src/xds/resource-set.ts";
 import { startTestAds } from "../support/ads-server.ts";
 import { until } from "../support/until.ts";
@@ -69,15 +70,7 @@ function proxylessMesh(cluster: string, port: number): ProxyResources {
 const asIs = (bytes: Buffer): Buffer => bytes;
 const PATH = "/echo.Echo/Call";
 const ECHO: ServiceDefinition = {
-  call: {
-    path: PATH,
-    requestStream: false,
-    responseStream: false,
-    requestSerialize: asIs,
-    requestDeserialize: asIs,
-    responseSerialize: asIs,
-    responseDeserialize: asIs,
-  },
+  call: unaryOfBytes(PATH),
 };
 
 async function startEcho(name: string): Promise<{ server: Server; port: number }> {
