@@ -1,6 +1,7 @@
 import { type Static, Type } from "typebox";
 import { Compile } from "typebox/compile";
 import { TrysailError } from "../platform/errors.ts";
+import { decodeReview } from "./decode-review.ts";
 import { PodManifest } from "./pod.ts";
 
 /** https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#request */
@@ -69,7 +70,7 @@ function assertShallow(body: Buffer): void {
 
 function parseJson(body: Buffer): unknown {
   try {
-    return JSON.parse(body.toString("utf8"));
+    return decodeReview(body.toString("utf8"));
   } catch (cause) {
     throw new TrysailError("invalid-argument", "not JSON", { cause });
   }

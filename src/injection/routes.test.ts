@@ -29,6 +29,20 @@ test("a pod in an enabled namespace is answered with a patch that injects it", a
   assert.equal(records[0]?.outcome, "injected");
 });
 
+test("reviews that come at once are answered each by its own, a bad one among them by its error", async (t) => {
+  const { review, post, records } = await serve(t);
+  const uids = Array.from({ length: 20 }, (_, index) => `u-${index}`);
+  const asked = uids.map((uid) => review({ uid, object: { ...pod, metadata: { name: uid, namespace: "shop" } } }));
+  const bad = post("{");
+  const answers = await Promise.all(asked);
+  assert.deepEqual(
+    answers.map(({ body }) => [body.response.uid, body.response.allowed]),
+    uids.map((uid) => [uid, true]),
+  );
+  assert.equal((await bad).status, 400);
+  assert.deepEqual(records.map((record) => record.pod).toSorted(), uids.toSorted());
+});
+
 test("what has no effect is warned about, once each and cut short", async (t) => {
   const { review } = await serve(t);
   const long = `sidecar.istio.io/${"x".repeat(300)}`;

@@ -35,10 +35,9 @@ export function admissionRoutes(deps: AdmissionDeps): FastifyPluginAsync {
   return reviewRoutes({
     paths: ["/inject", `${TAG_PATH}/:tag`],
     log: deps.log,
-    answer(body, { tag }) {
-      const startedMs = performance.now();
+    answer(body, { tag }, arrivedMs) {
       const reviewed = review(body, tag, deps, cache);
-      tell(reviewed, performance.now() - startedMs, deps);
+      tell(reviewed, performance.now() - arrivedMs, deps);
       return reviewed.admission.response;
     },
   });
