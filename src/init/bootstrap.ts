@@ -18,6 +18,7 @@ import { UpstreamTlsContextSchema } from "../gen/envoy/extensions/transport_sock
 import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
 import { durationSeconds } from "../injection/duration-seconds.ts";
 import type { AppMetrics, AppProbers } from "../injection/pod-contract.ts";
+import { MAX_REGEX_SIZE } from "../mesh/regex-size.ts";
 import { socketAddress } from "./address.ts";
 import { appAddress } from "./app-address.ts";
 import { appHealthCheckClusters, appHealthCheckFilters } from "./app-health-checks.ts";
@@ -107,7 +108,7 @@ export function buildBootstrap(input: BootstrapInput): Bootstrap {
 function runtimeValues({ runtimeValues = {} }: BootstrapConfig): JsonObject {
   return {
     // A regex that compiles to more is refused: it would cost every request.
-    "re2.max_program_size.error_level": 32_768,
+    "re2.max_program_size.error_level": MAX_REGEX_SIZE,
     // What the metrics' filter may hold of one answer, in bytes.
     "http.async_response_buffer_limit": 33_554_432,
     ...Object.fromEntries(Object.entries(runtimeValues).map(([name, value]) => [name, typed(value)])),

@@ -61,18 +61,23 @@ export function checkAnnotations(
 ): readonly string[] {
   const keys = Object.keys(annotations).filter((key) => key.includes("istio.io/"));
   if (keys.length === 0) return [];
+  // Anybody who may create a pod may write tens of thousands of unknown ones.
+  let spellings: ReadonlyMap<string, string> | undefined;
   return keys.flatMap((key) => {
     const known = entries.get(key);
     if (known === undefined) {
-      return OWN_PREFIXES.some((prefix) => key.startsWith(prefix)) ? [unknownAnnotation(key, [...entries.keys()])] : [];
+      if (!OWN_PREFIXES.some((prefix) => key.startsWith(prefix))) return [];
+      spellings ??= new Map([...entries.keys()].map((name) => [name.toLowerCase(), name]));
+      return [unknownAnnotation(key, spellings)];
     }
     readAnnotation(annotations, known);
     return known.without === undefined ? [] : [`annotation ${key} has no effect: ${known.without}`];
   });
 }
 
-function unknownAnnotation(key: string, known: readonly string[]): string {
-  const meant = known.find((name) => name.toLowerCase() === key.toLowerCase());
+/** `spellings`: the known names by what is left of them without capitals. */
+function unknownAnnotation(key: string, spellings: ReadonlyMap<string, string>): string {
+  const meant = spellings.get(key.toLowerCase());
   return `annotation ${key} is unknown and has no effect${meant === undefined ? "" : `; did you mean ${meant}?`}`;
 }
 

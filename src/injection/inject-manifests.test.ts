@@ -305,3 +305,50 @@ test("whatever a pod holds and however it is written, the same comes out, and a 
     { numRuns: 200 },
   );
 });
+
+test("a Knative Service whose containers have no names gets those that Knative would give", () => {
+  const knative = (containers: string) => `apiVersion: serving.knative.dev/v1
+kind: Service
+metadata:
+  name: web
+spec:
+  template:
+    spec:
+      containers:
+${containers}`;
+  const containersOf = (text: string) => parseAllDocuments(text)[0]?.toJS().spec.template.spec.containers;
+  const one = inject(knative("        # the only one\n        - image: web # pinned\n"));
+  assert.deepEqual(
+    one.decisions.map(({ code }) => code),
+    ["injected"],
+  );
+  assert.deepEqual(containersOf(one.text), [{ image: "web", name: "user-container" }]);
+  for (const comment of ["# the only one", "image: web # pinned"]) assert.ok(one.text.includes(comment));
+  assert.equal(inject(one.text).text, one.text);
+
+  const several = inject(
+    knative("        - image: a\n        - {image: b, name: user-container-0}\n        - image: c\n"),
+  );
+  assert.deepEqual(
+    containersOf(several.text).map(({ name }: { name: string }) => name),
+    ["user-container-1", "user-container-0", "user-container-2"],
+  );
+  assert.deepEqual(
+    inject(
+      knative("        - image: a\n").replace("serving.knative.dev/v1\nkind: Service", "apps/v1\nkind: Deployment"),
+    ).decisions.map(({ code }) => code),
+    ["refused"],
+  );
+});
+
+test("what is added is written out, without anchors that nobody wrote", () => {
+  for (const sidecar of ["true", "false"]) {
+    const annotations = { "sidecar.istio.io/nativeSidecar": sidecar };
+    const written = { apiVersion: "v1", kind: "Pod", metadata: { name: "a", annotations }, ...pod };
+    for (const collectionStyle of ["block", "flow"] as const) {
+      const { text } = inject(stringify(written, { collectionStyle }));
+      assert.match(text, /istio-proxy/);
+      assert.doesNotMatch(text, /[:-] [&*][a-z]/);
+    }
+  }
+});

@@ -7,11 +7,12 @@ import { messageOf, TrysailError } from "../platform/errors.ts";
 import { applyPlan } from "./apply.ts";
 import { decide, type SkipReasonCode } from "./decide.ts";
 import type { InjectionConfig } from "./injection-config.ts";
+import { withKnativeNames } from "./knative-names.ts";
 import { formattingOf } from "./manifest-formatting.ts";
 import { manifestTags } from "./manifest-tags.ts";
 import { parsePod } from "./review.ts";
 import { updateNode } from "./update-node.ts";
-import { podTemplatePath } from "./workload-kinds.ts";
+import { isKnative, podTemplatePath } from "./workload-kinds.ts";
 import type { Owner } from "./workload-owner.ts";
 
 /** The manifests with sidecars, and what was decided about every object in them, in their order. */
@@ -110,7 +111,7 @@ function injectValue(value: unknown, defaultNamespace: string, config: Injection
     return value;
   }
   try {
-    const pod = parsePod(template);
+    const pod = parsePod(isKnative(value.apiVersion) ? withKnativeNames(template) : template);
     const decision = decide({ pod, namespace, config, ...ownerOf(value, name) });
     if (!decision.inject) {
       report({ object, outcome: "skipped", ...decision.reason });

@@ -40,7 +40,7 @@ export const LABEL = {
     "pod",
     "name",
     "written by injection, unless set",
-    "`app.kubernetes.io/name`, `app`, or the workload's name",
+    "`app.kubernetes.io/name`, `app`, or the workload's name (of a long one the first 63 characters)",
   ),
   canonicalRevision: label(
     "service.istio.io/canonical-revision",

@@ -329,6 +329,16 @@ const mistakes: readonly [name: string, value: string, message: RegExp][] = [
   [sidecar("userVolume"), " ".repeat(65_537), /has 65537 characters, which are more than 65536$/],
   ["inject.istio.io/templates", "sidecar,gateway", /a pod is a gateway or has a sidecar, not both$/],
   [sidecar("extraStatTags"), "a,,b", /is not a list of names$/],
+  [
+    sidecar("statsInclusionRegexps"),
+    Array(40).fill("((a{9}){9}){9}").join(","),
+    /has more regular expressions than can be checked/,
+  ],
+  [
+    "proxy.istio.io/config",
+    `proxyStatsMatcher: {inclusionRegexps: [${'"(a{1,90}){1,9}",'.repeat(100)}]}`,
+    /has more regular/,
+  ],
   [sidecar("statsInclusionRegexps"), "^a$,(?<=a)b", /"\(\?<=a\)b" is not a regular expression in RE2's syntax/],
   [sidecar("statsEvictionInterval"), "7s", /is not a multiple of 5s$/],
   ["traffic.sidecar.istio.io/excludeOutboundIPRanges", "fe80::1%eth0/64", /is not a CIDR range/],

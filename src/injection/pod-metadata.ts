@@ -8,10 +8,15 @@ export function missingLabels({ pod, owner, config, role }: PlanContext): Record
   const labels = labelsOf(pod);
   return missing(labels, {
     ...(role === "sidecar" ? { [LABEL.tlsMode.name]: "istio" } : {}),
-    [LABEL.canonicalName.name]: labels["app.kubernetes.io/name"] ?? labels.app ?? owner.name,
+    [LABEL.canonicalName.name]: labels["app.kubernetes.io/name"] ?? labels.app ?? asLabel(owner.name),
     [LABEL.canonicalRevision.name]: labels["app.kubernetes.io/version"] ?? labels.version ?? "latest",
     ...config.injectedLabels,
   });
+}
+
+/** Names may be four times as long as labels: their beginning, which is still a label, as Istio has it. */
+function asLabel(name: string): string {
+  return name.slice(0, 63).replace(/[-.]+$/, "");
 }
 
 /** What a pod gets unless it says so itself, and what Prometheus is told in place of what the pod says. */

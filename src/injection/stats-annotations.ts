@@ -1,5 +1,5 @@
 import { checkProxyConfig } from "../mesh/check-proxy-config.ts";
-import { regexProblem } from "../mesh/regex-problem.ts";
+import { regexesProblem, regexProblem } from "../mesh/regex-problem.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { entry } from "./annotation-entry.ts";
 import * as value from "./annotation-values.ts";
@@ -63,6 +63,8 @@ export const STATS_ANNOTATIONS = {
 /** Envoy would refuse to start with one that is none. */
 function parseRegexes(text: string, source: string): readonly string[] {
   const regexes = texts(text, source);
+  const tooMany = regexesProblem(regexes);
+  if (tooMany !== null) throw new TrysailError("invalid-argument", `${source}: ${tooMany}`);
   for (const regex of regexes) {
     const problem = regexProblem(regex);
     if (problem !== null) throw new TrysailError("invalid-argument", `${source}: ${JSON.stringify(regex)} ${problem}`);

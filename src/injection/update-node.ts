@@ -17,15 +17,20 @@ import { isRecord } from "../mesh/conform.ts";
  * comments beside what they were written beside. Items of lists are told apart by their names.
  */
 export function updateNode(document: Document, node: unknown, value: unknown): Node {
-  if (!isNode(node)) return document.createNode(value);
+  if (!isNode(node)) return create(document, value);
   if (isDeepStrictEqual(node.toJS(document), value)) return node;
   if (isMap(node) && isRecord(value)) return updateMap(document, node, value);
   if (isSeq(node) && Array.isArray(value)) return updateSeq(document, node, value);
-  const created = document.createNode(value);
+  const created = create(document, value);
   if (isScalar(node) && isScalar(created)) created.comment = node.comment;
   created.commentBefore = node.commentBefore;
   created.spaceBefore = node.spaceBefore;
   return created;
+}
+
+/** Written out wherever it stands: an anchor that nobody wrote would only be in the way of who reads it. */
+function create(document: Document, value: unknown): Node {
+  return document.createNode(value, { aliasDuplicateObjects: false });
 }
 
 function updateMap(document: Document, map: YAMLMap, value: Record<string, unknown>): Node {
@@ -45,8 +50,10 @@ function updateSeq(document: Document, seq: YAMLSeq, value: readonly unknown[]):
   const first = old[0]?.item;
   seq.items = value.map((wanted, index) => {
     const name = nameOf(wanted);
-    const known = name === undefined ? old[index] : old.find((candidate) => candidate.name === name);
-    return updateNode(document, known?.name === name ? known?.item : undefined, wanted);
+    const namesake = old.find((candidate) => candidate.name === name && name !== undefined);
+    // One without a name is told by its place, even where it has been given one since.
+    const known = namesake ?? (old[index]?.name === undefined ? old[index] : undefined);
+    return updateNode(document, known?.item, wanted);
   });
   // What is written above the first item is the list's own to the parser, but was meant for that item.
   if (seq.commentBefore && isNode(first) && seq.items[0] !== first && seq.items.includes(first)) {

@@ -90,6 +90,19 @@ test("the webhook in front of a real API server", { skip, timeout: 180_000 }, as
     },
   );
 
+  await t.test("a pod of the longest name, or of a workload with one, is accepted", async () => {
+    const long = "a".repeat(253);
+    const owner = { apiVersion: "argoproj.io/v1alpha1", kind: "Workflow", name: `${"w".repeat(62)}-${"x".repeat(40)}` };
+    for (const [metadata, label] of [
+      [{ name: long }, "a".repeat(63)],
+      [{ name: "step", ownerReferences: [{ ...owner, uid: "1", controller: true }] }, "w".repeat(62)],
+    ] as const) {
+      const { status, body } = await createPod("shop", podNamed("", {}, metadata), "?dryRun=All");
+      assert.equal(status, 201, JSON.stringify(body));
+      assert.equal(body.metadata.labels["service.istio.io/canonical-name"], label);
+    }
+  });
+
   const probes = { initialDelaySeconds: 3, timeoutSeconds: 2, periodSeconds: 7 };
   const kinds: readonly [string, object][] = [
     ["http probes", { readinessProbe: { httpGet: { path: "/ready?x=1", port: "http" }, ...probes } }],
