@@ -1,13 +1,11 @@
 import type { Logger } from "../platform/log.ts";
+import type { CsrRequest } from "./answer-csr.ts";
 import type { Authenticate, Credentials } from "./caller/authenticate.ts";
 import type { Impersonate } from "./caller/impersonate.ts";
 import { spiffeId, type WorkloadIdentity } from "./identity.ts";
-import type { IssueRequest } from "./issue.ts";
 import { loggedCause, reasonOf } from "./refusal.ts";
-import type { Signatures } from "./signatures/signatures.ts";
 import type { IssuedCertificate } from "./signer.ts";
 import type { SigningQueue } from "./signing-queue.ts";
-import { assertNamesOnly, parseCsr, provePossession } from "./x509/csr.ts";
 
 /** A caller's request for a certificate, as it came in over any protocol. Nothing of it is trusted yet. */
 export interface CertificateRequest {
@@ -34,10 +32,8 @@ export interface CertifyDeps {
   readonly authenticate: Authenticate;
   readonly impersonate: Impersonate;
   readonly queue: SigningQueue;
-  /** Proof of possession. */
-  readonly signatures: Signatures;
-  /** Clamps the lifetime, signs, and verifies what was signed: `issue`. */
-  issue(request: IssueRequest): Promise<IssuedCertificate>;
+  /** `answerCsr`, wherever that is done. */
+  answer(request: CsrRequest): Promise<IssuedCertificate>;
   readonly defaultTtlMs: number;
   readonly log: Logger;
   readonly metrics?: CertifyMetrics;
@@ -61,13 +57,8 @@ export async function certify(deps: CertifyDeps, request: CertificateRequest): P
     const wanted = request.impersonated;
     const named = wanted === undefined ? caller : deps.impersonate(caller, wanted);
     identity = named;
-    const issued = await deps.queue.run(async () => {
-      const csr = parseCsr(request.csr);
-      await provePossession(csr, deps.signatures);
-      assertNamesOnly(csr, named);
-      const ttlMs = lifeOf(request, deps);
-      return deps.issue({ identity: named, publicKey: csr.publicKey.der, ttlMs, csr: () => csr.der });
-    });
+    const ttlMs = lifeOf(request, deps);
+    const issued = await deps.queue.run(() => deps.answer({ csr: request.csr, identity: named, ttlMs }));
     deps.metrics?.issued(performance.now() - startedMs);
     deps.log.info(
       {

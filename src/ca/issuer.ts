@@ -1,13 +1,16 @@
 import type { Clock } from "../platform/clock.ts";
+import type { CsrRequest } from "./answer-csr.ts";
 import type { Authority, AuthorityChange } from "./authority/authority.ts";
-import { type IssueRequest, issue, issueServing, type ServingRequest } from "./issue.ts";
-import { localSignatures, type Signatures } from "./signatures/signatures.ts";
+import { expiry, type IssueRequest, issue, issueServing, type ServingRequest } from "./issue.ts";
 import type { IssuedCertificate } from "./signer.ts";
+import type { IssuingThreads } from "./threads/issuing-threads.ts";
 
 /** Whoever gives the mesh its certificates: an authority of its own, or a signer elsewhere. */
 export interface Issuer {
-  /** For a proven identity; `signatures` says where the work is done, as far as it is done here. */
-  issue(request: IssueRequest, signatures?: Signatures): Promise<IssuedCertificate>;
+  /** For a proven identity, and a key that is ours or was proven to be its own. */
+  issue(request: IssueRequest): Promise<IssuedCertificate>;
+  /** For a proven identity by its request: `answerCsr`. */
+  answer(request: CsrRequest): Promise<IssuedCertificate>;
   /** For the control plane itself. */
   issueServing(request: ServingRequest): Promise<IssuedCertificate>;
   /** Every root that peers must accept, as one PEM text. */
@@ -21,11 +24,22 @@ export function createOwnIssuer(deps: {
   readonly authority: Pick<Authority, "signer" | "trustBundlePem" | "onChange">;
   readonly clock: Pick<Clock, "now">;
   readonly maxTtlMs: number;
+  /** Where requests are answered. */
+  readonly threads: Pick<IssuingThreads, "run">;
 }): Issuer {
-  const { authority, ...limits } = deps;
+  const { authority, threads, ...limits } = deps;
   return {
-    issue: (request, signatures = localSignatures) =>
-      issue({ ...limits, signatures, signer: authority.signer() }, request),
+    issue: (request) => issue({ ...limits, signer: authority.signer() }, request),
+    async answer(request) {
+      const signer = authority.signer();
+      const { maxTtlMs } = limits;
+      // A thread knows no more of the authority than what signs, so what is to be written down before is so here.
+      const now = limits.clock.now();
+      const notAfter = expiry(now, request.ttlMs, maxTtlMs, signer.certificate.validToDate.getTime());
+      const permission = signer.beforeSigning(notAfter - now);
+      if (permission !== undefined) await permission;
+      return threads.run({ ...request, now, maxTtlMs }, signer.material);
+    },
     issueServing: (request) => issueServing({ ...limits, signer: authority.signer() }, request),
     trustBundlePem: authority.trustBundlePem,
     onChange: authority.onChange,

@@ -2,7 +2,7 @@ import type { KeyObject, X509Certificate } from "node:crypto";
 import type { Clock } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
 import { spiffeId, type WorkloadIdentity } from "./identity.ts";
-import { localSignatures, type Signatures } from "./signatures/signatures.ts";
+import { localSignatures, type Signatures } from "./signatures.ts";
 import {
   buildCertificate,
   buildToBeSigned,
@@ -29,6 +29,10 @@ import { isSelfSigned } from "./x509/pem-certificates.ts";
 export interface Signer {
   /** What signs: its key verifies every leaf, and no leaf may outlive it. */
   readonly certificate: X509Certificate;
+  /** For a thread that signs in its place, behind `beforeSigning`. */
+  readonly material: SigningMaterial;
+  /** To be asked before a thread signs a workload's certificate of that life; a rejection is the caller's. Undefined where it may at once. */
+  beforeSigning(lifeMs: number): Promise<void> | undefined;
   /** An X.509-SVID for a workload; `signatures` says where the work is done. */
   sign(request: WorkloadLeaf, signatures?: Signatures): Promise<IssuedCertificate>;
   /** A certificate for the control plane's own ports, with DNS names and IP addresses. */
@@ -58,15 +62,19 @@ export interface IssuedCertificate {
   readonly notAfter: number;
 }
 
-export interface SignerDeps {
+/** What an authority signs with. */
+export interface SigningMaterial {
   readonly certificate: X509Certificate;
   /** RSA, or on a NIST curve. */
   readonly key: KeyObject;
   /** PEM of what leads from `certificate` up to a root, without either; empty where it is the root itself. */
   readonly intermediatesPem?: string;
+}
+
+export interface SignerDeps extends SigningMaterial {
   /** PEM of what the control plane's own chain goes on with: see `Slot.crossCertificatesPem`. */
   readonly crossCertificatesPem?: string;
-  /** Called before a workload's certificate of that life is signed; a rejection is the caller's. */
+  /** See `Signer.beforeSigning`; nothing unless given. */
   beforeSigning?(lifeMs: number): Promise<void> | undefined;
   readonly clock: Pick<Clock, "now">;
   readonly random: Pick<Random, "bytes">;
@@ -116,10 +124,14 @@ export function createSigner(deps: SignerDeps): Signer {
     return { chainPem: certificatePem(certificate) + chainPem, serialNumber: serialNumber.toString("hex"), notAfter };
   };
 
+  const { certificate, key, intermediatesPem } = deps;
+  const beforeSigning = (lifeMs: number) => deps.beforeSigning?.(lifeMs);
   return {
-    certificate: deps.certificate,
+    certificate,
+    material: { certificate, key, ...(intermediatesPem !== undefined && { intermediatesPem }) },
+    beforeSigning,
     async sign(request, signatures) {
-      const permission = deps.beforeSigning?.(request.notAfter - deps.clock.now());
+      const permission = beforeSigning(request.notAfter - deps.clock.now());
       if (permission !== undefined) await permission;
       return issue(request, [uriName(spiffeId(request.identity))], above, signatures);
     },

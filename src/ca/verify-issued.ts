@@ -2,7 +2,7 @@ import { type KeyObject, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import { messageOf, TrysailError } from "../platform/errors.ts";
 import { spiffeId } from "./identity.ts";
-import { localSignatures, type Signatures } from "./signatures/signatures.ts";
+import { localSignatures, type Signatures } from "./signatures.ts";
 import type { IssuedCertificate, ServingLeaf, WorkloadLeaf } from "./signer.ts";
 import { nameOf, subjectNameOf } from "./x509/certificate.ts";
 import { readDer, readOne, sequence, TAG } from "./x509/der.ts";

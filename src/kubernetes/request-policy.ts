@@ -1,7 +1,7 @@
 import { isUid, parseSubject } from "../ca/caller/workload-claims.ts";
 import type { WorkloadIdentity } from "../ca/identity.ts";
 import { Refusal } from "../ca/refusal.ts";
-import { localSignatures } from "../ca/signatures/signatures.ts";
+import { localSignatures } from "../ca/signatures.ts";
 import { assertNamesOnly, parseCsr, provePossession } from "../ca/x509/csr.ts";
 import { isDnsSubdomain } from "../ca/x509/dns-names.ts";
 import type { CertificateSigningRequest } from "./certificate-request.ts";

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { request } from "node:https";
 import { type TestContext, test } from "node:test";
 import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
+import { answerCsr } from "../../src/ca/answer-csr.ts";
 import { type CertifyDeps, certify } from "../../src/ca/certify.ts";
 import { issue } from "../../src/ca/issue.ts";
 import { createServingCertificate } from "../../src/ca/serving/serving-certificate.ts";
-import { localSignatures } from "../../src/ca/signatures/signatures.ts";
+import { localSignatures } from "../../src/ca/signatures.ts";
 import { createSigningQueue } from "../../src/ca/signing-queue.ts";
 import { caRoutes } from "../../src/ca-api/api-routes.ts";
 import { addCertificateService } from "../../src/ca-api/certificate-service.ts";
@@ -50,10 +51,17 @@ async function startOverloaded(t: TestContext): Promise<Overloaded> {
   const running = [queue.run(() => hanging.promise), queue.run(async () => {})];
   const counted: string[] = [];
   const deps: CertifyDeps = {
-    ...{ queue, log, signatures: localSignatures, defaultTtlMs: 60_000 },
+    ...{ queue, log, defaultTtlMs: 60_000 },
     authenticate: async () => identity,
     impersonate: () => identity,
-    issue: (asked) => issue({ signer, clock: systemClock, maxTtlMs: 60_000 }, asked),
+    answer: (asked) =>
+      answerCsr(
+        {
+          signatures: localSignatures,
+          issue: (known) => issue({ signer, clock: systemClock, maxTtlMs: 60_000 }, known),
+        },
+        asked,
+      ),
     metrics: { issued: () => {}, refused: (reason) => counted.push(reason) },
   };
   const ca = {

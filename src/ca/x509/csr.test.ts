@@ -10,7 +10,7 @@ import { openssl } from "../../../test/support/openssl.ts";
 import { temporaryPath } from "../../../test/support/state.ts";
 import type { WorkloadIdentity } from "../identity.ts";
 import { Refusal } from "../refusal.ts";
-import { localSignatures } from "../signatures/signatures.ts";
+import { localSignatures } from "../signatures.ts";
 import { assertNamesOnly, parseCsr, provePossession } from "./csr.ts";
 import { der, implicit, sequence, TAG } from "./der.ts";
 import { hostName, uriName } from "./extensions.ts";

@@ -1,7 +1,7 @@
 import { messageOf, TrysailError } from "../../platform/errors.ts";
 import { spiffeId, type WorkloadIdentity } from "../identity.ts";
 import { Refusal } from "../refusal.ts";
-import type { Signatures } from "../signatures/signatures.ts";
+import type { Signatures } from "../signatures.ts";
 import { type DerElement, objectIdentifier, readDer, readOne, TAG } from "./der.ts";
 import { type LeafPublicKey, parsePublicKey } from "./public-key.ts";
 import { type SignatureAlgorithm, signatureAlgorithm } from "./signature-algorithm.ts";

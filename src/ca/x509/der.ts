@@ -92,6 +92,31 @@ export interface DerElement {
   readonly raw: Buffer;
 }
 
+/** Its parts are cut out when they are asked for: a Buffer costs more than all else of reading, and most are never used. */
+class ReadElement implements DerElement {
+  readonly tag: number;
+  readonly #bytes: Buffer;
+  readonly #start: number;
+  readonly #contentStart: number;
+  readonly #end: number;
+
+  constructor(tag: number, bytes: Buffer, start: number, contentStart: number, end: number) {
+    this.tag = tag;
+    this.#bytes = bytes;
+    this.#start = start;
+    this.#contentStart = contentStart;
+    this.#end = end;
+  }
+
+  get content(): Buffer {
+    return this.#bytes.subarray(this.#contentStart, this.#end);
+  }
+
+  get raw(): Buffer {
+    return this.#bytes.subarray(this.#start, this.#end);
+  }
+}
+
 /**
  * The elements that stand one after the other in `bytes`, which is one level: their contents are not looked into, so
  * depth costs nothing. Throws a RangeError for what is not DER: a length that is indefinite or longer than need be
@@ -114,7 +139,7 @@ export function readDer(bytes: Uint8Array): DerElement[] {
     }
     const end = contentStart + length;
     if (end > buffer.length) throw new RangeError("DER element ends behind its container");
-    elements.push({ tag, content: buffer.subarray(contentStart, end), raw: buffer.subarray(start, end) });
+    elements.push(new ReadElement(tag, buffer, start, contentStart, end));
     start = end;
   }
   return elements;

@@ -66,12 +66,16 @@ for (const text of [
   "260230000000Z",
   "261301000000Z",
   "260101240000Z",
+  "260101006000Z",
+  "260101000060Z",
   "2601010000600Z",
   "260101000000+0000",
   "26010100000Z",
+  "00500101000000Z",
 ]) {
   test(`a time of ${text} is none`, () => {
-    const element = { tag: TAG.utcTime, content: Buffer.from(text), raw: Buffer.alloc(0) };
+    const tag = text.length === 15 ? TAG.generalizedTime : TAG.utcTime;
+    const element = { tag, content: Buffer.from(text), raw: Buffer.alloc(0) };
     assert.throws(() => timeOf(element), RangeError);
   });
 }

@@ -73,7 +73,7 @@ function timesOf(validity: DerElement | undefined): [number, number] {
   return [timeOf(notBefore), timeOf(notAfter)];
 }
 
-const PARTS = /^([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})Z$/;
+const DIGITS = /^[0-9]+Z$/;
 
 /** As `time` writes it: to the second, in UTC. Throws a RangeError for any other. */
 export function timeOf({ tag, content }: DerElement): number {
@@ -82,13 +82,17 @@ export function timeOf({ tag, content }: DerElement): number {
   if (!isUtc && !(tag === TAG.generalizedTime && text.length === 15)) {
     throw new RangeError("not a time in UTC, to the second");
   }
-  const century = isUtc ? (text < "50" ? "20" : "19") : "";
-  const [, year, month, day, hour, minute, second] = PARTS.exec(century + text) ?? [];
-  const iso = `${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
-  const time = new Date(iso);
-  // Else the 31st of June is taken for the 1st of July.
-  if (Number.isNaN(time.getTime()) || time.toISOString() !== iso) throw new RangeError("not a time that there is");
-  return time.getTime();
+  const full = isUtc ? (text < "50" ? "20" : "19") + text : text;
+  const part = (start: number, end: number) => Number(full.slice(start, end));
+  const [year, month, day, hour] = [part(0, 4), part(4, 6) - 1, part(6, 8), part(8, 10)];
+  const [minute, second] = [part(10, 12), part(12, 14)];
+  const time = Date.UTC(year, month, day, hour, minute, second);
+  const date = new Date(time);
+  // Else the 31st of June is taken for the 1st of July, 24:00 for midnight, and the year 50 for 1950.
+  const isDay = date.getUTCFullYear() === year && date.getUTCMonth() === month && date.getUTCDate() === day;
+  if (!DIGITS.test(text) || !isDay || date.getUTCHours() !== hour || minute > 59 || second > 59)
+    throw new RangeError("not a time that there is");
+  return time;
 }
 
 function extensionsOf(tagged: DerElement | undefined): ParsedExtension[] {

@@ -1,4 +1,4 @@
-import type { Hash } from "../signatures/signatures.ts";
+import type { Hash } from "../signatures.ts";
 import { objectIdentifier, sequence } from "./der.ts";
 
 /** What signs and verifies under an AlgorithmIdentifier. */

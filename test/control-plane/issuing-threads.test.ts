@@ -15,9 +15,9 @@ import { until } from "../support/until.ts";
 const CART = { namespace: "shop", serviceAccount: "cart" };
 const CART_ID = "spiffe://cluster.local/ns/shop/sa/cart";
 
-test("certificates by request are signed on a thread that comes with the first one and ends with the control plane", async (t) => {
+test("certificates by request are made on a thread that comes with the first one and ends with the control plane", async (t) => {
   const mesh = await testControlPlane(t, {});
-  assert.equal(threadsNamed("signatures"), 0, "the control plane's own certificate needs none");
+  assert.equal(threadsNamed("certificates"), 0, "the control plane's own certificate needs none");
 
   const token = await mesh.issuer.issue({ ...CART, audience: TOKEN_AUDIENCE, ttlMs: 60_000 });
   const asking = request({
@@ -31,8 +31,8 @@ test("certificates by request are signed on a thread that comes with the first o
   const chain = await text(answer);
   assert.equal(answer.statusCode, 200, chain);
   assert.equal(new X509Certificate(chain).subjectAltName, `URI:${CART_ID}`);
-  assert.equal(threadsNamed("signatures"), 1);
+  assert.equal(threadsNamed("certificates"), 1);
 
   await mesh.stop();
-  await until("the thread has ended", () => threadsNamed("signatures") === 0);
+  await until("the thread has ended", () => threadsNamed("certificates") === 0);
 });

@@ -18,3 +18,9 @@ export const localSignatures: Signatures = {
   sign: async (hash, bytes, key) => sign(hash, bytes, key),
   verify: (hash, bytes, key, signature) => verifyOnPool(hash, bytes, key, signature),
 };
+
+/** Does both in this thread: for one that has nothing else to do. */
+export const blockingSignatures: Signatures = {
+  sign: async (hash, bytes, key) => sign(hash, bytes, key),
+  verify: async (hash, bytes, key, signature) => verify(hash, bytes, key, signature),
+};
