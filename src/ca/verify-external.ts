@@ -2,6 +2,7 @@ import { createPublicKey, type X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import { messageOf, TrysailError } from "../platform/errors.ts";
 import type { IssuedCertificate } from "./signer.ts";
+import { refusalByLimits } from "./x509/chain-limits.ts";
 import { certificatesOf, isIssuedBy } from "./x509/pem-certificates.ts";
 
 export interface ExternalAnswer {
@@ -77,7 +78,7 @@ function assertNames(leaf: X509Certificate, names: ExternalAnswer["asked"]["name
 function wayToRoot(
   leaf: X509Certificate,
   others: readonly X509Certificate[],
-  { rootsPem, now }: ExternalAnswer,
+  { rootsPem, now, asked }: ExternalAnswer,
 ): X509Certificate[] {
   const roots = certificatesOf(rootsPem);
   const way: X509Certificate[] = [];
@@ -85,6 +86,7 @@ function wayToRoot(
     const root = roots.find((one) => isIssuedBy(top, one));
     if (root !== undefined) {
       assertValid(root, now);
+      assertPeersAccept([...way, root], asked.names);
       return way;
     }
     const next = others.find((one) => !way.includes(one) && one !== top && isIssuedBy(top, one));
@@ -94,6 +96,16 @@ function wayToRoot(
     way.push(next);
     top = next;
   }
+}
+
+/** The limits of who signed it bind whoever verifies it, so that it would be of no use. */
+function assertPeersAccept(chain: readonly X509Certificate[], names: ExternalAnswer["asked"]["names"]): void {
+  const asked =
+    "uri" in names
+      ? { trustDomain: new URL(names.uri).host, hosts: [] }
+      : { trustDomain: undefined, hosts: names.hosts };
+  const refusal = refusalByLimits(chain, asked);
+  if (refusal !== undefined) throw new Error(`it ${refusal}`);
 }
 
 function assertValid({ subject, validFromDate, validToDate }: X509Certificate, now: number): void {

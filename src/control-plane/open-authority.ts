@@ -18,6 +18,8 @@ export interface OpenAuthorityDeps {
   readonly caDir: string | null;
   readonly rootLifeMs: number;
   readonly trustDomain: string;
+  /** DNS names and IP addresses of the control plane, which the authority is to vouch for as well. */
+  readonly servingHosts: readonly string[];
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -42,10 +44,11 @@ const AMONG_REPLICAS = { pollMs: 5000, replicaLagMs: 60_000 };
  * and a mesh that begins with Istio's own `istio-ca-secret` keeps that root until a rotation.
  */
 export async function openAuthority(deps: OpenAuthorityDeps): Promise<OpenedAuthority> {
-  const { kubernetes, trustDomain, systemNamespace: namespace } = deps;
+  const { kubernetes, trustDomain, servingHosts, systemNamespace: namespace } = deps;
+  const use = { trustDomain, servingHosts };
   const secretSource = (name: string): AuthoritySource | null =>
-    kubernetes === null ? null : createSecretSource({ client: kubernetes, namespace, name, trustDomain });
-  const folder = deps.caDir === null ? null : createFolderSource({ path: deps.caDir, trustDomain });
+    kubernetes === null ? null : createSecretSource({ client: kubernetes, namespace, name, ...use });
+  const folder = deps.caDir === null ? null : createFolderSource({ path: deps.caDir, ...use });
   const source = folder ?? secretSource(SECRET.pluggedIn);
   const istioOwn = secretSource(SECRET.istioOwn);
   const store =

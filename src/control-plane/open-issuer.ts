@@ -1,6 +1,8 @@
+import { availableParallelism } from "node:os";
 import { followRoots } from "../ca/bundle/follow-roots.ts";
 import { createExternalIssuer } from "../ca/external-issuer.ts";
 import { createOwnIssuer, type Issuer } from "../ca/issuer.ts";
+import { createIssuingThreads } from "../ca/threads/issuing-threads.ts";
 import type { ServeConfig } from "../config.ts";
 import type { KubernetesClient } from "../kubernetes/client.ts";
 import { createExternalSigner } from "../kubernetes/external-signer.ts";
@@ -19,6 +21,8 @@ export interface OpenIssuerDeps {
   readonly kubernetes: KubernetesClient | null;
   readonly state: StateDir;
   readonly maxTtlMs: number;
+  /** DNS names and IP addresses of the control plane itself. */
+  readonly servingHosts: readonly string[];
 }
 
 export interface OpenedIssuer {
@@ -30,6 +34,8 @@ export interface OpenedIssuer {
   stop(): void;
 }
 
+/** The event loop keeps a core. More than two have nothing to do, since it brings them no more. */
+const ISSUING_THREADS = { maxThreads: availableParallelism() > 2 ? 2 : 1, idleMs: 30_000 };
 /** What keeps the threads that sign at work; more at once would only wait for each other. */
 const HERE = { requests: 16, renewals: 4 };
 /** Others do the work, and what takes long is to wait for them. */
@@ -37,18 +43,19 @@ const ELSEWHERE = { requests: 64, renewals: 64 };
 
 /** Whoever signs for this mesh. Rejects where that cannot be used. */
 export async function openIssuer(deps: OpenIssuerDeps): Promise<OpenedIssuer> {
-  const { config, platform, kubernetes, state, maxTtlMs } = deps;
+  const { config, platform, kubernetes, state, maxTtlMs, servingHosts } = deps;
   const { clock, random, log } = platform;
   if (config.externalSigner !== null) return openExternal(deps, config.externalSigner);
   const own = await openAuthority({
-    ...{ kubernetes, state, clock, random, log },
+    ...{ kubernetes, state, clock, random, log, servingHosts },
     trustDomain: config.trustDomain,
     systemNamespace: config.systemNamespace,
     caDir: config.caDir,
     rootLifeMs: config.rootTtlMs,
   });
-  const issuer = createOwnIssuer({ authority: own.authority, clock, maxTtlMs });
-  return { issuer, own, atOnce: HERE, stop() {} };
+  const threads = createIssuingThreads({ ...ISSUING_THREADS, clock });
+  const issuer = createOwnIssuer({ authority: own.authority, clock, maxTtlMs, threads });
+  return { issuer, own, atOnce: HERE, stop: () => void threads.stop() };
 }
 
 async function openExternal(

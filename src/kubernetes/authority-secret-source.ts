@@ -1,18 +1,18 @@
+import type { MaterialUse } from "../ca/authority/authority-material.ts";
 import { type AuthoritySource, createAuthoritySource } from "../ca/authority/authority-source.ts";
 import { TrysailError } from "../platform/errors.ts";
 import type { KubernetesClient } from "./client.ts";
 import { resourcePath } from "./resource-path.ts";
 import { secretData } from "./secret-data.ts";
 
-export interface SecretSourceDeps {
+export interface SecretSourceDeps extends MaterialUse {
   readonly client: Pick<KubernetesClient, "get">;
   readonly namespace: string;
   readonly name: string;
-  readonly trustDomain: string;
 }
 
 /** Key and certificates in a Secret, such as Istio's `cacerts` and `istio-ca-secret`. */
-export function createSecretSource({ client, namespace, name, trustDomain }: SecretSourceDeps): AuthoritySource {
+export function createSecretSource({ client, namespace, name, ...use }: SecretSourceDeps): AuthoritySource {
   const where = `Secret ${namespace}/${name}`;
   /** One version of it, whole: its files were written together. */
   const readSecret = async () => {
@@ -23,7 +23,7 @@ export function createSecretSource({ client, namespace, name, trustDomain }: Sec
         throw error;
       });
     const readFile = async (file: string) => (secret === undefined ? undefined : secretData(secret, file));
-    return createAuthoritySource({ name: where, trustDomain, readFile });
+    return createAuthoritySource({ ...use, name: where, readFile });
   };
   return {
     name: where,

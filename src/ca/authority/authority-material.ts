@@ -1,8 +1,8 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { messageOf, TrysailError } from "../../platform/errors.ts";
 import { SecretBytes } from "../../platform/secret-bytes.ts";
-import { extensionValueOf } from "../x509/certificate.ts";
-import { readOne, TAG } from "../x509/der.ts";
+import { refusalByLimits } from "../x509/chain-limits.ts";
+import type { IssuedNames } from "../x509/name-constraints.ts";
 import { certificatesOf, isIssuedBy, isSelfSigned } from "../x509/pem-certificates.ts";
 
 /** What it takes to sign leaves, and for others to verify them. All PEM. */
@@ -31,6 +31,14 @@ export interface NamedBytes {
   readonly bytes: Uint8Array | undefined;
 }
 
+/** For what an authority is to sign. */
+export interface MaterialUse {
+  /** Of the workloads. */
+  readonly trustDomain: string;
+  /** DNS names and IP addresses of the control plane itself; none unless given. */
+  readonly servingHosts?: readonly string[];
+}
+
 const LONGEST_FILE = 256 * 1024;
 const LONGEST_CHAIN = 8;
 
@@ -39,7 +47,7 @@ const LONGEST_CHAIN = 8;
  * chain leads to a root. Throws `failed-precondition` naming the file and what is wrong with it. That it is valid at
  * this time is for the caller to ask, by `validityOf`.
  */
-export function parseAuthorityMaterial(files: MaterialFiles, { trustDomain }: { trustDomain: string }) {
+export function parseAuthorityMaterial(files: MaterialFiles, { trustDomain, servingHosts = [] }: MaterialUse) {
   const certificate = readCertificate(files.certificate);
   const key = readKey(files.key);
   assertSigns(files, certificate, key);
@@ -52,7 +60,8 @@ export function parseAuthorityMaterial(files: MaterialFiles, { trustDomain }: { 
     if (!isSelfSigned(root)) throw broken(rootsName, `holds ${root.subject}, which is not signed by its own key`);
   }
   const intermediates = chainBetween(certificate, others, roots, files.chain?.name ?? rootsName);
-  assertPeersAccept(files.certificate.name, [certificate, ...intermediates], roots);
+  const names = { trustDomain, hosts: servingHosts };
+  assertPeersAccept(files.certificate.name, [certificate, ...intermediates], roots, names);
   const material: AuthorityMaterial = {
     certificatePem: certificate.toString(),
     keyPem: new SecretBytes(Buffer.from(key.export({ type: "pkcs8", format: "pem" }))),
@@ -155,43 +164,17 @@ function chainBetween(
   return way;
 }
 
-const TLS_PURPOSES = ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"];
-
-/** Else every workload would be given a certificate that Envoy and OpenSSL refuse: for its purpose, or the chain's length. */
-function assertPeersAccept(name: string, chain: readonly X509Certificate[], roots: readonly X509Certificate[]): void {
-  for (const { keyUsage: purposes, subject } of chain) {
-    if (purposes !== undefined && !TLS_PURPOSES.every((purpose) => purposes.includes(purpose))) {
-      const problem = "may not vouch for TLS servers and clients (extendedKeyUsage)";
-      throw broken(name, `leads by ${inOneLine(subject)}, which ${problem}`);
-    }
-  }
+/** Else every workload would be given a certificate that Envoy, OpenSSL or Go refuse. */
+function assertPeersAccept(
+  name: string,
+  chain: readonly X509Certificate[],
+  roots: readonly X509Certificate[],
+  names: IssuedNames,
+): void {
   const top = chain.at(-1);
   const root = top === undefined || isSelfSigned(top) ? undefined : roots.find((one) => isIssuedBy(top, one));
-  let below = 0;
-  for (const authority of [...chain, ...(root === undefined ? [] : [root])]) {
-    if (below > pathLengthOf(name, authority)) {
-      const problem = `allows no chain with ${below} below it (pathlen)`;
-      throw broken(name, `leads by ${inOneLine(authority.subject)}, which ${problem}`);
-    }
-    // One that names itself as its issuer does not count (RFC 5280, 6.1.4).
-    if (authority.subject !== authority.issuer) below++;
-  }
-}
-
-/** How many authorities may stand below one (RFC 5280, 4.2.1.9); infinite where it does not say. */
-function pathLengthOf(name: string, authority: X509Certificate): number {
-  try {
-    const constraints = extensionValueOf(authority, "2.5.29.19");
-    const fields = constraints === undefined ? [] : readOne(constraints, TAG.sequence);
-    const length = fields.find(({ tag }) => tag === TAG.integer);
-    return length === undefined ? Number.POSITIVE_INFINITY : Number.parseInt(length.content.toString("hex"), 16);
-  } catch (error) {
-    throw broken(name, `leads by ${inOneLine(authority.subject)}, which cannot be read (${messageOf(error)})`);
-  }
-}
-
-function inOneLine(subject: string): string {
-  return subject.replaceAll("\n", ", ");
+  const refusal = refusalByLimits([...chain, ...(root === undefined ? [] : [root])], names);
+  if (refusal !== undefined) throw broken(name, refusal);
 }
 
 function broken(name: string, problem: string): TrysailError {

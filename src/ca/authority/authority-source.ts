@@ -1,6 +1,11 @@
 import { TrysailError } from "../../platform/errors.ts";
 import type { FirstMaterial } from "./authority.ts";
-import { type AuthorityMaterial, type NamedBytes, parseAuthorityMaterial } from "./authority-material.ts";
+import {
+  type AuthorityMaterial,
+  type MaterialUse,
+  type NamedBytes,
+  parseAuthorityMaterial,
+} from "./authority-material.ts";
 
 /** Where an operator puts the key that is to sign. Read again and again: what is there may be replaced at any time. */
 export interface AuthoritySource {
@@ -21,11 +26,9 @@ export type ReadFile = (name: string) => Promise<Uint8Array | undefined>;
  * cert-manager and of Kubernetes' own TLS Secrets (`tls.crt`, `tls.key`, `ca.crt`). Istio's `ca-crl.pem` may stand
  * beside any of them.
  */
-export function createAuthoritySource(deps: {
-  readonly name: string;
-  readonly trustDomain: string;
-  readonly readFile: ReadFile;
-}): AuthoritySource {
+export function createAuthoritySource(
+  deps: MaterialUse & { readonly name: string; readonly readFile: ReadFile },
+): AuthoritySource {
   const file = async (name: string) => ({ name: `${deps.name}/${name}`, bytes: await deps.readFile(name) });
 
   return {

@@ -1,13 +1,14 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf, TrysailError } from "../../platform/errors.ts";
+import type { MaterialUse } from "./authority-material.ts";
 import { type AuthoritySource, createAuthoritySource } from "./authority-source.ts";
 
 /** A folder of key and certificates, as a mounted Secret is one. */
-export function createFolderSource({ path, trustDomain }: { path: string; trustDomain: string }): AuthoritySource {
+export function createFolderSource({ path, ...use }: MaterialUse & { readonly path: string }): AuthoritySource {
   return createAuthoritySource({
     name: path,
-    trustDomain,
+    ...use,
     async readFile(name) {
       try {
         return await readFile(join(path, name));
