@@ -9,6 +9,8 @@ const flags: ServeFlags = {
   httpsAddr: ":15017",
   monitoringAddr: ":15014",
   httpAddr: ":8080",
+  maxConnections: 10,
+  maxConnectionsPerAddress: 5,
   trustDomain: "cluster.local",
   workloadCertTtl: 86_400_000,
   rootTtl: 365 * 86_400_000,
@@ -40,6 +42,11 @@ for (const [title, own, environment, expected] of sources) {
 
 const refusals: readonly [title: string, own: Partial<ServeFlags>, message: RegExp][] = [
   ["no source", {}, /^there is nothing to serve: .*--config-dir.*--kubeconfig/],
+  [
+    "more connections of one address than there may be",
+    { configDir: ["a"], maxConnectionsPerAddress: 11 },
+    /^--max-connections-per-address \(11\) is more than --max-connections \(10\)$/,
+  ],
   ["two sources", { configDir: ["a"], kubeconfig: "/k" }, /exclude each other/],
 ];
 

@@ -22,6 +22,9 @@ export interface ServeConfig extends SignersConfig {
   readonly monitoring: ListenAddress;
   /** Readiness and debug pages. */
   readonly http: ListenAddress;
+  /** Connections at one time on each port that speaks TLS, and those of one address among them. */
+  readonly maxConnections: number;
+  readonly maxConnectionsPerAddress: number;
   readonly trustDomain: string;
   readonly workloadCertTtlMs: number;
   /** The proofs of identity that are taken, in the order in which they are asked. */
@@ -67,6 +70,8 @@ export interface ServeFlags extends SignerFlags {
   readonly plaintextAddr?: string;
   readonly monitoringAddr: string;
   readonly httpAddr: string;
+  readonly maxConnections: number;
+  readonly maxConnectionsPerAddress: number;
   readonly trustDomain: string;
   readonly workloadCertTtl: number;
   readonly authenticator: readonly string[];
@@ -111,6 +116,11 @@ export function parseServeConfig(flags: ServeFlags, environment: ServeEnvironmen
   if (flags.rootTtl < 4 * flags.workloadCertTtl) {
     throw new TrysailError("invalid-argument", "--root-ttl must be at least four times --workload-cert-ttl");
   }
+  if (flags.maxConnectionsPerAddress > flags.maxConnections) {
+    const [one, all] = [flags.maxConnectionsPerAddress, flags.maxConnections];
+    const message = `--max-connections-per-address (${one}) is more than --max-connections (${all})`;
+    throw new TrysailError("invalid-argument", message);
+  }
   const source = parseSource(flags, environment);
   return Object.freeze({
     source,
@@ -121,6 +131,8 @@ export function parseServeConfig(flags: ServeFlags, environment: ServeEnvironmen
     plaintext: flags.plaintextAddr === undefined ? null : parseAddressFlag("--plaintext-addr", flags.plaintextAddr),
     monitoring: parseAddressFlag("--monitoring-addr", flags.monitoringAddr),
     http: parseAddressFlag("--http-addr", flags.httpAddr),
+    maxConnections: flags.maxConnections,
+    maxConnectionsPerAddress: flags.maxConnectionsPerAddress,
     trustDomain: flags.trustDomain,
     workloadCertTtlMs: flags.workloadCertTtl,
     ...identityOf(flags, source.kind !== "folders"),

@@ -1,11 +1,13 @@
 import { hostname } from "node:os";
 import { collectDefaultMetrics, Registry } from "prom-client";
+import { pemPairOf } from "./ca/serving/serving-certificate.ts";
 import { caRoutes } from "./ca-api/api-routes.ts";
 import { addCertificateService } from "./ca-api/certificate-service.ts";
-import { grpcCredentials } from "./ca-api/grpc-credentials.ts";
 import type { ServeConfig } from "./config.ts";
+import { authenticateStream } from "./control-plane/authenticate-stream.ts";
 import { authorityRoutes } from "./control-plane/authority-routes.ts";
 import { createBuildMetrics } from "./control-plane/build-metrics.ts";
+import { createConnectionGuards } from "./control-plane/connection-guards.ts";
 import { createCostView } from "./control-plane/cost-view.ts";
 import { createDebugServer } from "./control-plane/debug-server.ts";
 import { createEventMetrics } from "./control-plane/event-metrics.ts";
@@ -122,7 +124,7 @@ async function startParts(
   });
   statuses.meshChanged(source.current().objects);
   const mesh = createMeshState({
-    ...{ source, clock, trustDomain, systemNamespace },
+    ...{ source, clock, trustDomain, systemNamespace, clusterId },
     analyze: analyzeReferences,
     onFindings(found, objects) {
       findings.setConfigured(found);
@@ -151,18 +153,20 @@ async function startParts(
     ...{ log, clock },
     source: proxyConfigs,
     acks: findings,
-    authenticate: (_metadata, call) => authenticate(grpcCredentials(call)),
+    authenticate: (_metadata, call) => authenticateStream({ authenticate, server: grpc }, call),
     metrics: createXdsMetrics(registry),
   });
   // What every proxy shares is made before the first one asks for it.
   translator.translate({ name: "", namespace: "default", ipAddress: "0.0.0.0", labels: {} });
 
   // Ports.
+  const guardOf = createConnectionGuards({ config, platform });
   const grpc = createGrpcServer({
-    certificate: pemOf(serving.current()),
+    certificate: pemPairOf(serving.current()),
     clientTrust: trustBundle(),
     log,
     maxConnectionAge: MAX_CONNECTION_AGE,
+    connections: guardOf("grpc"),
   });
   ads.register(grpc);
   const ca = { ...identity, trustBundlePem: issuer.trustBundlePem };
@@ -197,6 +201,7 @@ async function startParts(
       caRoutes({ ...ca, log }),
     ],
     trustBundle(),
+    guardOf("https"),
   );
   const monitoring = createMonitoringServer(registry);
   const unmeshed = createUnmeshedAudit({ mesh: mesh.current, config: injectionConfig, registry });
@@ -204,7 +209,7 @@ async function startParts(
   const rotation = own === null ? null : createRotation({ config, platform, own, secrets, ads, events, mayStep });
   const cost = createCostView({ sent: ads.sent, services: () => mesh.current().services });
   const debug = createDebugServer({
-    authenticate,
+    authenticate: identity.authenticateUnrevoked,
     adminNamespace: systemNamespace,
     notReady: readiness.notReady,
     pages: {
@@ -219,7 +224,7 @@ async function startParts(
   });
   await debug.register(
     authorityRoutes({
-      ...{ authenticate, log, adminNamespace: systemNamespace },
+      ...{ authenticate: identity.authenticateUnrevoked, log, adminNamespace: systemNamespace },
       own: own === null || rotation === null ? null : { authority: own.authority, rotator: rotation },
     }),
   );
@@ -243,7 +248,7 @@ async function startParts(
           ...(statuses.write !== undefined && { writeStatuses: statuses.write }),
         });
   serving.onRenew((renewed) => {
-    grpc.setCertificate(pemOf(renewed));
+    grpc.setCertificate(pemPairOf(renewed));
     https.setCertificate(renewed);
   });
   issuer.onChange((changed) => {
@@ -295,8 +300,4 @@ async function startParts(
     await stop();
     throw error;
   }
-}
-
-function pemOf({ chainPem, keyPem }: { chainPem: string; keyPem: { reveal(): Uint8Array } }) {
-  return { certPem: chainPem, keyPem: Buffer.from(keyPem.reveal()).toString() };
 }

@@ -21,11 +21,17 @@ export interface CertificateServiceDeps {
 type Call = ServerUnaryCall<Buffer, Buffer>;
 
 /** Adds Istio's certificate service to the TLS listener: without TLS there is no identity, and so no certificate. */
-export function addCertificateService(server: Pick<GrpcServer, "addService">, deps: CertificateServiceDeps): void {
+export function addCertificateService(
+  server: Pick<GrpcServer, "addService" | "callerKnown">,
+  deps: CertificateServiceDeps,
+): void {
   server.addService("tls", CERTIFICATE_SERVICE, {
     createCertificate(call: Call, callback: sendUnaryData<Buffer>) {
       answer(deps, call).then(
-        (response) => callback(null, response),
+        (response) => {
+          server.callerKnown(call);
+          callback(null, response);
+        },
         (error: unknown) => callback({ ...grpcStatusOf(error), metadata: trailersOf(error) }),
       );
     },

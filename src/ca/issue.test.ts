@@ -90,6 +90,7 @@ test("every certificate has a serial number of its own", async (t) => {
 const lifetimes = [
   { title: "a short life is given as asked", ttlMs: HOUR_MS, lives: HOUR_MS },
   { title: "a long life is cut to the mesh's longest", ttlMs: 400 * DAY_MS, lives: DAY_MS },
+  { title: "an endless one too", ttlMs: Number.POSITIVE_INFINITY, lives: DAY_MS },
   { title: "no life outlasts the authority", ttlMs: DAY_MS, authorityLives: 2 * HOUR_MS, lives: 2 * HOUR_MS },
 ];
 for (const { title, ttlMs, lives, authorityLives = 3650 * DAY_MS } of lifetimes) {
@@ -98,7 +99,7 @@ for (const { title, ttlMs, lives, authorityLives = 3650 * DAY_MS } of lifetimes)
   });
 }
 
-for (const ttlMs of [0, -1, 999, Number.NaN, Number.POSITIVE_INFINITY]) {
+for (const ttlMs of [0, -1, 999, Number.NaN, Number.NEGATIVE_INFINITY]) {
   test(`a life of ${ttlMs} ms is refused`, () => {
     assert.throws(() => expiry(START, ttlMs, DAY_MS, START + DAY_MS), { code: "invalid-argument" });
   });

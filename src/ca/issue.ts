@@ -1,7 +1,7 @@
 import type { Clock } from "../platform/clock.ts";
 import { TrysailError } from "../platform/errors.ts";
 import type { WorkloadIdentity } from "./identity.ts";
-import type { Signatures } from "./signatures/signatures.ts";
+import type { Signatures } from "./signatures.ts";
 import type { IssuedCertificate, Signer } from "./signer.ts";
 import { verifyIssued, verifyIssuedServing } from "./verify-issued.ts";
 
@@ -52,7 +52,8 @@ export async function issueServing(deps: IssueDeps, request: ServingRequest): Pr
 
 /** When a certificate asked for now must end: never later than its authority does. Milliseconds since the epoch. */
 export function expiry(now: number, ttlMs: number, maxTtlMs: number, authorityNotAfter: number): number {
-  if (!Number.isFinite(ttlMs) || ttlMs < 1000) {
+  // Not a number is no life either; an infinite one is cut like any other.
+  if (!(ttlMs >= 1000)) {
     throw new TrysailError("invalid-argument", "a certificate must live for a second at least");
   }
   const notAfter = Math.min(now + ttlMs, now + maxTtlMs, authorityNotAfter);

@@ -1,7 +1,9 @@
 import { Command } from "commander";
 import { parseServeConfig, type ServeFlags } from "../config.ts";
 import { startControlPlane } from "../main.ts";
+import { DEFAULT_CONNECTION_LIMITS } from "../platform/connection-guard.ts";
 import { createLog } from "../platform/log.ts";
+import { countOption } from "./count-flag.ts";
 import { durationOption } from "./duration-flag.ts";
 
 const collect = (value: string, before: string[]) => [...before, value];
@@ -26,6 +28,20 @@ export function serveCommand(): Command {
     .option("--plaintext-addr <host:port>", "ADS without TLS or identity, for tests (off by default)")
     .option("--monitoring-addr <host:port>", "/metrics", ":15014")
     .option("--http-addr <host:port>", "/ready and /debug", "127.0.0.1:8080")
+    .addOption(
+      countOption(
+        "--max-connections <count>",
+        "connections at one time on each of the two TLS ports",
+        DEFAULT_CONNECTION_LIMITS.total,
+      ),
+    )
+    .addOption(
+      countOption(
+        "--max-connections-per-address <count>",
+        "of these, from one address",
+        DEFAULT_CONNECTION_LIMITS.perAddress,
+      ),
+    )
     .option("--trust-domain <name>", "trust domain of the mesh's SPIFFE ids", "cluster.local")
     .addOption(durationOption("--workload-cert-ttl <duration>", "life of a workload's certificate", "24h"))
     .option(

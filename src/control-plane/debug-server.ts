@@ -1,6 +1,7 @@
 import { type FastifyInstance, type FastifyRequest, fastify } from "fastify";
 import { type Authenticate, bearerToken } from "../ca/caller/authenticate.ts";
 import { TrysailError } from "../platform/errors.ts";
+import { answerNotFound } from "./not-found.ts";
 
 export interface DebugDeps {
   readonly authenticate: Authenticate;
@@ -25,6 +26,7 @@ export interface DebugRow {
 export function createDebugServer(deps: DebugDeps): FastifyInstance {
   const app = fastify({ bodyLimit: 64 * 1024, requestTimeout: 30_000, forceCloseConnections: "idle" });
 
+  answerNotFound(app);
   app.get("/ready", (_request, reply) => {
     const reason = deps.notReady();
     return reply.code(reason === null ? 200 : 503).send({ ready: reason === null, reason });
@@ -33,6 +35,9 @@ export function createDebugServer(deps: DebugDeps): FastifyInstance {
   app.setErrorHandler((error, _request, reply) => {
     if (error instanceof TrysailError && error.code === "unauthenticated") {
       return reply.code(401).header("www-authenticate", "Bearer").send({ error: error.message });
+    }
+    if (error instanceof TrysailError && error.code === "permission-denied") {
+      return reply.code(403).send({ error: error.message });
     }
     // What Fastify itself refuses: a body that is too large, a length that is wrong.
     if (error instanceof Error && "statusCode" in error && isClientError(error.statusCode)) {

@@ -1,8 +1,13 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { Server } from "node:https";
+import type { Socket } from "node:net";
 import { type FastifyInstance, type FastifyPluginAsync, fastify } from "fastify";
 import type { KeyAndCertificate } from "../ca/serving/serving-certificate.ts";
 import { clientTrustOptions, followClients } from "../platform/client-trust.ts";
+import { type ConnectionGuardOptions, guardConnections } from "../platform/connection-guard.ts";
+import type { Strangers } from "../platform/strangers.ts";
 import type { TrustBundle } from "../platform/trust-bundle.ts";
+import { answerNotFound } from "./not-found.ts";
 
 export interface HttpsServer {
   readonly app: FastifyInstance;
@@ -17,22 +22,33 @@ export async function createHttpsServer(
   certificate: KeyAndCertificate,
   routes: readonly FastifyPluginAsync[],
   initialTrust: TrustBundle,
+  connections: ConnectionGuardOptions = {},
 ): Promise<HttpsServer> {
   let presented = certificate;
   let clientTrust = initialTrust;
   const app = fastify({
     // Asked for and judged by each route: most callers come without one.
-    https: { ...tlsOptions(presented, clientTrust), requestCert: true, rejectUnauthorized: false },
+    https: {
+      ...tlsOptions(presented, clientTrust),
+      ...{ requestCert: true, rejectUnauthorized: false },
+      handshakeTimeout: 10_000,
+      connectionsCheckingInterval: 5_000,
+    },
     bodyLimit: 1024 * 1024,
     requestTimeout: 30_000,
     keepAliveTimeout: 120_000,
     forceCloseConnections: "idle",
   });
+  answerNotFound(app);
+  let strangers: Strangers | undefined;
+  // Fastify closes what is idle behind an answer; those who never asked would be waited for.
+  app.addHook("preClose", async () => strangers?.stop());
   for (const route of routes) await app.register(route);
   await app.ready();
   const { server } = app;
   if (!(server instanceof Server)) throw new TypeError("not a server with TLS");
   const clients = followClients(server);
+  strangers = boundUnanswered(server, connections);
   return {
     app,
     setCertificate(renewed) {
@@ -45,6 +61,28 @@ export async function createHttpsServer(
       clientTrust = next;
     },
   };
+}
+
+/**
+ * Most who call here, an API server among them, show nothing of themselves: whoever has asked nothing yet counts as a
+ * stranger, and so does whoever has an answer to come, until it is given.
+ */
+function boundUnanswered(server: Server, connections: ConnectionGuardOptions): Strangers {
+  const strangers = guardConnections(server, connections);
+  /** The last of the requests that a client may send without awaiting the answer to the one before. */
+  const latest = new WeakMap<Socket, ServerResponse>();
+  server.on("request", ({ socket }: IncomingMessage, response: ServerResponse) => {
+    latest.set(socket, response);
+    // How long the request itself may take is for `requestTimeout` to say.
+    strangers.add(socket, Number.POSITIVE_INFINITY);
+    response.once("close", () => {
+      if (latest.get(socket) !== response) return;
+      strangers.remove(socket);
+      // Else the connection would hold on to the request, with its token.
+      latest.delete(socket);
+    });
+  });
+  return strangers;
 }
 
 function tlsOptions({ chainPem, keyPem }: KeyAndCertificate, trust: TrustBundle) {

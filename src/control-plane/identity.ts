@@ -1,14 +1,11 @@
-import { availableParallelism } from "node:os";
+import type { CsrRequest } from "../ca/answer-csr.ts";
 import { loadSigningKey } from "../ca/authority/signing-key.ts";
 import { type Authenticate, createAuthenticate } from "../ca/caller/authenticate.ts";
 import { createImpersonate } from "../ca/caller/impersonate.ts";
 import { type CertificateRequest, type Certified, type CertifyMetrics, certify } from "../ca/certify.ts";
-import type { IssueRequest } from "../ca/issue.ts";
 import { createJwtSvidIssuer, type JwtSvidIssuer } from "../ca/jwt/jwt-svid.ts";
 import { loadTokenIssuer } from "../ca/jwt/token-issuer.ts";
 import { createServingCertificate, type ServingCertificate } from "../ca/serving/serving-certificate.ts";
-import { createSignatureThreads } from "../ca/signatures/signature-threads.ts";
-import { localSignatures } from "../ca/signatures/signatures.ts";
 import { createSigningQueue } from "../ca/signing-queue.ts";
 import { createCaMetrics } from "../ca-api/ca-metrics.ts";
 import type { ServeConfig } from "../config.ts";
@@ -39,6 +36,8 @@ export interface IdentityDeps {
 /** Who is who in the mesh: what proves it, and what says so to others. */
 export interface Identity extends OpenedIssuer {
   readonly authenticate: Authenticate;
+  /** The same, and refuses whom the mesh has revoked: for what is not denied to these by certificates and policies. */
+  readonly authenticateUnrevoked: Authenticate;
   /** Whom everyone in the mesh trusts. */
   trustBundle(): TrustBundle;
   /** The control plane's own certificate. */
@@ -57,15 +56,18 @@ export interface Identity extends OpenedIssuer {
 const MAX_CERT_TTL_MS = 90 * 86_400_000;
 const KEYS_READY = 64;
 const MOST_WAITING = 1000;
-/** The event loop keeps a core. More than two have nothing to do, since it brings them no more. */
-const SIGNATURE_THREADS = { maxThreads: availableParallelism() > 2 ? 2 : 1, idleMs: 30_000 };
 
 /** Opens the mesh's authority and all that rests on it. Rejects where a key, or what proves a caller, cannot be used. */
 export async function openIdentity({ config, platform, kubernetes, mesh }: IdentityDeps): Promise<Identity> {
   const { clock, random, log, registry } = platform;
   const { trustDomain } = config;
   const state = await openStateDir(config.stateDir);
-  const opened = await openIssuer({ config, platform, kubernetes, state, maxTtlMs: MAX_CERT_TTL_MS });
+  const hosts = hostsOf(config);
+  const opened = await openIssuer({
+    ...{ config, platform, kubernetes, state },
+    maxTtlMs: MAX_CERT_TTL_MS,
+    servingHosts: hosts,
+  });
   const { issuer, own, atOnce } = opened;
   const trustBundle = (): TrustBundle => ({
     rootsPem: issuer.trustBundlePem(),
@@ -84,16 +86,15 @@ export async function openIdentity({ config, platform, kubernetes, mesh }: Ident
   const authenticate = createAuthenticate(authenticators.list);
 
   const revoked = createRevokedIdentities(mesh);
-  const issueCertificate = async (request: IssueRequest, signatures = localSignatures) => {
-    revoked.assertNotRevoked(request.identity);
-    return issuer.issue(request, signatures);
-  };
-  const serving = createServingCertificate({ issue: issuer.issueServing, clock, log, hosts: hostsOf(config) });
+  const serving = createServingCertificate({ issue: issuer.issueServing, clock, log, hosts });
   await serving.start();
   const keys = createKeyPool({ size: KEYS_READY });
   const secrets = createWorkloadSecrets({
     ...{ keys, clock, random, log },
-    issue: issueCertificate,
+    async issue(request) {
+      revoked.assertNotRevoked(request.identity);
+      return issuer.issue(request);
+    },
     trustBundle: trustBundle(),
     turns: createRenewalTurns({ atOnce: atOnce.renewals }),
     ttlMs: config.workloadCertTtlMs,
@@ -101,7 +102,6 @@ export async function openIdentity({ config, platform, kubernetes, mesh }: Ident
 
   const metrics = createCaMetrics(registry);
   const queue = createSigningQueue({ atOnce: atOnce.requests, maxWaiting: MOST_WAITING });
-  const signatures = createSignatureThreads({ ...SIGNATURE_THREADS, clock });
   const certifyDeps = {
     ...{ authenticate, log, metrics },
     impersonate: createImpersonate({
@@ -109,8 +109,10 @@ export async function openIdentity({ config, platform, kubernetes, mesh }: Ident
       trustedNodeAccounts: new Set(config.trustedNodeAccounts),
     }),
     queue,
-    signatures,
-    issue: (request: IssueRequest) => issueCertificate(request, signatures),
+    async answer(request: CsrRequest) {
+      revoked.assertNotRevoked(request.identity);
+      return issuer.answer(request);
+    },
     defaultTtlMs: config.workloadCertTtlMs,
   };
   const jwtKey = await loadSigningKey({
@@ -122,6 +124,11 @@ export async function openIdentity({ config, platform, kubernetes, mesh }: Ident
   const jwtSvids = createJwtSvidIssuer({ key: jwtKey, clock });
   return {
     ...opened,
+    async authenticateUnrevoked(credentials) {
+      const caller = await authenticate(credentials);
+      revoked.assertNotRevoked(caller);
+      return caller;
+    },
     ...{ authenticate, serving, secrets, metrics, trustBundle },
     certify: (request) => certify(certifyDeps, request),
     certifyRequester: (requester, request) =>
@@ -138,7 +145,6 @@ export async function openIdentity({ config, platform, kubernetes, mesh }: Ident
       authenticators.stop();
       serving.stop();
       keys.stop();
-      void signatures.stop();
     },
   };
 }

@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
-import { createServer as createTlsServer } from "node:tls";
+import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import { clientTrustOptions, followClients } from "./client-trust.ts";
+import { type ConnectionGuardOptions, DEFAULT_CONNECTION_LIMITS, guardConnections } from "./connection-guard.ts";
 import { messageOf, TrysailError } from "./errors.ts";
 import { formatListenAddress, type ListenAddress, parseListenAddress } from "./listen-address.ts";
 import type { Logger } from "./log.ts";
@@ -12,7 +13,8 @@ import type { TrustBundle } from "./trust-bundle.ts";
 /** What a certificate is replaced with: PEM texts, the chain leaf first. */
 export interface ServingCertificate {
   readonly certPem: string;
-  readonly keyPem: string;
+  /** TLS keeps it: as a text it would show in a dump of the memory. */
+  readonly keyPem: string | Buffer;
 }
 
 export interface GrpcServerOptions {
@@ -22,8 +24,8 @@ export interface GrpcServerOptions {
   readonly log: Logger;
   /** Largest message that a client may send; 4 MiB unless given. */
   readonly maxReceiveBytes?: number;
-  /** Connections at one time on each listener; unlimited unless given. */
-  readonly maxConnections?: number;
+  /** What callers may take of each listener. */
+  readonly connections?: ConnectionGuardOptions;
   /** Streams at one time on one connection; 32 unless given, several times what a proxy or a client of the CA has. */
   readonly maxStreamsPerConnection?: number;
   /** How long a unary call's request may take to arrive, 10 s unless given: behind it the connection is closed. */
@@ -32,6 +34,11 @@ export interface GrpcServerOptions {
   readonly keepalive?: { readonly timeMs: number; readonly timeoutMs: number };
   /** Connections are asked to move on after this time, give or take a tenth. Never unless given. */
   readonly maxConnectionAge?: { readonly ageMs: number; readonly graceMs: number };
+}
+
+/** A call, as far as it tells on which connection it came. */
+export interface CallOfPeer {
+  getPeer(): string;
 }
 
 /** Which listener a call came in by. */
@@ -44,6 +51,8 @@ export interface GrpcServer {
   listen(address: string): Promise<number>;
   /** The same without TLS, and so without anyone's identity. */
   listenPlaintext(address: string): Promise<number>;
+  /** Whose call it is has been proven: its connection is no stranger's any more. One that stays so for long is closed. */
+  callerKnown(call: CallOfPeer): void;
   /** New connections get this certificate; those that exist keep theirs. */
   setCertificate(certificate: ServingCertificate): void;
   /** New connections are judged by this, and those that it may not allow end. */
@@ -93,8 +102,16 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
   });
   const clients = followClients(tlsServer);
+  const strangers = guardConnections(tlsServer, options.connections ?? {});
+  const secured = new Map<string, TLSSocket>();
   const plaintextServer = createServer({ noDelay: true });
-  tlsServer.on("secureConnection", (socket) => accept("tls", socket));
+  plaintextServer.maxConnections = options.connections?.limits?.total ?? DEFAULT_CONNECTION_LIMITS.total;
+  tlsServer.on("secureConnection", (socket) => {
+    const peer = `${socket.remoteAddress}:${socket.remotePort}`;
+    secured.set(peer, socket);
+    socket.once("close", () => secured.delete(peer));
+    accept("tls", socket);
+  });
   tlsServer.on("tlsClientError", (error, socket) => {
     options.log.debug({ peer: socket.remoteAddress, error: error.message }, "TLS handshake failed");
   });
@@ -116,7 +133,6 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
 
   async function listen(server: NetServer, text: string): Promise<number> {
     const address = parseListenAddress(text);
-    if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections;
     server.listen(address);
     try {
       await once(server, "listening");
@@ -132,6 +148,10 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     addService: (kind, service, implementation) => grpc[kind].addService(service, implementation),
     listen: (address) => listen(tlsServer, address),
     listenPlaintext: (address) => listen(plaintextServer, address),
+    callerKnown(call) {
+      const socket = secured.get(call.getPeer());
+      if (socket !== undefined) strangers.remove(socket);
+    },
     setCertificate(next) {
       tlsServer.setSecureContext(secureContext(next, clientTrust));
       certificate = next;

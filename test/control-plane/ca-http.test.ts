@@ -164,6 +164,18 @@ test("a life that is asked for is given, and cut to what the root allows", async
   isAbout(await lifeMs(""), HOUR_MS);
   isAbout(await lifeMs("?ttlSeconds=600"), 600_000);
   isAbout(await lifeMs("?ttlSeconds=9999999999"), 90 * 86_400_000);
+
+  const pem = csrPem(buildCsr({ keys: cartKeys }));
+  const endless = await data(t, JSON.stringify({ csr: pem, ttlSeconds: 0 }).replace(":0}", ":1e308}"));
+  const { status, body } = await curl(
+    mesh,
+    "/v1/certificates",
+    ...bearer(token),
+    ...type("application/json"),
+    ...endless,
+  );
+  assert.equal(status, 200, body);
+  isAbout(Date.parse(JSON.parse(body).notAfter) - Date.now(), 90 * 86_400_000);
 });
 
 test("the trust bundle answers by format and Accept, with a hint when to look again, and 304 to who has it", async (t) => {

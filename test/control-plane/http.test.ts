@@ -129,6 +129,26 @@ test("what is refused on the debug port is told as the caller's mistake", async 
   assert.deepEqual(await answer({ method: "POST", headers, body: "{" }), [400, "string"]);
 });
 
+test("what is not there is told in the same words on every port", async (t) => {
+  const mesh = await testControlPlane(t, {});
+  const ca = readFileSync(mesh.rootPath);
+  const secure = await new Promise((resolve, reject) => {
+    const asking = request(
+      { port: mesh.ports.https, host: "localhost", path: "/v1/nothing", ca, agent: false },
+      (res) => {
+        res.setEncoding("utf8").once("data", (body: string) => resolve([res.statusCode, JSON.parse(body)]));
+      },
+    );
+    asking.on("error", reject);
+    asking.end();
+  });
+  const plain = [mesh.ports.http, mesh.ports.monitoring].map(async (port) => {
+    const answer = await fetch(`http://127.0.0.1:${port}/nothing`);
+    return [answer.status, await answer.json()];
+  });
+  for (const answer of [secure, ...(await Promise.all(plain))]) assert.deepEqual(answer, [404, { error: "not found" }]);
+});
+
 test("findings go by the mesh's own settings", async (t) => {
   const policy = `apiVersion: security.istio.io/v1
 kind: PeerAuthentication

@@ -45,6 +45,29 @@ test("an identity that a policy revokes gets no certificate until the policy goe
   await until("certificates again", async () => (await ask("cart")).status === 200);
 });
 
+test("a revoked identity of the control plane's own namespace neither sees nor turns the authority, nor reads pages", async (t) => {
+  const principal = "cluster.local/ns/trysail-system/sa/cart";
+  const mesh = await testControlPlane(t, {
+    "revoked.yaml": POLICY.replace("cluster.local/ns/shop/sa/cart", principal),
+  });
+  const ask = async (serviceAccount: string, path: string, method = "GET") => {
+    const token = await mesh.issuer.issue({ namespace: "trysail-system", serviceAccount, ttlMs: 60_000 });
+    const headers = { authorization: `Bearer ${token}` };
+    const { status } = await fetch(`http://127.0.0.1:${mesh.ports.http}${path}`, { method, headers });
+    return status;
+  };
+  assert.deepEqual([await ask("page", "/ca"), await ask("page", "/debug/syncz")], [200, 200]);
+  assert.deepEqual([await ask("cart", "/ca"), await ask("cart", "/debug/syncz")], [403, 403]);
+  assert.equal(await ask("cart", "/ca/prepare", "POST"), 403);
+  const status = await fetch(`http://127.0.0.1:${mesh.ports.http}/ca`, {
+    headers: {
+      authorization: `Bearer ${await mesh.issuer.issue({ namespace: "trysail-system", serviceAccount: "page", ttlMs: 60_000 })}`,
+    },
+  });
+  const { slots } = (await status.json()) as { slots: unknown[] };
+  assert.equal(slots.length, 1, "nothing was prepared");
+});
+
 function post(port: number, ca: Buffer, token: string, body: Buffer): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const headers = { authorization: `Bearer ${token}`, "content-type": "application/pkcs10" };

@@ -39,6 +39,8 @@ export async function testControlPlane(
     plaintext: null,
     monitoring: LOCAL,
     http: LOCAL,
+    maxConnections: 1000,
+    maxConnectionsPerAddress: 1000,
     trustDomain: "cluster.local",
     workloadCertTtlMs: 3_600_000,
     caDir: null,

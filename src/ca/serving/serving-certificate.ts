@@ -110,3 +110,8 @@ async function makeServing({ issue, hosts, ttlMs = DAY_MS }: ServingCertificateD
   const keyPem = new SecretBytes(Buffer.from(keys.privateKey.export({ type: "pkcs8", format: "pem" })));
   return { chainPem, keyPem, notAfter };
 }
+
+/** As TLS takes it. The key stays bytes, since whoever takes it keeps it. */
+export function pemPairOf({ chainPem, keyPem }: KeyAndCertificate): { certPem: string; keyPem: Buffer } {
+  return { certPem: chainPem, keyPem: Buffer.from(keyPem.reveal()) };
+}
