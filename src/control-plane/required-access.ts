@@ -1,3 +1,4 @@
+import type { CertificateRequestsConfig, ExternalSignerConfig } from "../kubernetes/signer-config.ts";
 import { webhookConfigurationNames } from "./webhook-configurations.ts";
 
 /** A rule of a role: https://kubernetes.io/docs/reference/kubernetes-api/authorization-resources/cluster-role-v1/ */
@@ -15,13 +16,14 @@ export interface RequiredAccess {
 }
 
 const NETWORKING = [
-  ...["destinationrules", "proxyconfigs", "serviceentries", "sidecars"],
+  ...["destinationrules", "gateways", "proxyconfigs", "serviceentries", "sidecars"],
   ...["virtualservices", "workloadentries", "workloadgroups"],
 ];
 const SECURITY = ["authorizationpolicies", "peerauthentications"];
 const OWN_KINDS = ["ratelimits"];
 
 const REGISTRATION = ["admissionregistration.k8s.io"];
+const REQUESTS = { apiGroups: ["certificates.k8s.io"], resources: ["certificatesigningrequests"] } as const;
 const LEASES = { apiGroups: ["coordination.k8s.io"], resources: ["leases"] } as const;
 
 /**
@@ -80,6 +82,47 @@ export const statusAccess: RequiredAccess = {
   ],
   own: [{ apiGroups: [""], resources: ["configmaps"], verbs: ["list", "watch", "patch", "delete"] }],
 };
+
+/** The names of the signers that a control plane is and asks, as far as its rights depend on them. */
+export interface SignerRoles {
+  readonly certificateRequests: CertificateRequestsConfig | null;
+  readonly externalSigner: Pick<ExternalSignerConfig, "signerName" | "approves" | "roots"> | null;
+}
+
+/** What it must be allowed besides where it signs the cluster's CertificateSigningRequests, or has others sign. */
+export function signerAccess({ certificateRequests, externalSigner }: SignerRoles): RequiredAccess {
+  const roots = externalSigner?.roots;
+  return {
+    cluster: [
+      ...(certificateRequests === null
+        ? []
+        : [
+            { ...REQUESTS, verbs: ["list", "watch"] },
+            ...writing("status", "sign", certificateRequests.signerName),
+            ...(certificateRequests.approves ? writing("approval", "approve", certificateRequests.signerName) : []),
+          ]),
+      ...(externalSigner === null
+        ? []
+        : [
+            { ...REQUESTS, verbs: ["create", "list", "watch", "delete"] },
+            ...(externalSigner.approves ? writing("approval", "approve", externalSigner.signerName) : []),
+          ]),
+    ],
+    own:
+      roots === undefined || roots.kind === "file"
+        ? []
+        : [{ apiGroups: [""], resources: [roots.kind], resourceNames: [roots.name], verbs: ["get"] }],
+  };
+}
+
+/** A subresource, and the right on the signer without which nobody writes it: so no other signer's can be touched. */
+function writing(subresource: "status" | "approval", verb: "sign" | "approve", signerName: string): AccessRule[] {
+  const [requests = ""] = REQUESTS.resources;
+  return [
+    { ...REQUESTS, resources: [`${requests}/${subresource}`], verbs: ["update"] },
+    { apiGroups: REQUESTS.apiGroups, resources: ["signers"], resourceNames: [signerName], verbs: [verb] },
+  ];
+}
 
 function statusOf(resources: readonly string[]): readonly string[] {
   return resources.map((resource) => `${resource}/status`);

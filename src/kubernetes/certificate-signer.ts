@@ -7,15 +7,13 @@ import type { Logger } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import {
   type CertificateSigningRequest,
-  parseCertificateSigningRequest,
   requestPath,
   stateOf,
   withCertificate,
   withCondition,
 } from "./certificate-request.ts";
 import type { KubernetesClient } from "./client.ts";
-import type { KubernetesObject } from "./object.ts";
-import { startReflector } from "./reflector.ts";
+import { followRequests } from "./followed-requests.ts";
 import { assertApprovable, requesterOf } from "./request-policy.ts";
 
 /** Certifies whom `authenticate` answers, by the same steps as every other caller. */
@@ -53,13 +51,13 @@ export function createCertificateSigner(deps: CertificateSignerDeps): () => void
   const { client, clock, log, signerName } = deps;
   const due = new Map<string, CertificateSigningRequest>();
   const busy = new Set<string>();
+  /** Deleted while they were worked on: nothing more is to be known of them. */
+  const gone = new Set<string>();
   const failures = new Map<string, number>();
   const cancelRetries = new Map<string, () => void>();
   let stopped = false;
 
-  const see = (object: KubernetesObject): void => {
-    const request = parseCertificateSigningRequest(object);
-    if (request === undefined) return;
+  const see = (request: CertificateSigningRequest): void => {
     const { name } = request.metadata;
     const state = stateOf(request).kind;
     if (state === "issued" || state === "refused") forget(name);
@@ -80,6 +78,7 @@ export function createCertificateSigner(deps: CertificateSignerDeps): () => void
       busy.add(name);
       void step(request).finally(() => {
         busy.delete(name);
+        gone.delete(name);
         work();
       });
     }
@@ -92,7 +91,7 @@ export function createCertificateSigner(deps: CertificateSignerDeps): () => void
     } catch (error) {
       // Somebody else has written it, or taken it away: an event says so.
       if (error instanceof TrysailError && ["aborted", "not-found"].includes(error.code)) return;
-      retry(request, error);
+      if (!gone.has(request.metadata.name)) retry(request, error);
     }
   };
 
@@ -155,36 +154,17 @@ export function createCertificateSigner(deps: CertificateSignerDeps): () => void
     await client.replace(path, withCertificate(request, chainPem));
   };
 
-  const stopReflector = startReflector({
+  const stopFollowing = followRequests({
     ...deps,
-    path: requestPath(),
-    query: { fieldSelector: `spec.signerName=${signerName}` },
-    sink: {
-      beginList() {
-        const listed: KubernetesObject[] = [];
-        return {
-          add: (items) => listed.push(...items),
-          end() {
-            const names = new Set(listed.map(({ metadata }) => metadata.name));
-            for (const name of [...due.keys()]) if (!names.has(name)) forget(name);
-            for (const object of listed) see(object);
-          },
-        };
-      },
-      apply({ type, object }) {
-        if (type === "DELETED") forget(object.metadata.name ?? "");
-        else see(object);
-      },
-      stateChanged(state) {
-        if ("error" in state) {
-          log.warn({ signerName, reason: state.error.message }, "CertificateSigningRequests cannot be followed");
-        }
-      },
+    onRequest: see,
+    onGone(name) {
+      if (busy.has(name)) gone.add(name);
+      forget(name);
     },
   });
   return () => {
     stopped = true;
     for (const cancel of cancelRetries.values()) cancel();
-    stopReflector();
+    stopFollowing();
   };
 }

@@ -5,14 +5,13 @@ import type { Logger } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import {
   CERTIFICATES_API,
-  parseCertificateSigningRequest,
+  type CertificateSigningRequest,
   requestPath,
   stateOf,
   withCondition,
 } from "./certificate-request.ts";
 import type { KubernetesClient } from "./client.ts";
-import type { KubernetesObject } from "./object.ts";
-import { startReflector } from "./reflector.ts";
+import { followRequests } from "./followed-requests.ts";
 import { WORKLOAD_USAGES } from "./request-policy.ts";
 
 export interface ExternalSignerDeps {
@@ -44,10 +43,9 @@ export function createExternalSigner(deps: ExternalSignerDeps): ExternalSigner {
   const { client, clock, log, signerName } = deps;
   const waiting = new Map<string, PromiseWithResolvers<string>>();
 
-  const see = (object: KubernetesObject): void => {
-    const request = parseCertificateSigningRequest(object);
-    const waiter = waiting.get(request?.metadata.name ?? "");
-    if (request === undefined || waiter === undefined) return;
+  const see = (request: CertificateSigningRequest): void => {
+    const waiter = waiting.get(request.metadata.name);
+    if (waiter === undefined) return;
     const state = stateOf(request);
     if (state.kind === "issued") waiter.resolve(state.chainPem);
     if (state.kind === "pending" && deps.approves) approve(request).catch(waiter.reject);
@@ -60,7 +58,7 @@ export function createExternalSigner(deps: ExternalSignerDeps): ExternalSigner {
     );
   };
 
-  const approve = async (request: Parameters<typeof withCondition>[0]): Promise<void> => {
+  const approve = async (request: CertificateSigningRequest): Promise<void> => {
     const message = "asked for by the mesh, for a caller with proof of who it is";
     const approved = withCondition(request, { type: "Approved", reason: "authenticated", message }, clock.now());
     try {
@@ -79,28 +77,10 @@ export function createExternalSigner(deps: ExternalSignerDeps): ExternalSigner {
     });
   };
 
-  const stopReflector = startReflector({
+  const stopFollowing = followRequests({
     ...deps,
-    path: requestPath(),
-    query: { fieldSelector: `spec.signerName=${signerName}` },
-    sink: {
-      beginList() {
-        const listed: KubernetesObject[] = [];
-        return {
-          add: (items) => listed.push(...items),
-          end: () => listed.forEach(see),
-        };
-      },
-      apply({ type, object }) {
-        if (type !== "DELETED") see(object);
-        else waiting.get(object.metadata.name ?? "")?.reject(unavailable("the request was deleted by others"));
-      },
-      stateChanged(state) {
-        if ("error" in state) {
-          log.warn({ signerName, reason: state.error.message }, "CertificateSigningRequests cannot be followed");
-        }
-      },
-    },
+    onRequest: see,
+    onGone: (name) => waiting.get(name)?.reject(unavailable("the request was deleted by others")),
   });
 
   return {
@@ -135,7 +115,7 @@ export function createExternalSigner(deps: ExternalSignerDeps): ExternalSigner {
       }
     },
     stop() {
-      stopReflector();
+      stopFollowing();
       for (const { reject } of waiting.values()) reject(unavailable("the control plane stops"));
     },
   };

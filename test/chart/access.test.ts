@@ -6,8 +6,11 @@ import {
   type AccessRule,
   type RequiredAccess,
   requiredAccess,
+  type SignerRoles,
+  signerAccess,
   statusAccess,
 } from "../../src/control-plane/required-access.ts";
+import { signersIn } from "../../src/operations/check/deployed-signers.ts";
 import { helmMissing } from "../support/helm.ts";
 import { only, renderChart } from "./rendered.ts";
 
@@ -67,6 +70,40 @@ test("a control plane that writes no status may not", { skip }, async () => {
   const [{ args }] = only(objects, "Deployment").spec.template.spec.containers;
   assert.ok(args.includes("--no-status"), args.join(" "));
 });
+
+const roots = { kind: "configmaps", name: "corp-roots" } as const;
+const signerValues: readonly [title: string, values: Readonly<Record<string, string | boolean>>, roles: SignerRoles][] =
+  [
+    [
+      "signs requests that it approves",
+      { "certificateRequests.signerName": "trysail.dev/workload" },
+      { certificateRequests: { signerName: "trysail.dev/workload", approves: true }, externalSigner: null },
+    ],
+    [
+      "signs requests that others approve",
+      { "certificateRequests.signerName": "trysail.dev/workload", "certificateRequests.approval": "manual" },
+      { certificateRequests: { signerName: "trysail.dev/workload", approves: false }, externalSigner: null },
+    ],
+    ...[true, false].map((approves): [string, Record<string, string | boolean>, SignerRoles] => [
+      `has a signer elsewhere sign what ${approves ? "it approves" : "others approve"}`,
+      {
+        "externalSigner.signerName": "corp.example/mesh",
+        "externalSigner.roots": "configmaps/corp-roots",
+        "externalSigner.approve": approves,
+      },
+      { certificateRequests: null, externalSigner: { signerName: "corp.example/mesh", approves, roots } },
+    ]),
+  ];
+for (const [title, values, roles] of signerValues) {
+  test(`a control plane that ${title} may do that besides, as \`trysail check\` asks`, { skip }, async () => {
+    const objects = await renderChart(values);
+    const { cluster, own } = withStatus(requiredAccess("default"));
+    const more = signerAccess(roles);
+    assert.deepEqual(accessIn(only(objects, "ClusterRole").rules), accessIn([...cluster, ...more.cluster]));
+    assert.deepEqual(accessIn(only(objects, "Role").rules), accessIn([...own, ...more.own]));
+    assert.deepEqual(signersIn(only(objects, "Deployment").spec), roles);
+  });
+}
 
 test("docs/kubernetes.md shows the roles that the program needs", () => {
   const text = readFileSync(new URL("../../docs/kubernetes.md", import.meta.url), "utf8");

@@ -1,15 +1,19 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { type Authority, loadAuthority } from "../../src/ca/authority/authority.ts";
+import { createFolderStore } from "../../src/ca/authority/authority-folder-store.ts";
 import { createRotator } from "../../src/ca/authority/rotator.ts";
 import { createSelfSignedRoot } from "../../src/ca/authority/self-signed-root.ts";
-import { openAuthority } from "../../src/control-plane/open-authority.ts";
+import { recordExpiry } from "../../src/control-plane/authority-events.ts";
+import { AUTHORITY_SECRET, openAuthority } from "../../src/control-plane/open-authority.ts";
 import { createSecretStore } from "../../src/kubernetes/authority-secret-store.ts";
 import type { KubernetesClient } from "../../src/kubernetes/client.ts";
+import { createEventRecorder } from "../../src/kubernetes/event-recorder.ts";
 import { createRootCertificateKeeper } from "../../src/kubernetes/root-certificate-keeper.ts";
 import { systemClock as clock } from "../../src/platform/clock.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { systemRandom as random } from "../../src/platform/random.ts";
+import { createManualClock } from "../support/manual-clock.ts";
 import { temporaryState } from "../support/state.ts";
 import { until } from "../support/until.ts";
 import { create } from "./create.ts";
@@ -25,6 +29,16 @@ const log = createLog("silent");
 const SECRETS = `/api/v1/namespaces/${namespace}/secrets`;
 /** What the issue promises. */
 const SOON = { timeoutMs: 2000, everyMs: 20 };
+
+const DAY_MS = 86_400_000;
+
+/** Of an Event, as much as is looked at. */
+interface EventShape {
+  readonly reason: string;
+  readonly type: string;
+  readonly note: string;
+  readonly regarding: { readonly kind: string; readonly name: string };
+}
 
 const namespaceObject = (name: string) => ({ apiVersion: "v1", kind: "Namespace", metadata: { name } });
 const secretObject = (name: string, files: Readonly<Record<string, string>>) => ({
@@ -105,6 +119,7 @@ test("the authority lives in the Secrets and ConfigMaps of a real cluster", { sk
     openAuthority({
       ...{ kubernetes: client, systemNamespace: namespace, caDir: null, trustDomain, clock, random, log },
       state: await temporaryState(t),
+      servingHosts: [],
       rootLifeMs: 86_400_000,
     });
   const forget = () => kubernetes.call("DELETE", `${SECRETS}/trysail-ca-secret`);
@@ -119,6 +134,60 @@ test("the authority lives in the Secrets and ConfigMaps of a real cluster", { sk
       await rotatorOf(t, authority).prepare();
       assert.ok(authority.trustBundlePem().includes(root.certificatePem));
       await forget();
+    },
+  );
+
+  await t.test(
+    "an authority that nears its end is told of on its Secret at 30, 7 and 1 days, and behind it",
+    async (t) => {
+      const writer = await podClient(t, kubernetes, {
+        name: "teller",
+        rules: [{ apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create", "patch"] }],
+      });
+      const time = createManualClock(Date.now());
+      const root = createSelfSignedRoot({ clock: time, random, trustDomain, lifeMs: 100 * DAY_MS });
+      const authority = await loadAuthority({
+        ...{ store: createFolderStore({ state: await temporaryState(t), trustDomain }), clock: time },
+        ...{ random, trustDomain, log },
+        first: async () => ({ origin: "plugged-in", material: root }),
+      });
+      const events = createEventRecorder({ client: writer, clock, random, log, instance: "trysail-0" });
+      t.after(() => events.stop());
+      const rotator = createRotator({
+        ...{ authority, source: null, trustDomain, clock: time, random, log, pollMs: 1000, replicaLagMs: 0 },
+        policy: { prepareAtShare: 0.5, propagationMs: 0, reconnectMs: 0 },
+        facts: () => ({ observedSince: 0, proxies: 0, acknowledged: 0 }),
+        onExpiring: (expiry) => recordExpiry(events, { ...AUTHORITY_SECRET, namespace }, expiry),
+      });
+      t.after(() => rotator.stop());
+      const told = async () => {
+        const { body } = await kubernetes.call("GET", `/apis/events.k8s.io/v1/namespaces/${namespace}/events`);
+        return body.items
+          .filter(({ action }: { action: string }) => action === "RotateAuthority")
+          .map(({ reason, type, regarding, note }: EventShape) => [reason, type, regarding.kind, regarding.name, note])
+          .sort();
+      };
+      await rotator.start();
+      const end = Math.floor((time.now() + 100 * DAY_MS) / 1000) * 1000;
+      const before: unknown[] = [];
+      for (const [daysLeft, reason] of [
+        [31, null],
+        [29.9, "AuthorityExpires"],
+        [6.9, "AuthorityExpires"],
+        [0.9, "AuthorityExpires"],
+        [-0.1, "AuthorityExpired"],
+      ] as const) {
+        time.set(end - daysLeft * DAY_MS);
+        if (reason !== null) before.push([reason, "Warning", "Secret", "trysail-ca-secret"]);
+        await until(`what is told with ${daysLeft} days left`, async () => {
+          time.advance(1000);
+          const now = (await told()).map((event: unknown[]) => event.slice(0, 4));
+          assert.deepEqual(now, [...before].sort());
+          return true;
+        });
+      }
+      const notes = new Set((await told()).map((event: unknown[]) => event[4]));
+      assert.equal(notes.size, 4, [...notes].join("; "));
     },
   );
 

@@ -173,12 +173,66 @@ test("CertificateSigningRequests of a real cluster", { skip, timeout: 180_000 },
     assert.equal(failures.size, 0);
   });
 
+  await t.test("what is deleted while it is worked on, and then fails, is forgotten", async (t) => {
+    const signerName = "trysail.dev/leaving";
+    const held = Promise.withResolvers<never>();
+    const away = new TrysailError("unavailable", "the authority is away");
+    const begun: string[] = [];
+    const stop = createCertificateSigner({
+      ...{ clock, random, log, signerName, approves: true, trustDomain: "cluster.local" },
+      client: await adminClient(t, kubernetes),
+      metrics: { refused: (reason) => assert.fail(reason) },
+      certify(_authenticate, { audit }) {
+        begun.push(audit.peer);
+        return begun.length === 1 ? held.promise : Promise.reject(away);
+      },
+    });
+    t.after(stop);
+    const retried = (name: string) => lines.some((line) => JSON.parse(line).request === name);
+    const first = await ask(cart, { uri: CART, signerName });
+    await until("the first to be worked on", () => begun.includes(first.name));
+    await kubernetes.call("DELETE", `${REQUESTS}/${first.name}`);
+    const second = await ask(cart, { uri: CART, signerName });
+    // Seen behind the deletion, since events come in their order.
+    await until("the second to be tried again", () => retried(second.name));
+    held.reject(away);
+    await until("the second to be tried once more", () => begun.filter((name) => name === second.name).length > 1);
+    assert.equal(retried(first.name), false);
+    assert.equal(begun.filter((name) => name === first.name).length, 1);
+  });
+
   await t.test("another leader goes on with what was asked while nobody led", async () => {
     await mesh.stop();
     const [good, bad] = [await ask(cart, { uri: CART }), await ask(cart, { uri: `${CART}s` })];
     mesh = await start(true);
     await assertVerifies(t, kubernetes, await chainOf(good.name));
     assert.equal((await condition(bad.name, "Denied")).reason, "csr-other-names");
+  });
+
+  await t.test("of two replicas one signs, and the other goes on when it leaves", async (t) => {
+    const second = await start(true);
+    t.after(() => second.stop());
+    const signedBefore = lines.length;
+    const names: string[] = [];
+    for (let count = 0; count < 6; count++) names.push((await ask(cart, { uri: CART })).name);
+    await Promise.all(names.map(chainOf));
+    // The one that leads has requests before it while it goes.
+    const leaving = mesh.stop();
+    for (let count = 0; count < 6; count++) names.push((await ask(cart, { uri: CART })).name);
+    await leaving;
+    for (const name of names) await assertVerifies(t, kubernetes, await chainOf(name));
+    const signed = lines.slice(signedBefore).map((line) => JSON.parse(line));
+    const counts = names.map((name) =>
+      signed.filter((line) => line.msg === "certificate issued" && line.peer === name),
+    );
+    // Signed twice is where the first could not write it any more: but written it was once, and by one.
+    for (const [index, { length }] of counts.entries())
+      assert.ok(length >= 1 && length <= 2, `${names[index]}: ${length}`);
+    assert.ok(
+      counts.slice(0, 6).every(({ length }) => length === 1),
+      "signed by one alone while both were there",
+    );
+    mesh = await start(true);
   });
 
   await t.test("where others approve, a request waits for them, and their word is respected", async () => {

@@ -124,6 +124,26 @@ test("`trysail check` on a real API server", { skip, timeout: 180_000 }, async (
     await kubernetes.call("PATCH", path, { rules: body.rules }, MERGE);
   });
 
+  await t.test("the rights of a signer are asked for where the Deployment says that it is one", async () => {
+    const path = `/apis/apps/v1/namespaces/${NAMESPACE}/deployments/trysail`;
+    const { body } = await kubernetes.call("GET", path);
+    const [container] = body.spec.template.spec.containers;
+    const withArgs = (args: readonly string[]) =>
+      kubernetes.call("PATCH", path, { spec: { template: { spec: { containers: [{ ...container, args }] } } } }, MERGE);
+    await withArgs([...container.args, "--csr-signer=trysail.dev/workload"]);
+    const result = await check();
+    for (const right of [
+      /may not watch certificatesigningrequests\.certificates\.k8s\.io$/,
+      /may not update certificatesigningrequests\/status\.certificates\.k8s\.io$/,
+      /may not update certificatesigningrequests\/approval\.certificates\.k8s\.io$/,
+      /may not sign signers\.certificates\.k8s\.io trysail\.dev\/workload$/,
+      /may not approve signers\.certificates\.k8s\.io trysail\.dev\/workload$/,
+    ]) {
+      assertLine(result, "fail", right, /helm upgrade/);
+    }
+    await withArgs(container.args);
+  });
+
   await t.test("labels of namespaces that contradict each other, or name nobody, are told", async () => {
     await namespace("both", { "istio-injection": "enabled", "istio.io/rev": "default" });
     await namespace("lost", { "istio.io/rev": "nobody" });

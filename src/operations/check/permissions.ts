@@ -2,11 +2,13 @@ import {
   type AccessRule,
   type RequiredAccess,
   requiredAccess,
+  signerAccess,
   statusAccess,
 } from "../../control-plane/required-access.ts";
 import type { KubernetesClient } from "../../kubernetes/client.ts";
 import { isRecord } from "../../mesh/conform.ts";
 import { type Check, type CheckTarget, controlPlaneName, type Outcome } from "./check.ts";
+import { readDeployedSigners } from "./deployed-signers.ts";
 
 /** One verb on one resource: https://kubernetes.io/docs/reference/kubernetes-api/authorization-resources/subject-access-review-v1/ */
 interface Access {
@@ -32,13 +34,15 @@ export const permissions: Check = {
   run: (target) => (target.isInstalled ? ofControlPlane(target) : ofCaller(target)),
 };
 
-async function ofControlPlane({ client, systemNamespace, revision }: CheckTarget): Promise<readonly Outcome[]> {
+async function ofControlPlane(target: CheckTarget): Promise<readonly Outcome[]> {
+  const { client, systemNamespace, revision } = target;
   const name = controlPlaneName(revision);
   const user = `system:serviceaccount:${systemNamespace}:${name}`;
   const groups = ["system:serviceaccounts", `system:serviceaccounts:${systemNamespace}`, "system:authenticated"];
   const mayDo = (resourceAttributes: Access) =>
     isAllowed(client, "subjectaccessreviews", { user, groups, resourceAttributes });
-  const needed = accessOf(requiredAccess(revision), systemNamespace);
+  const signers = signerAccess(await readDeployedSigners(target));
+  const needed = [requiredAccess(revision), signers].flatMap((access) => accessOf(access, systemNamespace));
   const missing = await denied(needed, mayDo);
   const action = `helm upgrade puts back the ClusterRole and the Role ${name} of the chart`;
   const outcomes = missing.map(
