@@ -139,7 +139,7 @@ function keepOne(
 
   const check = (): void => {
     if (stopped || cancelPatch !== undefined || operationsFor(current, bundle()).length === 0) return;
-    cancelPatch = clock.after(Math.max(0, nextPatchAt - clock.now()), () => void patch());
+    cancelPatch = clock.after(Math.max(0, nextPatchAt - clock.elapsed()), () => void patch());
   };
 
   const patch = async (): Promise<void> => {
@@ -157,7 +157,7 @@ function keepOne(
       if (isOutdated) current = undefined;
       else log.warn({ ...address, reason: messageOf(error) }, "the webhook configuration's caBundle cannot be written");
     }
-    nextPatchAt = clock.now() + Math.min(PATCH_EVERY_MS * 2 ** failures, LONGEST_PAUSE_MS);
+    nextPatchAt = clock.elapsed() + Math.min(PATCH_EVERY_MS * 2 ** failures, LONGEST_PAUSE_MS);
     cancelPatch = undefined;
     check();
   };

@@ -138,3 +138,15 @@ test("behind an hour the same event is a new object", async (t) => {
     ["create", "create"],
   );
 });
+
+test("a flood of one namespace's Events does not keep another's from being written", async (t) => {
+  const { record, written, pass } = recorderOf(t, { perSecond: 1, burst: 2 });
+  for (let i = 0; i < 500; i++) record(eventOf(`forged-${i}`));
+  const web = eventOf("web");
+  record({ ...web, regarding: { ...web.regarding, namespace: "edge" } });
+  await pass(1);
+  assert.deepEqual(
+    written.map(({ path }) => path),
+    ["shop", "edge"].map((namespace) => `/apis/events.k8s.io/v1/namespaces/${namespace}/events`),
+  );
+});

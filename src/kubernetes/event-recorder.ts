@@ -71,6 +71,7 @@ interface Series {
   count: number;
   /** As of the last write; 0 while it was not created. */
   writtenCount: number;
+  /** In elapsed time, unlike those that are shown. */
   writtenAt: number;
   attempts: number;
 }
@@ -84,7 +85,7 @@ export function createEventRecorder(deps: EventRecorderDeps): EventRecorder {
   /** Those with something to write. */
   const waiting = new Set<Series>();
   let tokens = limits.burst;
-  let tokensAt = clock.now();
+  let tokensAt = clock.elapsed();
   let cancelRound: (() => void) | undefined;
   let stopped = false;
   let failing = false;
@@ -100,10 +101,10 @@ export function createEventRecorder(deps: EventRecorderDeps): EventRecorder {
   };
 
   const writeRound = async (): Promise<void> => {
-    const now = clock.now();
+    const now = clock.elapsed();
     tokens = Math.min(limits.burst, tokens + ((now - tokensAt) * limits.perSecond) / 1000);
     tokensAt = now;
-    for (const series of [...waiting]) {
+    for (const series of inTurn([...waiting])) {
       if (tokens < 1 || stopped) return;
       if (series.writtenCount > 0 && now - series.writtenAt < limits.repeatMs) continue;
       tokens -= 1;
@@ -139,7 +140,7 @@ export function createEventRecorder(deps: EventRecorderDeps): EventRecorder {
     else
       await client.patch(resourcePath({ ...address, name }), { type: "merge", object: { series: seriesOf(series) } });
     series.writtenCount = count;
-    series.writtenAt = clock.now();
+    series.writtenAt = clock.elapsed();
     series.attempts = 0;
   };
 
@@ -188,6 +189,13 @@ export function createEventRecorder(deps: EventRecorderDeps): EventRecorder {
     const now = clock.now();
     return { event, key, name, firstAt: now, lastAt: now, count: 0, writtenCount: 0, writtenAt: 0, attempts: 0 };
   }
+}
+
+/** One of each namespace after the other: what floods one, or is forged for it, must not keep others' from being written. */
+function inTurn(waiting: readonly Series[]): readonly Series[] {
+  const byNamespace = [...Map.groupBy(waiting, ({ event }) => event.regarding.namespace).values()];
+  const longest = byNamespace.reduce((most, { length }) => Math.max(most, length), 0);
+  return Array.from({ length: longest }, (_, turn) => byNamespace.flatMap((list) => list[turn] ?? [])).flat();
 }
 
 const API_VERSION = "events.k8s.io/v1";

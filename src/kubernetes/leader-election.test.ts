@@ -7,11 +7,12 @@ import { createLog } from "../platform/log.ts";
 import { startLeaderElection } from "./leader-election.ts";
 import type { KubernetesObject } from "./object.ts";
 
+const HOUR_MS = 3_600_000;
 const LEASE = { namespace: "trysail-system", name: "trysail-leader" };
 
 /** One Lease as an API server keeps it, and replicas that compete for it in the same time. */
-function election() {
-  const clock = createManualClock(0);
+function election(startMs = 0) {
+  const clock = createManualClock(startMs);
   let stored: KubernetesObject | undefined;
   let version = 0;
   const leading: string[] = [];
@@ -135,3 +136,24 @@ test("a replica that was started again waits for the lease of its former self", 
   await pass(5);
   assert.deepEqual(leading, ["a-2"]);
 });
+
+for (const [title, by] of [
+  ["ahead", HOUR_MS],
+  ["back", -HOUR_MS],
+] as const) {
+  test(`a clock that is set ${title} by an hour makes no second leader, and a dead one has its successor in time`, async (t) => {
+    const { clock, replica, pass, leading } = election(2 * HOUR_MS);
+    const a = replica(t, "a");
+    replica(t, "b");
+    await pass(3);
+    a.cutOff(true);
+    await pass(4);
+    clock.set(clock.now() + by);
+    await pass(1);
+    assert.deepEqual(leading, ["a"]);
+    await pass(2);
+    assert.deepEqual(leading, []);
+    await pass(7);
+    assert.deepEqual(leading, ["b"]);
+  });
+}

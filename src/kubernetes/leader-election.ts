@@ -41,8 +41,8 @@ const DEFAULT_TIMING: LeaderTiming = { leaseMs: 10_000, renewalDeadlineMs: 7000,
 const RELEASE_MS = 2000;
 
 /**
- * Competes for a Lease, as client-go's leader election does. Other replicas' clocks are not trusted: a lease runs out
- * when it was seen unchanged for its whole life.
+ * Competes for a Lease, as client-go's leader election does. No clock is trusted, another replica's as little as one's own that
+ * may be set: a lease runs out when it was seen unchanged for its whole life.
  * https://kubernetes.io/docs/concepts/architecture/leases/
  */
 export function startLeaderElection(deps: LeaderElectionDeps): LeaderElection {
@@ -57,7 +57,7 @@ export function startLeaderElection(deps: LeaderElectionDeps): LeaderElection {
   let failed = false;
 
   const compete = async (): Promise<void> => {
-    const askedAt = clock.now();
+    const askedAt = clock.elapsed();
     try {
       const isHolder = await acquireOrRenew();
       if (stopped.signal.aborted) return;
@@ -79,8 +79,8 @@ export function startLeaderElection(deps: LeaderElectionDeps): LeaderElection {
     if (existing === null) return wins(client.create(collection, leaseObject(identity, 0), { signal }));
     const { holder, lifeMs, transitions } = parseLease(existing, timing.leaseMs);
     const version = existing.metadata.resourceVersion ?? "";
-    if (seen?.version !== version) seen = { version, at: clock.now() };
-    const isFree = holder === "" || holder === identity || clock.now() - seen.at >= lifeMs;
+    if (seen?.version !== version) seen = { version, at: clock.elapsed() };
+    const isFree = holder === "" || holder === identity || clock.elapsed() - seen.at >= lifeMs;
     if (!isFree) return false;
     const next = leaseObject(identity, holder === identity ? transitions : transitions + 1, existing);
     return wins(client.replace(path, next, { signal }));
@@ -108,7 +108,7 @@ export function startLeaderElection(deps: LeaderElectionDeps): LeaderElection {
   /** `since` is when the renewal was asked for: others may count from then on. */
   const hold = (since: number): void => {
     cancelDeadline();
-    cancelDeadline = clock.after(since + timing.renewalDeadlineMs - clock.now(), () => {
+    cancelDeadline = clock.after(since + timing.renewalDeadlineMs - clock.elapsed(), () => {
       lose("the lease could not be renewed in time");
     });
     if (endDuties !== undefined) return;

@@ -61,14 +61,14 @@ export function createReplicaReports(deps: ReplicaReportsDeps): ReplicaReports {
 
   const tell = async (): Promise<void> => {
     const distributions = deps.distributions();
-    const now = clock.now();
+    const now = clock.elapsed();
     if (told?.distributions === distributions && now - told.atMs < RENEW_MS) return;
     const object = {
       apiVersion: "v1",
       kind: "ConfigMap",
       metadata: { name: ownName, namespace, labels: { [LABEL]: revision } },
       // The time makes a new version of it, by which others know that this replica lives.
-      data: { [KEY]: buildReport(distributions), renewed: new Date(now).toISOString() },
+      data: { [KEY]: buildReport(distributions), renewed: new Date(clock.now()).toISOString() },
     };
     try {
       const path = resourcePath({ ...address, name: ownName });
@@ -98,7 +98,7 @@ export function createReplicaReports(deps: ReplicaReportsDeps): ReplicaReports {
 
   const forgetGone = (): void => {
     for (const [name, { seenAtMs, version: resourceVersion }] of reports) {
-      if (clock.now() - seenAtMs < GONE_MS) continue;
+      if (clock.elapsed() - seenAtMs < GONE_MS) continue;
       reports.delete(name);
       changed();
       // Whoever is still there writes it again.
@@ -118,7 +118,7 @@ export function createReplicaReports(deps: ReplicaReportsDeps): ReplicaReports {
     if (typeof text !== "string") return;
     const distributions = before?.text === text ? before.distributions : parseReport(text);
     if (distributions === undefined) return;
-    reports.set(name, { version: resourceVersion, seenAtMs: clock.now(), text, distributions });
+    reports.set(name, { version: resourceVersion, seenAtMs: clock.elapsed(), text, distributions });
     if (before?.distributions !== distributions) changed();
   };
 

@@ -63,7 +63,7 @@ export function createRootCertificateKeeper(deps: RootCertificateKeeperDeps): Ro
   const work = (): void => {
     for (const key of due) {
       if (stopped || running >= AT_ONCE) return;
-      const waitMs = (notBefore.get(key) ?? 0) - clock.now();
+      const waitMs = (notBefore.get(key) ?? 0) - clock.elapsed();
       if (waitMs > 0) {
         cancelRetry ??= clock.after(waitMs, () => {
           cancelRetry = undefined;
@@ -84,7 +84,7 @@ export function createRootCertificateKeeper(deps: RootCertificateKeeperDeps): Ro
     const [namespace, name] = [namespaceOf(key), key.slice(key.indexOf("/") + 1)];
     const path = resourcePath({ apiVersion: "v1", resource: "configmaps", namespace, name });
     const object = { apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data: { [KEY]: bundle } };
-    notBefore.set(key, clock.now() + RETRY_MS);
+    notBefore.set(key, clock.elapsed() + RETRY_MS);
     try {
       // Forced: whoever wrote it before us, as Istio's own control plane does, has another root.
       await client.patch(path, { type: "apply", object, fieldManager: FIELD_MANAGER, force: true });

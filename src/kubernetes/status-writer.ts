@@ -69,7 +69,7 @@ export function createStatusWriter(deps: StatusWriterDeps): StatusWriter {
   /** Kinds of which none may be written, and until when that is believed. */
   const denied = new Map<string, number>();
   const refusedKinds = new Set<string>();
-  const startedAtMs = clock.now();
+  const startedAtMs = clock.elapsed();
   let tokens = limits.burst;
   let tokensAtMs = startedAtMs;
   let failures = 0;
@@ -80,7 +80,7 @@ export function createStatusWriter(deps: StatusWriterDeps): StatusWriter {
   const wakeAt = (atMs: number): void => {
     if (stopped || (wake !== undefined && wake.atMs <= atMs)) return;
     wake?.cancel();
-    const cancel = clock.after(Math.max(0, atMs - clock.now()), () => {
+    const cancel = clock.after(Math.max(0, atMs - clock.elapsed()), () => {
       wake = undefined;
       work();
     });
@@ -88,7 +88,7 @@ export function createStatusWriter(deps: StatusWriterDeps): StatusWriter {
   };
 
   const work = (): void => {
-    const now = clock.now();
+    const now = clock.elapsed();
     tokens = Math.min(limits.burst, tokens + ((now - tokensAtMs) * limits.perSecond) / 1000);
     tokensAtMs = now;
     if (pausedUntilMs > now) {
@@ -137,7 +137,7 @@ export function createStatusWriter(deps: StatusWriterDeps): StatusWriter {
       metrics?.written("written");
       failures = 0;
       denied.delete(served.entry.kind);
-      lastWrites.set(key, { text, atMs: clock.now(), times: before?.text === text ? before.times + 1 : 0 });
+      lastWrites.set(key, { text, atMs: clock.elapsed(), times: before?.text === text ? before.times + 1 : 0 });
       notBefore.delete(key);
       if (!stopped) written(key, object);
     } catch (thrown) {
@@ -152,7 +152,7 @@ export function createStatusWriter(deps: StatusWriterDeps): StatusWriter {
   };
 
   const failed = (key: string, { served, wanted }: StatusWrite, thrown: unknown): void => {
-    const now = clock.now();
+    const now = clock.elapsed();
     const code = thrown instanceof TrysailError ? thrown.code : "internal";
     const { kind } = served.entry;
     if (code === "aborted") {
@@ -193,7 +193,7 @@ export function createStatusWriter(deps: StatusWriterDeps): StatusWriter {
     consider(key) {
       if (stopped) return;
       waiting.add(key);
-      wakeAt(clock.now());
+      wakeAt(clock.elapsed());
     },
     forget(key) {
       waiting.delete(key);

@@ -251,7 +251,7 @@ test("renewals of workloads that started together spread over three tenths of th
     keys,
     turns: createRenewalTurns({ atOnce: 4 }),
     clock: {
-      now: clock.now,
+      ...clock,
       after(delayMs, run) {
         dueAt.push(delayMs);
         return clock.after(delayMs, run);

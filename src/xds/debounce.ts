@@ -57,7 +57,7 @@ export function createDebounce<E>(options: {
         urgent.add(event);
         return;
       }
-      const now = clock.now();
+      const now = clock.elapsed();
       if (!ordinary.waits) firstAt = now;
       ordinary.add(event);
       ordinary.flushAfter(Math.max(0, Math.min(quietMs, firstAt + maxWaitMs - now)));

@@ -7,6 +7,8 @@ export interface BackgroundProcess {
   /** Throws, with the end of the log, where the process has ended. */
   assertRunning(): void;
   logTail(): string;
+  /** `SIGSTOP` lets it hang, with its connections open, until `SIGCONT`. */
+  signal(name: "SIGSTOP" | "SIGCONT"): void;
   /** Kills it; resolves once it has ended. */
   kill(): Promise<void>;
 }
@@ -37,6 +39,9 @@ export function startProcess(
   const logTail = () => readFileSync(log, "utf8").slice(-3000);
   return {
     logTail,
+    signal(name) {
+      child.kill(name);
+    },
     async kill() {
       kill();
       await ended;

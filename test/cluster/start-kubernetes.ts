@@ -25,6 +25,9 @@ export interface TestKubernetes extends KubernetesClient {
   stopApiServer(): Promise<void>;
   /** Starts it again, on the same port; resolves when it answers. */
   startApiServer(): Promise<void>;
+  /** Lets etcd hang, as on a disk that does not answer, until it goes on. */
+  freezeEtcd(): void;
+  thawEtcd(): void;
 }
 
 /**
@@ -113,6 +116,8 @@ export async function startKubernetes(
     url,
     rootPem: files.rootPem,
     kubeconfig,
+    freezeEtcd: () => etcd.signal("SIGSTOP"),
+    thawEtcd: () => etcd.signal("SIGCONT"),
     stopApiServer: () => apiServer.kill(),
     async startApiServer() {
       apiServer = startServer();

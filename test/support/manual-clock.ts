@@ -3,6 +3,8 @@ import type { Clock } from "../../src/platform/clock.ts";
 export interface ManualClock extends Clock {
   /** Moves time on, running each timer that falls due at its own moment, in order, also those that others set. */
   advance(ms: number): void;
+  /** Sets the time of day alone, as an administrator or NTP does. */
+  set(ms: number): void;
   /** How many timers wait. */
   pending(): number;
 }
@@ -16,6 +18,8 @@ interface Timer {
 /** Time that stands still until a test moves it. */
 export function createManualClock(startMs: number): ManualClock {
   const timers = new Set<Timer>();
+  /** What `now` is ahead of what has elapsed. */
+  let aheadMs = 0;
   let nowMs = startMs;
   let order = 0;
 
@@ -26,7 +30,8 @@ export function createManualClock(startMs: number): ManualClock {
       .at(0);
 
   return {
-    now: () => nowMs,
+    now: () => nowMs + aheadMs,
+    elapsed: () => nowMs,
     after(delayMs, run) {
       const timer = { dueAt: nowMs + Math.max(0, delayMs), order: order++, run };
       timers.add(timer);
@@ -40,6 +45,9 @@ export function createManualClock(startMs: number): ManualClock {
         timer.run();
       }
       nowMs = untilMs;
+    },
+    set(ms) {
+      aheadMs = ms - nowMs;
     },
     pending: () => timers.size,
   };
