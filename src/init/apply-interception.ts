@@ -23,7 +23,10 @@ export async function applyInterception(
   for (const family of families) {
     const [chosen, ...others] = await findIptables(run, family, iptables);
     await ip(run, ipSetup(settings, family));
-    await run(chosen.restore, RESTORE, rulesTransaction(chosen.removal, buildRules(settings, family)));
+    const restore = (dnsFamilies: typeof families | null) =>
+      run(chosen.restore, RESTORE, rulesTransaction(chosen.removal, buildRules(settings, family, dnsFamilies)));
+    // Some kernels cannot look into packets (xt_string). A pod had better start, with queries that Envoy cannot answer.
+    await restore(families).catch((error: unknown) => (settings.redirectDns ? restore(null) : Promise.reject(error)));
     for (const { restore, removal, hasOurs } of others) {
       if (hasOurs) await run(restore, RESTORE, rulesTransaction(removal));
     }
@@ -45,7 +48,7 @@ export function printInterception(settings: PodInterception, families: readonly 
   return families
     .map((family) => {
       const commands = ipSetup(settings, family).map(({ args }) => `# ip ${args.join(" ")}\n`);
-      return `# ${family}\n${commands.join("")}${rulesTransaction(noRules, buildRules(settings, family))}`;
+      return `# ${family}\n${commands.join("")}${rulesTransaction(noRules, buildRules(settings, family, families))}`;
     })
     .join("");
 }

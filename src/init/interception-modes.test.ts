@@ -116,6 +116,7 @@ test("DNS queries go to Envoy where that is asked for, but for Envoy's own", { s
       const got = await askUdp(pod, there, 53, { uid, sourcePort: port });
       assert.equal(got, answer, `${family}, port ${port} of ${uid}`);
     }
+    assert.equal(await askUdp(pod, there, 53, { uid: 1000, type: "AAAA" }), "pod 15053", `${family}, for IPv6`);
   }
   const once = await rulesOf(pod);
   await runInit(t, pod, ["--redirect-dns"]);
@@ -127,6 +128,25 @@ test("DNS queries go to Envoy where that is asked for, but for Envoy's own", { s
   assert.equal(await askUdp(pod, machine.ipv4, 53, { uid: 1000 }), "machine 53", "an excluded port");
   await runInit(t, pod, ["--clean"]);
   assert.doesNotMatch(await rulesOf(pod), /ISTIO|CT/);
+});
+
+test("DNS queries that are not for the pod's own kind of addresses go to its resolver, also from a port that asks for both", {
+  skip,
+}, async (t) => {
+  const { machine, pod } = await createTestNetwork(t);
+  await answerWithName(machine, "machine", [], [53]);
+  await answerWithName(pod, "pod", [], [15053]);
+  const asked = async (type: "A" | "AAAA" | "TXT" | "SRV" | "PTR") =>
+    (await askUdp(pod, machine.ipv4, 53, { uid: 1000, type, sourcePort: 40_053 })).replace(/ \d+$/, "");
+  const types = ["A", "AAAA", "A", "TXT", "SRV", "PTR", "A"] as const;
+  await runInit(t, pod, ["--redirect-dns"], { env: { INSTANCE_IPS: pod.ipv4 } });
+  const found: string[] = [];
+  for (const type of types) found.push(await asked(type));
+  assert.deepEqual(found, ["pod", "machine", "pod", "machine", "machine", "machine", "pod"]);
+  await runInit(t, pod, ["--redirect-dns"]);
+  found.length = 0;
+  for (const type of types) found.push(await asked(type));
+  assert.deepEqual(found, ["pod", "pod", "pod", "machine", "machine", "machine", "pod"], "with IPv6");
 });
 
 test("TPROXY set up twice is set up once, and --clean leaves nothing of it", { skip }, async (t) => {

@@ -1,6 +1,7 @@
 import { isIPv6 } from "node:net";
 import { PROXY_PORT } from "../injection/pod-contract.ts";
 import { DELIVERY_SOURCE } from "./app-address.ts";
+import { otherQuestions } from "./dns-questions.ts";
 import type { PodInterception } from "./pod-interception.ts";
 import type { Rules } from "./rules-transaction.ts";
 
@@ -18,13 +19,18 @@ export const TPROXY_MARK = 1337;
  *
  * Outbound, in this order: excluded ports and interfaces; what Envoy hands to the app; Envoy's own connections, those
  * to the pod itself through the inbound listener; what the app sends over loopback is its own business; then excluded
- * ranges, included ports and ranges, and the rest.
+ * ranges, included ports and ranges, and the rest. DNS queries that go to Envoy are those for addresses of the
+ * `dnsFamilies`; null is all queries.
  */
-export function buildRules(settings: PodInterception, family: AddressFamily): Rules {
+export function buildRules(
+  settings: PodInterception,
+  family: AddressFamily,
+  dnsFamilies: readonly AddressFamily[] | null = [family],
+): Rules {
   const isTproxy = settings.mode === "TPROXY";
   const dns = settings.redirectDns && !settings.excludeOutboundPorts.includes(53);
   return {
-    raw: dns ? dnsZones(settings) : [],
+    raw: dns ? dnsZones(settings, dnsFamilies) : [],
     mangle: isTproxy ? tproxy(settings) : [],
     nat: [
       ...["ISTIO_INBOUND", "ISTIO_IN_REDIRECT", "ISTIO_OUTPUT", "ISTIO_REDIRECT"].map(newChain),
@@ -34,7 +40,7 @@ export function buildRules(settings: PodInterception, family: AddressFamily): Ru
       ...rerouted(settings, family),
       ...(isTproxy ? [] : inbound(settings, "ISTIO_IN_REDIRECT")),
       ...outbound(settings, family),
-      ...(dns ? dnsRules(settings, family) : []),
+      ...(dns ? dnsRules(settings, family, dnsFamilies) : []),
       // Last, so that no packet meets a half-built chain even where a transaction were not atomic.
       "-A PREROUTING -p tcp -j ISTIO_INBOUND",
       ...(dns ? ["udp", "tcp"].map((protocol) => `-A OUTPUT -p ${protocol} --dport 53 -j ISTIO_OUTPUT_DNS`) : []),
@@ -89,25 +95,33 @@ function outbound(settings: PodInterception, family: AddressFamily): readonly st
   ];
 }
 
-function dnsRules(settings: PodInterception, family: AddressFamily): readonly string[] {
+function dnsRules(
+  settings: PodInterception,
+  family: AddressFamily,
+  dnsFamilies: readonly AddressFamily[] | null,
+): readonly string[] {
   return [
     ...settings.excludeInterfaces.map((name) => `-A ISTIO_OUTPUT_DNS -o ${name} -j RETURN`),
     // A resolver on loopback is the pod's own; what it asks others comes by here again.
     "-A ISTIO_OUTPUT_DNS -o lo -j RETURN",
     ...owners(settings).map((owner) => `-A ISTIO_OUTPUT_DNS ${owner} -j RETURN`),
     ...ofFamily(settings.excludeOutboundRanges, family).map((range) => `-A ISTIO_OUTPUT_DNS -d ${range} -j RETURN`),
+    ...(dnsFamilies === null ? [] : [`-A ISTIO_OUTPUT_DNS -p udp ${otherQuestions(dnsFamilies)} -j RETURN`]),
     ...["udp", "tcp"].map((protocol) => `-A ISTIO_OUTPUT_DNS -p ${protocol} -j REDIRECT --to-ports ${DNS_PORT}`),
   ];
 }
 
 /**
  * Connection tracking remembers for a while that queries from a port were redirected. Where Envoy happens to ask from
- * that port next, its query would come back to itself, so its queries are remembered apart.
+ * that port next, its query would come back to itself, so its queries are remembered apart. So are those of the app that
+ * Envoy is not to answer: a resolver asks for addresses of both families from one port.
  */
-function dnsZones(settings: PodInterception): readonly string[] {
+function dnsZones(settings: PodInterception, dnsFamilies: readonly AddressFamily[] | null): readonly string[] {
+  const others = dnsFamilies === null ? [] : [otherQuestions(dnsFamilies)];
   return [
     newChain("ISTIO_DNS_ZONE"),
     ...owners(settings).map((owner) => `-A ISTIO_DNS_ZONE -p udp --dport 53 ${owner} -j CT --zone 1`),
+    ...others.map((match) => `-A ISTIO_DNS_ZONE ! -o lo -p udp --dport 53 ${match} -j CT --zone 1`),
     "-A PREROUTING ! -i lo -p udp --sport 53 -j CT --zone 1",
     "-A OUTPUT -p udp --dport 53 -j ISTIO_DNS_ZONE",
   ];

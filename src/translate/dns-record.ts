@@ -14,7 +14,9 @@ export function buildDnsRecord(service: MeshService, endpoints: ServiceEndpoints
   const { hostname, addresses, autoAddresses, isHeadless } = service;
   // Envoy's table has no place for the name of a single label, or for every name.
   if (hostname === "*" || !hostname.includes(".")) return null;
-  const own = isHeadless ? endpoints.endpoints.map(({ address }) => address) : [...addresses, ...autoAddresses];
+  // Who asks now is about to begin something new.
+  const open = endpoints.endpoints.filter(({ health }) => health === "healthy");
+  const own = isHeadless ? open.map(({ address }) => address) : [...addresses, ...autoAddresses];
   const usable = own.filter((text) => ipVersion(text) === 4 || (hasIpv6 && ipVersion(text) === 6));
   return usable.length === 0 ? null : { name: hostname, addresses: usable };
 }

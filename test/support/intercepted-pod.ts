@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { encode, RECURSION_DESIRED, type RecordType } from "dns-packet";
 import { createTestNetwork, type RunOptions, type TestHost, type TestNetwork } from "./netns.ts";
 
 export interface InitOptions {
@@ -92,11 +93,19 @@ export function askWhole(host: TestHost, to: string, port: number, options: AskO
   return host.run(process.execPath, ["-e", client], options);
 }
 
-/** Who answers a datagram from `host`. */
-export function askUdp(host: TestHost, to: string, port: number, options: AskOptions = {}): Promise<string> {
+/** Who answers a DNS query of a type, A unless said, from `host`: `NAME PORT`. */
+export function askUdp(
+  host: TestHost,
+  to: string,
+  port: number,
+  { type = "A", ...options }: AskOptions & { readonly type?: RecordType } = {},
+): Promise<string> {
+  const questions = [{ type, name: "one.example.com" }];
+  const query = encode({ type: "query", id: 1, flags: RECURSION_DESIRED, questions }).toString("hex");
   const client = `
+    const query = Buffer.from(${JSON.stringify(query)}, "hex");
     const socket = require("node:dgram").createSocket(${JSON.stringify(to.includes(":") ? "udp6" : "udp4")});
-    socket.bind(${options.sourcePort ?? 0}, () => socket.send("?", ${port}, ${JSON.stringify(to)}));
+    socket.bind(${options.sourcePort ?? 0}, () => socket.send(query, ${port}, ${JSON.stringify(to)}));
     socket.once("message", (answer) => { process.stdout.write(answer); socket.close(); });
     setTimeout(() => { process.stdout.write("no answer"); socket.close(); }, 3000).unref();`;
   return host.run(process.execPath, ["-e", client], options);

@@ -64,7 +64,8 @@ function dnsFilter(records: readonly DnsRecord[]): MessageInitShape<typeof DnsFi
       resolverTimeout: durationOfMs(5000),
       typedDnsResolverConfig: {
         name: "envoy.network.dns_resolver.cares",
-        typedConfig: typedConfig(CaresDnsResolverConfigSchema, {}),
+        // Whoever asks has put the pod's search domains behind the name already.
+        typedConfig: typedConfig(CaresDnsResolverConfigSchema, { dnsResolverOptions: { noDefaultSearchDomain: true } }),
       },
       maxPendingLookups: MAX_PENDING_LOOKUPS,
     },
