@@ -11,6 +11,7 @@ const global = { scope: "GLOBAL" };
 const counting = (ports: Readonly<Record<string, number>>) =>
   service({ name: "trysail-ratelimit", namespace: "trysail-ratelimit", ports });
 const app = pod({ name: "web-0", ip: "10.0.0.1", labels: { app: "web", tier: "front" } });
+const at = (...names: string[]) => ({ targetRefs: names.map((name) => ({ kind: "Service", name })) });
 const web = (labels: object) => ({ selector: { matchLabels: labels } });
 
 const cases: readonly [what: string, yaml: string, expected: readonly (readonly [field: string, words: RegExp])[]][] = [
@@ -35,6 +36,33 @@ const cases: readonly [what: string, yaml: string, expected: readonly (readonly 
     "a selector that nothing fits",
     app + rateLimit("a", { ...web({ app: "none" }), ...requests(limit()) }),
     [["spec.selector.matchLabels", /selects app=none/]],
+  ],
+  [
+    "a Service that is not there",
+    app +
+      service({ name: "web", ports: { http: 80 } }) +
+      rateLimit("a", { ...at("web", "lost"), ...requests(limit()) }),
+    [["spec.targetRefs[1].name", /names Service lost, but there is none in namespace shop/]],
+  ],
+  [
+    "the same said by name of a Service and by labels of its workloads",
+    app +
+      service({ name: "web", ports: { http: 80 } }) +
+      rateLimit("a", { ...at("web"), ...requests(limit({ name: "x" })) }) +
+      rateLimit("b", { ...web({ tier: "front" }), ...requests(limit({ name: "y" })) }),
+    [
+      ["spec.requests[0]", /the same as y of RateLimit shop\/b/],
+      ["spec.requests[0]", /the same as x of RateLimit shop\/a/],
+    ],
+  ],
+  [
+    "the same said by names of Services of two namespaces, one of them the root",
+    app +
+      service({ name: "web", ports: { http: 80 } }) +
+      service({ name: "web", namespace: "trysail-system", ports: { http: 80 } }) +
+      rateLimit("a", { ...at("web"), ...requests(limit({ name: "x" })) }) +
+      rateLimit("b", { ...at("web"), ...requests(limit({ name: "y" })) }, "trysail-system"),
+    [],
   ],
   [
     "a claim, as no token is verified yet",

@@ -7,6 +7,11 @@ import { countsGlobally, type RateLimit, type RequestLimit, rateLimitHost } from
 /** What is wrong between a RateLimit and the rest of the mesh. */
 export function analyzeRateLimit(policy: RateLimit, index: ReferenceIndex, report: Report): void {
   if (countsGlobally(policy)) analyzeService(policy, index, report);
+  for (const [at, { name }] of (policy.spec.targetRefs ?? []).entries()) {
+    if (targetOf(name, policy, index) !== undefined) continue;
+    const reason = `names Service ${name}, but there is none in namespace ${policy.metadata.namespace}: it limits nothing by that`;
+    report("reference-missing", `spec.targetRefs[${at}].name`, reason);
+  }
   for (const [at, { by = [] }] of (policy.spec.requests ?? []).entries()) {
     const claim = by.findIndex((counted) => "claim" in counted);
     if (claim < 0) continue;
@@ -40,21 +45,39 @@ function analyzeService({ metadata, spec }: RateLimit, index: ReferenceIndex, re
   }
 }
 
+function targetOf(name: string, { metadata }: RateLimit, index: ReferenceIndex): Service | undefined {
+  const found = index.service(`${name}.${metadata.namespace}.svc.${index.config.domain}`, metadata.namespace);
+  return found?.kind === "Service" ? found : undefined;
+}
+
 function portsOf({ spec }: Service) {
   return spec.ports ?? [];
 }
 
 /** Both select some workload that is there, of the namespace of the narrower one. */
-function sharesWorkload(a: RateLimit, b: RateLimit, { config, hasWorkload }: ReferenceIndex): boolean {
-  const isRoot = ({ metadata }: RateLimit) => config.rootNamespaces.includes(metadata.namespace);
-  if (a.metadata.namespace !== b.metadata.namespace && !isRoot(a) && !isRoot(b)) return false;
-  const [own, others] = [labelsOf(a), labelsOf(b)];
-  if (Object.entries(own).some(([key, value]) => (others[key] ?? value) !== value)) return false;
-  return hasWorkload(isRoot(a) ? b.metadata.namespace : a.metadata.namespace, { ...own, ...others });
+function sharesWorkload(a: RateLimit, b: RateLimit, index: ReferenceIndex): boolean {
+  // What names Services reaches no further than its own namespace, even the root namespace's.
+  const reachesAll = ({ metadata, spec }: RateLimit) =>
+    index.config.rootNamespaces.includes(metadata.namespace) && (spec.targetRefs ?? []).length === 0;
+  if (a.metadata.namespace !== b.metadata.namespace && !reachesAll(a) && !reachesAll(b)) return false;
+  const namespace = reachesAll(a) ? b.metadata.namespace : a.metadata.namespace;
+  return selections(a, index).some((own) =>
+    selections(b, index).some(
+      (others) =>
+        Object.entries(own).every(([key, value]) => (others[key] ?? value) === value) &&
+        index.hasWorkload(namespace, { ...own, ...others }),
+    ),
+  );
 }
 
-function labelsOf({ spec }: RateLimit): Labels {
-  return spec.selector?.matchLabels ?? {};
+/** Any of these labels makes a workload one of the object's. */
+function selections(policy: RateLimit, index: ReferenceIndex): readonly Labels[] {
+  const { selector, targetRefs = [] } = policy.spec;
+  if (targetRefs.length === 0) return [selector?.matchLabels ?? {}];
+  return targetRefs.flatMap(({ name }) => {
+    const labels = targetOf(name, policy, index)?.spec.selector ?? {};
+    return Object.keys(labels).length === 0 ? [] : [labels];
+  });
 }
 
 /** All of a workload's objects count: two that say the same are a mistake of somebody's. */

@@ -18,6 +18,7 @@ function findingsOf(spec: object) {
 
 const right: readonly [what: string, spec: object][] = [
   ["a limit of the proxy", request()],
+  ["a limit of a Service", { ...request(), targetRefs: [{ group: "", kind: "Service", name: "api" }] }],
   ["of connections", connection({ scope: "GLOBAL", by: [{ attribute: "REMOTE_ADDRESS" }, { constant: "a" }] })],
   ["a bucket that holds more", request({ rate: { amount: 5, unit: "SECOND", burst: 9 } })],
   ["a quota for a month", request({ scope: "GLOBAL", rate: { amount: 5, unit: "MONTH" } })],
@@ -36,6 +37,42 @@ const wrong: readonly [what: string, spec: object, field: string, words: RegExp]
   ["nothing to limit", {}, "spec", /limits nothing/],
   ["an unknown field", { ...request(), selecter: {} }, "spec.selecter", /not a field of RateLimit.*not used/],
   ["a misspelt condition", request({ match: { path: ["/a"] } }), "spec.requests[0].match.path", /not a field/],
+  [
+    "a selector beside Services",
+    { ...request(), selector: {}, targetRefs: [{ kind: "Service", name: "a" }] },
+    "spec.targetRefs",
+    /keep one of them/,
+  ],
+  [
+    "one Service twice",
+    {
+      ...request(),
+      targetRefs: [
+        { kind: "Service", name: "a" },
+        { kind: "Service", name: "a" },
+      ],
+    },
+    "spec.targetRefs[1]",
+    /names a again/,
+  ],
+  [
+    "a target of another kind",
+    { ...request(), targetRefs: [{ kind: "Gateway", name: "a" }] },
+    "spec.targetRefs[0].kind",
+    /Service/,
+  ],
+  [
+    "a Service of another namespace",
+    { ...request(), targetRefs: [{ kind: "Service", name: "a", namespace: "b" }] },
+    "spec.targetRefs[0].namespace",
+    /not a field/,
+  ],
+  [
+    "a target without a name",
+    { ...request(), targetRefs: [{ kind: "Service" }] },
+    "spec.targetRefs[0].name",
+    /missing|required/,
+  ],
   ["no amount", request({ rate: { amount: 0, unit: "DAY" } }), "spec.requests[0].rate.amount", /from 1 to/],
   ["an amount below zero", request({ rate: { amount: -1, unit: "DAY" } }), "spec.requests[0].rate.amount", /from 1 to/],
   ["too much", request({ rate: { amount: 2 ** 40, unit: "DAY" } }), "spec.requests[0].rate.amount", /from 1 to/],
@@ -77,6 +114,18 @@ const wrong: readonly [what: string, spec: object, field: string, words: RegExp]
     request({ match: { headers: { a: { regex: "(" } } } }),
     "spec.requests[0].match.headers.a",
     /RE2/,
+  ],
+  [
+    "more regular expressions than can be checked",
+    request({
+      match: {
+        headers: Object.fromEntries(
+          Array.from({ length: 100 }, (_, index) => [`x-${index}`, { regex: "(a{1,90}){1,9}" }]),
+        ),
+      },
+    }),
+    "spec.requests",
+    /more regular expressions/,
   ],
   [
     "who connects, by identity",

@@ -1,7 +1,7 @@
 import { checkDurations } from "./check-durations.ts";
 import { joinPath } from "./conform.ts";
 import { error, type Problem, warning } from "./problem.ts";
-import { regexProblem } from "./regex-problem.ts";
+import { regexesProblem, regexProblem } from "./regex-problem.ts";
 import type { ConnectionLimit, RateLimit, RequestLimit, RequestMatch } from "./trysail/rate-limit.ts";
 
 /** Those that Envoy knows the meaning of. */
@@ -13,7 +13,10 @@ const STATUSES: ReadonlySet<number> = new Set([
 /** What is wrong inside one RateLimit of valid shape. */
 export function checkRateLimit({ spec }: RateLimit): Problem[] {
   const { requests = [], connections = [], exceeded, service } = spec;
+  const tooMany = regexesProblem(requests.flatMap(({ match }) => regexesOf(match)));
+  if (tooMany !== null) return [error("spec.requests", tooMany)];
   const problems: Problem[] = [];
+  problems.push(...checkTargets(spec));
   if (requests.length + connections.length === 0) {
     problems.push(error("spec", "limits nothing: give it requests or connections"));
   }
@@ -36,6 +39,21 @@ export function checkRateLimit({ spec }: RateLimit): Problem[] {
     problems.push(warning("spec.exceeded.body", reason));
   }
   return problems;
+}
+
+function regexesOf({ headers = {} }: RequestMatch = {}): string[] {
+  return Object.values(headers).flatMap((want) => ("regex" in want ? [want.regex] : []));
+}
+
+/** As in Istio's policies, one of the two says whom the object is for. */
+function checkTargets({ selector, targetRefs = [] }: RateLimit["spec"]): Problem[] {
+  if (selector !== undefined && targetRefs.length > 0) {
+    return [error("spec.targetRefs", "cannot be with selector: keep one of them")];
+  }
+  const names = targetRefs.map(({ name }) => name);
+  return names.flatMap((name, index) =>
+    names.indexOf(name) === index ? [] : [error(`spec.targetRefs[${index}]`, `names ${name} again: remove it`)],
+  );
 }
 
 function checkRequests(limit: RequestLimit, path: string): Problem[] {

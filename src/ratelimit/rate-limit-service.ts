@@ -1,16 +1,13 @@
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { toBinary } from "@bufbuild/protobuf";
 import type { Server, ServerUnaryCall, ServiceDefinition, sendUnaryData } from "@grpc/grpc-js";
-import {
-  RateLimitRequestSchema,
-  RateLimitResponse_Code,
-  RateLimitResponseSchema,
-} from "../gen/envoy/service/ratelimit/v3/rls_pb.ts";
+import { RateLimitResponse_Code, RateLimitResponseSchema } from "../gen/envoy/service/ratelimit/v3/rls_pb.ts";
 import type { Clock } from "../platform/clock.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { unaryOfBytes } from "../platform/grpc-methods.ts";
 import { grpcStatusOf } from "../platform/grpc-status.ts";
 import { type AnswerDeps, answerRequest } from "./answer-request.ts";
 import type { LimitTable } from "./limit-table.ts";
+import { parseRateLimitRequest } from "./parse-request.ts";
 
 export interface RateLimitServiceDeps extends Pick<AnswerDeps, "store" | "counted"> {
   table(): LimitTable;
@@ -42,20 +39,17 @@ export function addRateLimitService(server: Pick<Server, "addService">, deps: Ra
 }
 
 async function answer(bytes: Buffer, { table, clock, store, counted }: RateLimitServiceDeps) {
-  const response = await answerRequest(parse(bytes), { table: table(), store, counted, nowMs: clock.now() });
+  const response = await answerRequest(parseRateLimitRequest(bytes), {
+    table: table(),
+    store,
+    counted,
+    nowMs: clock.now(),
+  });
   const isOver = response.overallCode === RateLimitResponse_Code.OVER_LIMIT;
   return {
     bytes: Buffer.from(toBinary(RateLimitResponseSchema, response)),
     result: isOver ? ("over-limit" as const) : ("ok" as const),
   };
-}
-
-function parse(bytes: Buffer) {
-  try {
-    return fromBinary(RateLimitRequestSchema, bytes);
-  } catch (cause) {
-    throw new TrysailError("invalid-argument", "not a RateLimitRequest", { cause });
-  }
 }
 
 const RATE_LIMIT_SERVICE: ServiceDefinition = {

@@ -35,8 +35,8 @@ export interface RunningRateLimit {
 }
 
 const STOP_GRACE_MS = 2000;
-/** A request holds names and values that callers choose, and headers are no longer than this together. */
-const LARGEST_REQUEST_BYTES = 256 * 1024;
+/** A request holds values that callers choose, at most 4 kB long, once for each limit of the object. */
+const LARGEST_REQUEST_BYTES = 1024 * 1024;
 
 /** Starts the service that counts for all proxies: RateLimits, counts, answers, top to bottom. */
 export async function startRateLimit(

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
 import fc from "fast-check";
 import {
+  RateLimitRequestSchema,
   type RateLimitResponse,
   RateLimitResponse_Code,
   RateLimitResponse_RateLimit_Unit,
@@ -281,6 +283,20 @@ test("random requests are answered or refused by name, and the service lives on"
     { numRuns: 300 },
   );
   assert.equal((await client.ask({ domain: "shop/b", descriptors: [by("b")] })).overallCode, OK);
+});
+
+test("values that are no text are counted", async (t) => {
+  const service = await startTestRateLimit(t, rateLimit("api", { requests: [limit("all", 1, "DAY")] }));
+  const client = rateLimitClient(t, service.ports.grpc);
+  const request = create(RateLimitRequestSchema, { domain: "shop/api", descriptors: [by("all", { user: "ab" })] });
+  const bytes = Buffer.from(toBinary(RateLimitRequestSchema, request));
+  const at = bytes.indexOf("ab");
+  bytes.set([0xff, 0xfe], at);
+  const answers = [await client.send(bytes), await client.send(bytes)];
+  assert.deepEqual(
+    answers.map(({ overallCode }) => overallCode),
+    [OK, OVER_LIMIT],
+  );
 });
 
 test("a memory that is full refuses to count more, and forgets what is over", async () => {

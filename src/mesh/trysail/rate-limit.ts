@@ -137,9 +137,22 @@ export const RateLimitService = Type.Object(
 );
 export type RateLimitService = Static<typeof RateLimitService>;
 
+/** A Service of the object's own namespace: what is limited is what comes to its workloads at its ports. */
+export const TargetRef = Type.Object(
+  {
+    group: Type.Optional(Type.String({ maxLength: 0, description: "nothing, as core kinds have no group" })),
+    kind: Type.Literal("Service"),
+    name: Type.String({ minLength: 1, maxLength: 63, description: "the name of a Service" }),
+  },
+  closed,
+);
+export type TargetRef = Static<typeof TargetRef>;
+
 export const RateLimitSpec = Type.Object(
   {
     selector: Type.Optional(WorkloadSelector),
+    /** Instead of a selector. */
+    targetRefs: Type.Optional(Type.Array(TargetRef, { maxItems: 16 })),
     requests: Type.Optional(Type.Array(RequestLimit, { maxItems: 64 })),
     connections: Type.Optional(Type.Array(ConnectionLimit, { maxItems: 64 })),
     exceeded: Type.Optional(Exceeded),

@@ -16,6 +16,12 @@ import { typedConfig } from "../typed-config.ts";
 
 /** What a request has instead of a value that it lacks: those without one are counted together, not let through. */
 const ABSENT = "-";
+/**
+ * Nor of one that is longer than this, in characters: nobody may fill the proxy's memory with values, or make a question
+ * so large that the service does not take it. As long as a token may be.
+ */
+const LONGEST_VALUE = 4096;
+const TOO_LONG = "too long";
 
 /** Where the filter that verifies tokens leaves their claims, under the name that Istio gives them. */
 const JWT_FILTER = "envoy.filters.http.jwt_authn";
@@ -61,7 +67,7 @@ function countedByAction(counted: CountedBy): RateLimit_Action {
   const key = keyOf(counted);
   if ("header" in counted) {
     const name = counted.header.toLowerCase();
-    return expression(key, `"${name}" in request.headers ? request.headers["${name}"] : "${ABSENT}"`);
+    return expression(key, `"${name}" in request.headers ? ${bounded(`request.headers["${name}"]`)} : "${ABSENT}"`);
   }
   if ("claim" in counted) return claimAction(key, counted.claim);
   if ("constant" in counted) {
@@ -73,7 +79,7 @@ function countedByAction(counted: CountedBy): RateLimit_Action {
     case "METHOD":
       return expression(key, "request.method");
     case "PATH":
-      return expression(key, "request.url_path");
+      return expression(key, bounded("request.url_path"));
     case "REMOTE_ADDRESS":
       return action({ case: "remoteAddress", value: {} });
   }
@@ -83,6 +89,10 @@ function countedByAction(counted: CountedBy): RateLimit_Action {
 function expression(descriptorKey: string, text: string): RateLimit_Action {
   const config = typedConfig(DescriptorSchema, { descriptorKey, exprSpecifier: { case: "text", value: text } });
   return action({ case: "extension", value: { name: "envoy.rate_limit_descriptors.expr", typedConfig: config } });
+}
+
+function bounded(text: string): string {
+  return `(size(${text}) > ${LONGEST_VALUE} ? "${TOO_LONG}" : ${text})`;
 }
 
 function claimAction(descriptorKey: string, claim: string): RateLimit_Action {
