@@ -28,6 +28,11 @@ const NAMES: Readonly<Record<string, KindNames>> = {
     shortNames: ["dr"],
     columns: [column("Host", ".spec.host", "The service whose traffic it is about")],
   },
+  Gateway: {
+    plural: "gateways",
+    shortNames: ["gw"],
+    columns: [column("Selector", ".spec.selector", "The proxies that listen")],
+  },
   PeerAuthentication: {
     plural: "peerauthentications",
     shortNames: ["pa"],

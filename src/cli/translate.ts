@@ -1,7 +1,8 @@
 import { Command } from "commander";
 import { stringify } from "yaml";
 import { placeholderIdentity } from "../ca/serving/placeholder-identity.ts";
-import type { WorkloadController } from "../mesh/kubernetes/core.ts";
+import { ANNOTATION } from "../injection/annotations.ts";
+import { ownValue } from "../mesh/own-value.ts";
 import { createSnapshotBuilder, type MeshSnapshot } from "../mesh/snapshot.ts";
 import { systemClock } from "../platform/clock.ts";
 import { TrysailError } from "../platform/errors.ts";
@@ -43,8 +44,8 @@ async function translate({ file, proxy, trustDomain, output }: TranslateFlags): 
   await source.stop();
   const described = describeProxy(mesh, proxy);
   const resources = createTranslator(mesh).translate(described);
-  const { name, namespace, ipAddress } = described;
-  const nodeId = `sidecar~${ipAddress}~${name}.${namespace}~${namespace}.svc.${mesh.config.domain}`;
+  const { name, namespace, ipAddress, type = "sidecar" } = described;
+  const nodeId = `${type}~${ipAddress}~${name}.${namespace}~${namespace}.svc.${mesh.config.domain}`;
   const config = selfContainedConfig(resources, nodeId, placeholderIdentity());
   process.stdout.write(output === "yaml" ? stringify(config) : `${JSON.stringify(config, null, 2)}\n`);
 }
@@ -56,7 +57,8 @@ function describeProxy(mesh: MeshSnapshot, proxy: string): ProxyDescription {
   if (dot <= 0) throw new TrysailError("invalid-argument", `--proxy ${proxy} is not POD.NAMESPACE`);
   const pod = mesh.pods.get(`${namespace}/${name}`);
   if (pod !== undefined) {
-    return { name, namespace, labels: pod.metadata.labels, ipAddress: pod.status?.podIP ?? "0.0.0.0" };
+    const { labels, annotations } = pod.metadata;
+    return { name, namespace, labels, ipAddress: pod.status?.podIP ?? "0.0.0.0", type: proxyType(annotations) };
   }
   const workload = mesh.workloads.find(
     ({ metadata }) =>
@@ -73,9 +75,12 @@ function describeProxy(mesh: MeshSnapshot, proxy: string): ProxyDescription {
       `no pod or workload ${name} in namespace ${namespace}; there are ${some.join(", ") || "none"}`,
     );
   }
-  return { name, namespace, labels: labelsOf(workload), ipAddress: "0.0.0.0" };
+  const { labels = {}, annotations = {} } = workload.spec.template.metadata ?? {};
+  return { name, namespace, labels, ipAddress: "0.0.0.0", type: proxyType(annotations) };
 }
 
-function labelsOf(workload: WorkloadController): Readonly<Record<string, string>> {
-  return workload.spec.template.metadata?.labels ?? {};
+/** A pod that the template of gateways makes stands alone. */
+function proxyType(annotations: Readonly<Record<string, string>>): "router" | "sidecar" {
+  const templates = ownValue(annotations, ANNOTATION.templates.name) ?? "";
+  return templates.split(",").some((name) => name.trim() === "gateway") ? "router" : "sidecar";
 }

@@ -73,3 +73,30 @@ test("the list is the same while the Secrets are", () => {
     );
   assert.equal(read(), read());
 });
+
+test("a gateway is given what Gateways name that select it by labels, of any namespace", () => {
+  const server = {
+    port: { number: 443, protocol: "HTTPS" },
+    hosts: ["*"],
+    tls: { mode: "SIMPLE", credentialName: "bank" },
+  };
+  const named = (selector?: object) =>
+    grantedCredentials(
+      meshOf(
+        [
+          pod({ name: "edge-0", namespace: "edge", ip: "10.1.0.4", labels: { istio: "edge" }, serviceAccount: "edge" }),
+          secret("bank", { "tls.crt": "CHAIN", "tls.key": "KEY" }, "edge"),
+          secret("bank", { "tls.crt": "THEIRS", "tls.key": "THEIRS" }, "shop"),
+          istio("Gateway", "public", { ...(selector && { selector }), servers: [server] }, "shop"),
+        ].join(""),
+      ),
+      { name: "edge-0", namespace: "edge" },
+      { trustDomain: "cluster.local", namespace: "edge", serviceAccount: "edge" },
+      new BuildCache(),
+    );
+  const [granted, ...more] = named({ istio: "edge" });
+  assert.deepEqual([granted?.name, more], ["kubernetes://bank", []]);
+  assert.ok(Buffer.from(granted?.bytes ?? []).includes("CHAIN"));
+  assert.deepEqual(named({ istio: "other" }), []);
+  assert.deepEqual(named(undefined), []);
+});

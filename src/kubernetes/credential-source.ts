@@ -1,12 +1,11 @@
-import { credentialNames, selectsCallers, tlsSettings } from "../mesh/credentials.ts";
 import { describeObject, type Finding } from "../mesh/finding.ts";
-import type { DestinationRule } from "../mesh/istio/destination-rule.ts";
 import type { KnownObject } from "../mesh/kinds.ts";
 import { compareText, refOf } from "../mesh/object.ts";
 import type { ObjectSet } from "../mesh/object-set.ts";
 import { createListeners } from "../sources/listeners.ts";
 import type { Source } from "../sources/source.ts";
 import { type FollowedSecret, type FollowedSecretDeps, followSecret } from "./followed-secret.ts";
+import { type SecretReference, secretReferences } from "./secret-references.ts";
 
 export interface CredentialSourceDeps extends Omit<FollowedSecretDeps, "onChange"> {
   /** Everything but Secrets. */
@@ -20,14 +19,15 @@ const GATHER_MS = 5;
 const START_MS = 5000;
 
 /**
- * Adds to what a source holds the Secrets that its DestinationRules name by `credentialName`, each followed by itself
- * for as long as a rule names it for callers of its own namespace. Of one that is deleted, the last version stays in use.
+ * Adds to what a source holds the Secrets that its DestinationRules and Gateways name by `credentialName`, each followed
+ * by itself for as long as one names it for proxies of its namespace. Of one that is deleted, the last version stays in use.
  */
 export function createCredentialSource(deps: CredentialSourceDeps): Source {
   const { source, clock, log } = deps;
   const followed = new Map<string, FollowedSecret>();
   const listeners = createListeners(log);
   let inner: ObjectSet = source.current();
+  let references: readonly SecretReference[] = [];
   let current: ObjectSet = inner;
   let cancelPublish: (() => void) | undefined;
   let unsubscribe = () => {};
@@ -44,7 +44,8 @@ export function createCredentialSource(deps: CredentialSourceDeps): Source {
   };
 
   const follow = (): void => {
-    const wanted = wantedSecrets(rulesOf(inner));
+    references = secretReferences(inner.objects);
+    const wanted = wantedSecrets(references);
     for (const [key, secret] of followed) {
       if (wanted.has(key)) continue;
       followed.delete(key);
@@ -60,32 +61,34 @@ export function createCredentialSource(deps: CredentialSourceDeps): Source {
     const secrets = [...followed].sort(([a], [b]) => compareText(a, b)).flatMap(([, secret]) => secret.object() ?? []);
     current = Object.freeze({
       objects: secrets.length === 0 ? inner.objects : inserted(inner.objects, secrets),
-      findings: [...inner.findings, ...rulesOf(inner).flatMap(findingsOf)],
+      findings: [...inner.findings, ...references.flatMap(findingsOf)],
     });
     listeners.tell(current);
   };
 
-  /** What is in the way of the Secrets that a rule names. */
-  const findingsOf = (rule: DestinationRule): readonly Finding[] =>
-    tlsSettings(rule).flatMap(({ path, tls: { credentialName = "" } }) => {
-      const { namespace } = rule.metadata;
-      const state = (name: string) => followed.get(keyOf(namespace, name))?.state();
-      const where = `${namespace}/${credentialName}`;
-      const report = (reason: string): Finding[] => [unreadable(rule, `${path}.credentialName`, reason)];
-      if (credentialName === "") return [];
-      if (state(credentialName) === "deleted") {
-        return report(`names Secret ${where}, which was deleted: its last version stays in use, so create it anew`);
-      }
-      if (state(credentialName) === "forbidden" && state(`${credentialName}-cacert`) !== "present") {
-        return report(
-          `names Secret ${where}, which the control plane may not read: grant its service account list and watch on it by a Role in namespace ${namespace}`,
-        );
-      }
-      if (state(credentialName) === undefined && selectsCallers(rule.spec)) {
-        return report(`names Secret ${where}, but ${MOST_SECRETS} Secrets are read already: calls fail that need it`);
-      }
-      return [];
-    });
+  /** What is in the way of a Secret that an object names. */
+  const findingsOf = (reference: SecretReference): readonly Finding[] => {
+    const { namespace, name, isUsed } = reference;
+    const state = (of: string) => followed.get(keyOf(namespace, of))?.state();
+    const where = `${namespace}/${name}`;
+    if (state(name) === "deleted") {
+      return [
+        unreadable(
+          reference,
+          `names Secret ${where}, which was deleted: its last version stays in use, so create it anew`,
+        ),
+      ];
+    }
+    if (state(name) === "forbidden" && state(`${name}-cacert`) !== "present") {
+      const reason = `names Secret ${where}, which the control plane may not read: grant its service account list and watch on it by a Role in namespace ${namespace}`;
+      return [unreadable(reference, reason)];
+    }
+    if (state(name) === undefined && isUsed) {
+      const reason = `names Secret ${where}, but ${MOST_SECRETS} Secrets are read already: calls fail that need it`;
+      return [unreadable(reference, reason)];
+    }
+    return [];
+  };
 
   return {
     async start() {
@@ -119,21 +122,13 @@ export function createCredentialSource(deps: CredentialSourceDeps): Source {
   };
 }
 
-function rulesOf({ objects }: ObjectSet): readonly DestinationRule[] {
-  return objects.filter((object) => object.kind === "DestinationRule");
-}
-
-/** Those that some caller may have: of its own namespace, by a rule that selects it. */
+/** Those that some proxy may have, and beside each the one that holds whom to trust. */
 function wantedSecrets(
-  rules: readonly DestinationRule[],
+  references: readonly SecretReference[],
 ): ReadonlyMap<string, { readonly namespace: string; readonly name: string }> {
-  const wanted = rules
-    .filter(({ spec }) => selectsCallers(spec))
-    .flatMap((rule) =>
-      credentialNames([rule]).flatMap((name) =>
-        [name, `${name}-cacert`].map((each) => ({ namespace: rule.metadata.namespace, name: each })),
-      ),
-    );
+  const wanted = references
+    .filter(({ isUsed }) => isUsed)
+    .flatMap(({ namespace, name }) => [name, `${name}-cacert`].map((each) => ({ namespace, name: each })));
   return new Map(wanted.map((secret) => [keyOf(secret.namespace, secret.name), secret]));
 }
 
@@ -148,9 +143,9 @@ function inserted(objects: readonly KnownObject[], secrets: readonly KnownObject
   return Object.freeze(objects.toSpliced(at === -1 ? objects.length : at, 0, ...secrets));
 }
 
-function unreadable(rule: DestinationRule, field: string, reason: string): Finding {
-  const object = refOf(rule);
-  const { generation } = rule.metadata;
+function unreadable({ owner, field }: SecretReference, reason: string): Finding {
+  const object = refOf(owner);
+  const { generation } = owner.metadata;
   return {
     severity: "warning",
     code: "reference-missing",

@@ -1,5 +1,7 @@
 import type { DestinationRule } from "./istio/destination-rule.ts";
+import type { Gateway } from "./istio/gateway.ts";
 import type { TrafficPolicy } from "./istio/traffic-policy.ts";
+import { labelsMatch } from "./labels.ts";
 
 type TlsSettings = NonNullable<TrafficPolicy["tls"]>;
 
@@ -31,4 +33,33 @@ export function credentialNames(rules: readonly DestinationRule[]): readonly str
 /** Whether a rule is for callers with certain labels, and not for all: only those are given its Secrets. */
 export function selectsCallers({ workloadSelector }: DestinationRule["spec"]): boolean {
   return Object.keys(workloadSelector?.matchLabels ?? {}).length > 0;
+}
+
+/** Each Secret that a Gateway names for its servers, in the namespace of whichever proxies it selects, and where it stands. */
+export function serverCredentials({
+  spec,
+}: Gateway): readonly { readonly path: string; readonly name: string; readonly isOnlyTrust: boolean }[] {
+  return (spec.servers ?? []).flatMap(({ tls = {} }, at) => {
+    const path = `spec.servers[${at}].tls`;
+    const { credentialName = "", credentialNames = [], caCertCredentialName = "" } = tls;
+    return [
+      { path: `${path}.credentialName`, name: credentialName, isOnlyTrust: false },
+      ...credentialNames.map((name, index) => ({
+        path: `${path}.credentialNames[${index}]`,
+        name,
+        isOnlyTrust: false,
+      })),
+      { path: `${path}.caCertCredentialName`, name: caCertCredentialName, isOnlyTrust: true },
+    ].filter(({ name }) => name !== "");
+  });
+}
+
+/** Whether a Gateway is for proxies with these labels. One that selects nobody in particular is for all. */
+export function selectsProxy({ spec }: Gateway, labels: Readonly<Record<string, string>>): boolean {
+  return labelsMatch(spec.selector, labels);
+}
+
+/** Whether such proxies are given the Secrets that it names: of one that is for all, nobody is. */
+export function grantsCredentials(gateway: Gateway, labels: Readonly<Record<string, string>>): boolean {
+  return Object.keys(gateway.spec.selector ?? {}).length > 0 && selectsProxy(gateway, labels);
 }

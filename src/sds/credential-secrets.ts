@@ -47,5 +47,5 @@ function inline(base64: string) {
 }
 
 function encode(secret: EnvoySecret): EncodedResource {
-  return encodedResource(secret.name, toBinary(SecretSchema, secret));
+  return { ...encodedResource(secret.name, toBinary(SecretSchema, secret)), goesAlone: true };
 }

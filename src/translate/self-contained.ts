@@ -42,20 +42,25 @@ export function selfContainedConfig(
           },
         },
         { name: "ROOTCA", validationContext: { trustedCa: { inlineString: identity.rootPem } } },
-        ...credentials(clusters, identity),
+        ...credentials([...clusters, ...listeners], identity),
       ],
     },
   };
 }
 
-/** What stands in for the Secrets that rules name, by Istio's names of them. */
-function credentials(clusters: readonly JsonValue[], { chainPem, keyPem, rootPem }: PlaceholderIdentity): JsonObject[] {
+/** What stands in for the Secrets and files that rules and Gateways name, by Istio's names of them. */
+function credentials(
+  resources: readonly JsonValue[],
+  { chainPem, keyPem, rootPem }: PlaceholderIdentity,
+): JsonObject[] {
   const tlsCertificate = { certificateChain: { inlineString: chainPem }, privateKey: { inlineString: keyPem } };
   const validationContext = { trustedCa: { inlineString: rootPem } };
-  const names = [...JSON.stringify(clusters).matchAll(/"(kubernetes:\/\/[^"]+)"/g)].map(([, name = ""]) => name);
+  const quoted = JSON.stringify(resources).match(/"(?:kubernetes:\/\/|file-cert:|file-root:)(?:[^"\\]|\\.)+"/g) ?? [];
+  const names = quoted.map((text) => String(JSON.parse(text)));
+  const isTrust = (name: string) => name.startsWith("file-root:") || /^kubernetes:.*-cacert$/.test(name);
   return [...new Set(names)]
     .sort()
-    .map((name): JsonObject => (name.endsWith("-cacert") ? { name, validationContext } : { name, tlsCertificate }));
+    .map((name): JsonObject => (isTrust(name) ? { name, validationContext } : { name, tlsCertificate }));
 }
 
 function jsonByName(resources: ProxyResources, typeUrl: TypeUrl, schema: DescMessage): Map<string, JsonValue> {

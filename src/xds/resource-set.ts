@@ -18,6 +18,11 @@ export interface EncodedResource {
   readonly version: string;
   /** The serialized message itself, as it goes into `google.protobuf.Any.value`. */
   readonly bytes: Uint8Array;
+  /**
+   * It holds what nobody could check but the proxy. Envoy drops all of a response that comes behind a secret that it
+   * refuses, and does not say which that was, so each of these goes in a response of its own.
+   */
+  readonly goesAlone?: true;
 }
 
 export function encodedResource(name: string, bytes: Uint8Array): EncodedResource {

@@ -4,7 +4,7 @@ import { type Refusal, Refusals } from "./refusals.ts";
 import { type EncodedResource, ResourceSet, TYPE_URL, type TypeUrl } from "./resource-set.ts";
 import type { EncodedResponse, Protocol } from "./response-encoder.ts";
 import { Subscription } from "./subscription.ts";
-import { absentFrom, emptySet, isEmpty, type Update, unionOf, updateBetween, wholeOf } from "./update.ts";
+import { absentFrom, emptySet, isEmpty, stepTowards, type Update, unionOf, updateBetween, wholeOf } from "./update.ts";
 
 /** One response about to be sent, and what the proxy has once it was. */
 export interface Plan {
@@ -144,14 +144,14 @@ export class TypeState {
   plan(set: ResourceSet | undefined, removals: "now" | "later"): Plan | null {
     if (!this.started || !set || this.nonces.awaiting) return null;
     const target = this.#targetOf(set);
-    const goal = removals === "now" ? target : unionOf(this.#known, target);
+    const goal = stepTowards(this.#known, removals === "now" ? target : unionOf(this.#known, target));
     const change = updateBetween(this.#known, goal);
     const tells = this.#tellsRemovals ? !isEmpty(change) : change.resources.length > 0;
     if (!tells && !this.owesAnswer) {
       this.#known = goal;
       return null;
     }
-    return { goal, changed: change.resources, ...this.#answer(goal, change) };
+    return { goal, changed: change.resources, ...this.#answer(goal, change, target) };
   }
 
   commit(plan: Plan, response: EncodedResponse): void {
@@ -192,13 +192,13 @@ export class TypeState {
     return this.#protocol === "delta" || this.#comesWhole;
   }
 
-  #answer(goal: ResourceSet, change: Update): Pick<Plan, "update" | "shared" | "missing"> {
+  #answer(goal: ResourceSet, change: Update, target: ResourceSet): Pick<Plan, "update" | "shared" | "missing"> {
     // Private keys are not kept beyond the write.
     const shared = this.typeUrl !== TYPE_URL.secret;
     if (this.#comesWhole) return { update: wholeOf(goal), shared, missing: [] };
     // What the proxy has and is removed from it is named by the change already.
     const missing =
-      this.#protocol === "delta" ? absentFrom(goal, this.#owed).filter((name) => !this.#known.byName.has(name)) : [];
+      this.#protocol === "delta" ? absentFrom(target, this.#owed).filter((name) => !this.#known.byName.has(name)) : [];
     const again = this.#again(goal);
     if (again.length === 0) return { update: change, shared, missing };
     if (again.length + change.resources.length === goal.byName.size && change.removed.length === 0) {

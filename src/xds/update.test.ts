@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { textSet } from "../../test/support/xds-messages.ts";
 import { NameTable } from "./name-set.ts";
-import { type ResourceSet, TYPE_URL } from "./resource-set.ts";
-import { emptySet, selectNames, unionOf, updateBetween } from "./update.ts";
+import { ResourceSet, TYPE_URL } from "./resource-set.ts";
+import { emptySet, selectNames, stepTowards, unionOf, updateBetween } from "./update.ts";
 
 const typeUrl = TYPE_URL.endpoint;
 const before = textSet(typeUrl, { a: "1", b: "1", c: "1" });
@@ -31,6 +31,20 @@ test("the same two sets give the same update, and the way back another", () => {
 test("a union has the new versions and what only the old set has", () => {
   assert.deepEqual(contents(unionOf(before, after)), ["a=1", "b=2", "c=1", "d=1"]);
   assert.equal(unionOf(before, after), unionOf(before, after));
+});
+
+test("resources that go alone come one by one behind the others, and what is gone goes with the last", () => {
+  const fragile = [...textSet(typeUrl, { x: "1", y: "1" }).byName.values()].map(
+    (resource) => ({ ...resource, goesAlone: true }) as const,
+  );
+  const goal = new ResourceSet(typeUrl, [...after.byName.values(), ...fragile]);
+  const steps: string[][] = [];
+  for (let at = before; at.version !== goal.version; at = stepTowards(at, goal)) {
+    steps.push(updateBetween(at, stepTowards(at, goal)).resources.map(({ name }) => name));
+    assert.equal(at.byName.has("a"), true, "what is gone is there until the last step");
+  }
+  assert.deepEqual(steps, [["b", "d"], ["x"], ["y"]]);
+  assert.equal(stepTowards(before, after), after);
 });
 
 test("a union with nothing to add or to keep is one of its sets", () => {

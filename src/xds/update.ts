@@ -64,6 +64,21 @@ export function unionOf(from: ResourceSet, to: ResourceSet): ResourceSet {
   });
 }
 
+/**
+ * How far towards `to` one response may take a proxy that has `from`: all the way, unless resources are to go that go
+ * alone. The others are first, each of these has a response of its own, and what is gone is removed with the last.
+ */
+export function stepTowards(from: ResourceSet, to: ResourceSet): ResourceSet {
+  const { resources } = updateBetween(from, to);
+  const alone = resources.filter(({ goesAlone }) => goesAlone === true);
+  if (alone.length === 0 || resources.length === 1) return to;
+  const next = alone.length === resources.length ? alone.slice(0, 1) : resources.filter((one) => !alone.includes(one));
+  return new ResourceSet(
+    to.typeUrl,
+    new Map([...from.byName.values(), ...next].map((one) => [one.name, one])).values(),
+  );
+}
+
 /** The part of a set that has one of these names; the set itself where that is all of it. */
 export function selectNames(set: ResourceSet, names: NameSet): ResourceSet {
   if (names.size === 0) return emptySet(set.typeUrl);

@@ -8,6 +8,7 @@
  */
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";
+import { request as requestByTls } from "node:https";
 
 const name = process.env.APP_NAME ?? "app";
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -86,7 +87,10 @@ async function run(running: Load): Promise<void> {
 
 function call(url: string): Promise<Answer> {
   return new Promise((resolve) => {
-    const outgoing = request(url, { timeout: REQUEST_TIMEOUT_MS, agent: false }, (incoming) => {
+    const send = url.startsWith("https:") ? requestByTls : request;
+    // Whoever answers by TLS does so with a certificate made for the test.
+    const options = { timeout: REQUEST_TIMEOUT_MS, agent: false, rejectUnauthorized: false };
+    const outgoing = send(url, options, (incoming) => {
       const chunks: Buffer[] = [];
       incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
       incoming.on("error", (error) => resolve({ status: 0, body: error.message }));

@@ -29,7 +29,7 @@ function definition(kind: string) {
   const entry = kindSchemas.find((known) => known.kind === kind);
   if (entry === undefined) throw new Error(`no kind ${kind}`);
   const singular = kind.toLowerCase();
-  const plural = singular.endsWith("y") ? `${singular.slice(0, -1)}ies` : `${singular}s`;
+  const plural = /[^aeiou]y$/.test(singular) ? `${singular.slice(0, -1)}ies` : `${singular}s`;
   const group = groupOf(entry.apiVersions[0]);
   const schema = { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } };
   return {

@@ -14,8 +14,8 @@ import { envoyMissing } from "../support/envoy.ts";
 import { meshOf, resourcesFor } from "../support/mesh.ts";
 
 /**
- * NAME.in.yaml is a mesh whose first line, `# proxy: POD.NAMESPACE`, says whose proxy is asked about; NAME.out.yaml is
- * everything that this proxy is sent. `make golden` writes the outputs anew, to be reviewed as a diff.
+ * NAME.in.yaml is a mesh whose first line, `# proxy: POD.NAMESPACE` or `# gateway: POD.NAMESPACE`, says whose proxy is
+ * asked about; NAME.out.yaml is everything that this proxy is sent. `make golden` writes the outputs anew, to be reviewed as a diff.
  */
 
 const folder = new URL(".", import.meta.url);
@@ -27,9 +27,9 @@ const read = (file: string) => readFileSync(new URL(file, folder), "utf8");
 
 function translated(name: string): { proxy: string; resources: ProxyResources } {
   const yaml = read(`${name}.in.yaml`);
-  const proxy = /^# proxy: (\S+)$/m.exec(yaml)?.[1];
+  const [, type, proxy] = /^# (proxy|gateway): (\S+)$/m.exec(yaml) ?? [];
   assert.ok(proxy !== undefined, `${name}.in.yaml does not begin with "# proxy: POD.NAMESPACE"`);
-  return { proxy, resources: resourcesFor(meshOf(yaml), proxy) };
+  return { proxy, resources: resourcesFor(meshOf(yaml), proxy, {}, type === "gateway" ? "router" : "sidecar") };
 }
 
 const kinds: readonly [heading: string, typeUrl: TypeUrl, schema: DescMessage][] = [

@@ -76,6 +76,7 @@ export function istio(
   kind:
     | "AuthorizationPolicy"
     | "DestinationRule"
+    | "Gateway"
     | "PeerAuthentication"
     | "ServiceEntry"
     | "Sidecar"

@@ -39,7 +39,12 @@ export function proxyOf(mesh: MeshSnapshot, proxy: string): ProxyDescription {
   return { name, namespace, labels: pod.metadata.labels, ipAddress: pod.status?.podIP ?? "0.0.0.0" };
 }
 
-/** What the proxy beside a pod would be sent. */
-export function resourcesFor(mesh: MeshSnapshot, proxy: string, metadata: JsonObject = {}): ProxyResources {
-  return createTranslator(mesh).translate({ ...proxyOf(mesh, proxy), metadata });
+/** What the proxy beside a pod would be sent, or the pod itself where that is a gateway (`router`). */
+export function resourcesFor(
+  mesh: MeshSnapshot,
+  proxy: string,
+  metadata: JsonObject = {},
+  type: ProxyDescription["type"] = "sidecar",
+): ProxyResources {
+  return createTranslator(mesh).translate({ ...proxyOf(mesh, proxy), metadata, type });
 }

@@ -3,6 +3,7 @@ import type { KnownObject } from "../../src/mesh/kinds.ts";
 import { compareText, refOf } from "../../src/mesh/object.ts";
 import { parseObject } from "../../src/mesh/parse-object.ts";
 import type { ProxyDescription } from "../../src/translate/translator.ts";
+import { gatewaySpec } from "./random-gateway.ts";
 import { rateLimitSpec } from "./random-rate-limit.ts";
 
 /**
@@ -115,7 +116,7 @@ const l4Match = {
   port: portNumber,
   sourceLabels: labels,
   sourceNamespace: namespace,
-  gateways: some(pick("mesh", "edge"), 1),
+  gateways: some(pick("mesh", "a", "edge/b"), 2),
 };
 const subnets = some(pick("10.0.0.0/8", "10.96.0.1", "fd00::/8", "0.0.0.0/0"), 2);
 const l4Destinations = fc.array(
@@ -229,7 +230,7 @@ const virtualService = istio(
   fc.record(
     {
       hosts: fc.oneof(fc.constant(["a", "x.example.com"]), fc.array(hostOrWildcard, { maxLength: 3 })),
-      gateways: some(pick("mesh", "edge"), 1),
+      gateways: some(pick("mesh", "a", "edge/b"), 2),
       exportTo,
       http: some(httpRoute),
       tcp: some(tcpRoute, 2),
@@ -489,7 +490,10 @@ const sidecar = istio(
   }),
 );
 
+const gateway = istio("networking", "Gateway", gatewaySpec);
+
 const anyObject = fc.oneof(
+  { arbitrary: gateway, weight: 3 },
   { arbitrary: serviceEntry, weight: 5 },
   { arbitrary: selectingEntry, weight: 1 },
   { arbitrary: workloadEntry, weight: 1 },
@@ -533,7 +537,7 @@ function keyOf(object: KnownObject): string {
   return `${kind} ${namespace} ${name}`;
 }
 
-/** Two proxies to ask for: of pods that a mesh may know or not. */
+/** Two proxies and a gateway to ask for: of pods that a mesh may know or not. */
 export const proxies: readonly ProxyDescription[] = [
   {
     name: "a",
@@ -543,4 +547,5 @@ export const proxies: readonly ProxyDescription[] = [
     metadata: { DNS_CAPTURE: "true", INSTANCE_IPS: "10.1.0.1,fd00::1" },
   },
   { name: "b", namespace: "edge", ipAddress: "10.1.0.2", labels: { app: "b", version: "v1" } },
+  { name: "c", namespace: "edge", ipAddress: "10.1.0.3", labels: { app: "c" }, type: "router" },
 ];

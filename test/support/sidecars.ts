@@ -12,6 +12,8 @@ import { resourcesFor } from "./mesh.ts";
 export interface Sidecar {
   readonly mesh: MeshSnapshot;
   readonly pod: string;
+  /** A `router` stands alone. */
+  readonly type?: "router";
   /** Of its node. */
   readonly metadata?: JsonObject;
   /** HTTP filters in front of those that it is sent, for what the mesh cannot say yet. */
@@ -46,8 +48,12 @@ export async function startSidecars(
   const listeners: JsonObject[] = [];
   const clusters = new Map<string, JsonValue>();
   let secrets: JsonValue = [];
-  for (const [key, { mesh, pod, metadata, filters = [] }] of Object.entries(sidecars)) {
-    const config = selfContainedConfig(resourcesFor(mesh, pod, metadata), "sidecar~127.0.0.1~test~test", identity);
+  for (const [key, { mesh, pod, type, metadata, filters = [] }] of Object.entries(sidecars)) {
+    const config = selfContainedConfig(
+      resourcesFor(mesh, pod, metadata, type),
+      "sidecar~127.0.0.1~test~test",
+      identity,
+    );
     const { staticResources } = config;
     assert.ok(isObject(staticResources));
     secrets = objects(staticResources.secrets).map((secret) =>

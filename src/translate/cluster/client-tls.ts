@@ -50,9 +50,13 @@ export function clientTls(tls: ClientTlsSettings, upstream: UpstreamHttp | null)
  * Secrets by the names that Istio gives them. They are not waited for long: one that is missing must fail the calls that
  * need it, and not the start of every proxy that sees the rule.
  */
-function secretConfig(credentialName: string, suffix = "") {
-  const sdsConfig = { ...adsSource, initialFetchTimeout: durationOfMs(1000) };
-  return { name: `kubernetes://${credentialName}${suffix}`, sdsConfig };
+export function secretConfig(credentialName: string, suffix = "") {
+  return unhurriedSecret(`kubernetes://${credentialName}${suffix}`);
+}
+
+/** A secret that may be missing or broken, under its whole name. */
+export function unhurriedSecret(name: string) {
+  return { name, sdsConfig: { ...adsSource, initialFetchTimeout: durationOfMs(1000) } };
 }
 
 function ownCertificate({ mode, credentialName = "", clientCertificate = "", privateKey = "" }: ClientTlsSettings) {

@@ -1,0 +1,77 @@
+import { resolveGatewayName, type ServerHost } from "../../mesh/gateway-server.ts";
+import { hostMatches, resolveHost } from "../../mesh/hostname.ts";
+import type { VirtualService } from "../../mesh/istio/virtual-service.ts";
+import type { MeshSnapshot } from "../../mesh/snapshot.ts";
+import { visibleFrom } from "../../mesh/visibility.ts";
+import type { BuildCache } from "../../platform/build-cache.ts";
+import { asksWhoCalls, type BoundVirtualService, bindVirtualService } from "../bound-virtual-service.ts";
+import type { OutboundScope } from "../scope.ts";
+import type { Workload } from "../workload.ts";
+import type { BoundServer } from "./served-ports.ts";
+
+/** A host that a server takes, and a VirtualService that routes for it. */
+export interface RoutedHost {
+  readonly host: string;
+  readonly bound: BoundVirtualService;
+}
+
+/** Finds what is routed at the servers of one gateway. */
+export interface GatewayRoutes {
+  /** Names whose they are, for lists that are kept. */
+  readonly view: string;
+  /** In order of the VirtualServices' age: at a gateway those that share a host are taken together. */
+  routedHosts(server: BoundServer): readonly RoutedHost[];
+}
+
+export interface GatewayRoutesInput {
+  readonly mesh: MeshSnapshot;
+  readonly workload: Workload;
+  readonly scope: OutboundScope;
+  readonly view: string;
+  readonly cache: BuildCache;
+}
+
+export function createGatewayRoutes({ mesh, workload, scope, view, cache }: GatewayRoutesInput): GatewayRoutes {
+  const { domain, defaultVirtualServiceExportTo } = mesh.config;
+  const visible = mesh.virtualServices.filter(({ metadata, spec }) =>
+    visibleFrom(workload.namespace, metadata.namespace, spec.exportTo ?? defaultVirtualServiceExportTo),
+  );
+  const byGateway = virtualServicesByGateway(visible);
+  const routedHosts = ({ at, hosts }: BoundServer): readonly RoutedHost[] =>
+    (byGateway.get(at) ?? []).flatMap((virtualService) => {
+      const common = commonHosts(virtualService, hosts, domain);
+      if (common.length === 0) return [];
+      const caller = asksWhoCalls(virtualService) ? workload : null;
+      const bound = bindVirtualService(virtualService, scope, at, caller, domain, cache);
+      return common.map((host) => ({ host, bound }));
+    });
+  return { view, routedHosts };
+}
+
+/** In the order of `all`, so that a thousand servers need not ask each of a thousand whether it is theirs. */
+function virtualServicesByGateway(all: readonly VirtualService[]): ReadonlyMap<string, readonly VirtualService[]> {
+  const found = new Map<string, VirtualService[]>();
+  for (const virtualService of all) {
+    const { metadata, spec } = virtualService;
+    const names = (spec.gateways ?? []).map((text) => resolveGatewayName(text, metadata.namespace));
+    for (const name of new Set(names)) {
+      const known = found.get(name);
+      if (known === undefined) found.set(name, [virtualService]);
+      else known.push(virtualService);
+    }
+  }
+  return found;
+}
+
+/** Of each pair of a VirtualService's host and a server's that cover each other, the narrower. */
+function commonHosts({ metadata, spec }: VirtualService, hosts: readonly ServerHost[], domain: string): string[] {
+  const taken = hosts.filter(({ namespace }) => namespace === "*" || namespace === metadata.namespace);
+  const common = (spec.hosts ?? []).flatMap((text) => {
+    const routed = resolveHost(text, metadata.namespace, domain);
+    return taken.flatMap(({ host }) => {
+      if (hostMatches(host, routed)) return [routed];
+      return hostMatches(routed, host) ? [host] : [];
+    });
+  });
+  return [...new Set(common)];
+}
