@@ -1,10 +1,11 @@
 import { ipVersion } from "../platform/ip-version.ts";
+import { checkLabels } from "./check-labels.ts";
 import type { AuthorizationCondition, AuthorizationPolicy, AuthorizationSource } from "./istio/authorization-policy.ts";
 import { error, type Problem } from "./problem.ts";
 
 /** What Istio refuses in an AuthorizationPolicy, and what this version cannot ask yet. */
 export function checkAuthorizationPolicy({ spec }: AuthorizationPolicy): Problem[] {
-  const problems: Problem[] = [];
+  const problems = checkLabels(spec.selector?.matchLabels, "spec.selector.matchLabels");
   if (spec.action === "DENY" && (spec.rules ?? []).length === 0) {
     problems.push({
       severity: "warning",
@@ -21,6 +22,7 @@ export function checkAuthorizationPolicy({ spec }: AuthorizationPolicy): Problem
         problems.push(error(`${path}.from[${at}].source`, "is empty: say which sources, or leave out from"));
       problems.push(...checkTexts(source, `${path}.from[${at}].source`));
       problems.push(...checkIpBlocks(source, `${path}.from[${at}].source`));
+      problems.push(...checkServiceAccounts(source, `${path}.from[${at}].source`));
     }
     for (const [at, { operation }] of (rule.to ?? []).entries()) {
       if (saysNothing(operation))
@@ -59,11 +61,13 @@ function checkTexts(
 
 /** A template that is taken for plain text would match nothing, and a DENY rule would let everything pass. */
 function checkPaths(paths: readonly string[] | undefined, path: string): Problem[] {
-  return (paths ?? []).flatMap((text, index) =>
-    /\{\*{1,2}\}/.test(text)
-      ? [error(`${path}[${index}]`, "is a template with {*} or {**}, which this version does not support yet")]
-      : [],
-  );
+  return (paths ?? []).flatMap((text, index) => {
+    if (!/[{}]/.test(text)) return [];
+    const reason = /\{\*{1,2}\}/.test(text)
+      ? "is a template with {*} or {**}, which this version does not support yet"
+      : "has a brace, as templates have: they know {*} and {**} alone";
+    return [error(`${path}[${index}]`, reason)];
+  });
 }
 
 const IP_FIELDS = ["ipBlocks", "notIpBlocks", "remoteIpBlocks", "notRemoteIpBlocks"] as const;
@@ -79,6 +83,24 @@ function checkIpBlocks(source: AuthorizationSource | undefined, path: string): P
               `must be an IP address or a CIDR block, but is ${JSON.stringify(text)}`,
             ),
           ],
+    ),
+  );
+}
+
+/** Istio's rules: an account says its namespace already, and is named `NAMESPACE/NAME`, or `NAME` in the policy's own. */
+function checkServiceAccounts(source: AuthorizationSource = {}, path: string): Problem[] {
+  const { serviceAccounts = [], notServiceAccounts = [] } = source;
+  const lists = { serviceAccounts, notServiceAccounts };
+  const rivals = ["principals", "notPrincipals", "namespaces", "notNamespaces"] as const;
+  const rival = rivals.find((field) => (source[field] ?? []).length > 0);
+  if (rival !== undefined && serviceAccounts.length + notServiceAccounts.length > 0) {
+    return [error(path, `has both service accounts and ${rival}: keep one of them`)];
+  }
+  return Object.entries(lists).flatMap(([field, accounts]) =>
+    accounts.flatMap((account, index) =>
+      account === "" || (account.length <= 320 && /^([^/*]+\/)?[^/*]+$/.test(account))
+        ? []
+        : [error(`${path}.${field}[${index}]`, `must be NAMESPACE/NAME or NAME, but is ${JSON.stringify(account)}`)],
     ),
   );
 }

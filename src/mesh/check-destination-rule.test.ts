@@ -22,7 +22,33 @@ const cases: Readonly<Record<string, readonly [spec: object, findings: string[]]
   "an empty host": [{ host: "" }, ["error spec.host"]],
   "no host": [{}, ["error spec.host"]],
   "a host with a port": [{ host: "a.b:80" }, ["error spec.host"]],
-  "a misspelt field": [policy({ loadbalancer: {} }), warning("loadbalancer")],
+  "a misspelt field": [policy({ loadbalancer: {}, tls: { mode: "SIMPLE" } }), warning("loadbalancer")],
+  "a policy of nothing": [policy({}), ["error spec.trafficPolicy"]],
+  "failures on the way that are not counted apart": [
+    policy({ outlierDetection: { consecutiveLocalOriginFailures: 5 } }),
+    error("outlierDetection.consecutiveLocalOriginFailures"),
+  ],
+  "failures on the way that are counted apart": [
+    policy({ outlierDetection: { consecutiveLocalOriginFailures: 5, splitExternalLocalOriginErrors: true } }),
+    [],
+  ],
+  "a selector for callers of its own namespace": [
+    { host: "cart", workloadSelector: { matchLabels: { app: "a" } }, exportTo: ["shop"] },
+    [],
+  ],
+  "a selector for callers of other namespaces": [
+    { host: "cart", workloadSelector: { matchLabels: { app: "a" } }, exportTo: ["*"] },
+    ["error spec.exportTo"],
+  ],
+  "a tunnel with the proxy protocol": [
+    policy({ tunnel: { targetHost: "a", targetPort: 80 }, proxyProtocol: { version: "V1" } }),
+    ["error spec.trafficPolicy"],
+  ],
+  "a port's policy of nothing": [
+    policy({ portLevelSettings: [{ port: { number: 80 } }] }),
+    error("portLevelSettings[0]"),
+  ],
+  "a namespace that is none": [{ host: "cart", exportTo: ["a_b"] }, ["error spec.exportTo[0]"]],
   "a misspelt field of TLS": [tls({ mode: "SIMPLE", sans: [] }), error("tls.sans")],
   "a mode that is none": [tls({ mode: "STRICT" }), error("tls.mode")],
   "two ways to balance": [
@@ -115,7 +141,7 @@ const cases: Readonly<Record<string, readonly [spec: object, findings: string[]]
     warning("tls.caCertificates"),
   ],
   "a port twice": [
-    policy({ portLevelSettings: [{ port: { number: 80 } }, { port: { number: 80 } }] }),
+    policy({ portLevelSettings: [1, 2].map(() => ({ port: { number: 80 }, tls: { mode: "SIMPLE" } })) }),
     warning("portLevelSettings[1]"),
   ],
   "a mistake for a port": [
@@ -135,7 +161,7 @@ const cases: Readonly<Record<string, readonly [spec: object, findings: string[]]
   "a selector that selects all": [{ host: "cart", workloadSelector: {} }, ["warning spec.workloadSelector"]],
   "a selector with a wildcard": [
     { host: "cart", workloadSelector: { matchLabels: { app: "a*" } } },
-    ["error spec.workloadSelector.matchLabels"],
+    ["error spec.workloadSelector.matchLabels.app"],
   ],
 };
 

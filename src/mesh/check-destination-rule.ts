@@ -1,14 +1,16 @@
 import { checkDurations } from "./check-durations.ts";
+import { checkExportTo } from "./check-export-to.ts";
+import { checkLabels } from "./check-labels.ts";
 import { checkTrafficPolicy } from "./check-traffic-policy.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
 import { error, type Problem, warning } from "./problem.ts";
 
 /** What is wrong inside one DestinationRule of valid shape, Istio's own rules among it. */
-export function checkDestinationRule({ spec }: DestinationRule): Problem[] {
-  const problems: Problem[] = [];
+export function checkDestinationRule({ metadata, spec }: DestinationRule): Problem[] {
+  const problems = checkExportTo(spec.exportTo, metadata.namespace);
   const first = new Map<string, number>();
   if (spec.trafficPolicy !== undefined) problems.push(...checkTrafficPolicy(spec.trafficPolicy, "spec.trafficPolicy"));
-  for (const [index, { name, trafficPolicy }] of (spec.subsets ?? []).entries()) {
+  for (const [index, { name, labels, trafficPolicy }] of (spec.subsets ?? []).entries()) {
     const path = `spec.subsets[${index}]`;
     const known = first.get(name);
     if (known === undefined) first.set(name, index);
@@ -16,15 +18,18 @@ export function checkDestinationRule({ spec }: DestinationRule): Problem[] {
       const reason = `is ${name}, as spec.subsets[${known}] is called already: give it a name of its own`;
       problems.push(error(`${path}.name`, reason));
     }
+    problems.push(...checkLabels(labels, `${path}.labels`));
     if (trafficPolicy !== undefined) problems.push(...checkTrafficPolicy(trafficPolicy, `${path}.trafficPolicy`));
   }
   const { workloadSelector } = spec;
   if (workloadSelector !== undefined) {
-    const labels = Object.entries(workloadSelector.matchLabels ?? {});
-    if (labels.length === 0) problems.push(warning("spec.workloadSelector", "is empty, so it selects every caller"));
-    if (labels.some(([key, value]) => key === "" || `${key}${value}`.includes("*"))) {
-      const reason = "must be labels as workloads have them, without wildcards";
-      problems.push(error("spec.workloadSelector.matchLabels", reason));
+    const { matchLabels = {} } = workloadSelector;
+    if (Object.keys(matchLabels).length === 0) {
+      problems.push(warning("spec.workloadSelector", "is empty, so it selects every caller"));
+    }
+    problems.push(...checkLabels(matchLabels, "spec.workloadSelector.matchLabels"));
+    if ((spec.exportTo ?? []).some((entry) => entry !== "." && entry !== metadata.namespace)) {
+      problems.push(error("spec.exportTo", "goes beyond the namespace, where the workloadSelector selects callers"));
     }
   }
   if (Object.keys(workloadSelector?.matchLabels ?? {}).length === 0 && namesCredential(spec)) {

@@ -1,10 +1,11 @@
+import { checkGatewayNames } from "./check-gateway-names.ts";
 import { checkHeaderOperations, isHeaderName } from "./check-header-operations.ts";
 import { checkHttpPolicies } from "./check-http-policies.ts";
+import { checkLabels } from "./check-labels.ts";
 import { checkWeights } from "./check-weights.ts";
 import { isRecord, joinPath } from "./conform.ts";
 import type { HttpMatch, HttpRedirect, HttpRewrite, HttpRoute } from "./istio/http-route.ts";
 import { error, type Problem } from "./problem.ts";
-import { regexProblem, substitutionProblem } from "./regex-problem.ts";
 
 /**
  * What Istio refuses of a VirtualService's HTTP route, and what Envoy would. Envoy refuses the whole route table of a
@@ -17,8 +18,6 @@ export function checkHttpRoute(route: HttpRoute, path: string): Problem[] {
     ...checkLineBreaks(route, path),
     ...checkHeaderOperations(route.headers, `${path}.headers`),
     ...destinations.flatMap(({ headers }, index) => checkHeaderOperations(headers, `${path}.route[${index}].headers`)),
-    ...checkRegexes(route.match, `${path}.match`),
-    ...checkRegexes(route.corsPolicy?.allowOrigins, `${path}.corsPolicy.allowOrigins`),
   ];
   for (const [index, match] of (route.match ?? []).entries()) {
     problems.push(...checkMatch(match, `${path}.match[${index}]`));
@@ -41,8 +40,11 @@ function checkAction(route: HttpRoute, path: string): Problem[] {
     problems.push(error(path, `says nowhere to go: give it ${ways}`));
   }
   if (second !== undefined) problems.push(error(path, `has both a ${first} and a ${second}: keep one of them`));
-  if (route.rewrite !== undefined && (route.redirect !== undefined || route.directResponse !== undefined)) {
-    problems.push(error(path, `has both a ${first} and a rewrite: keep one of them`));
+  const isAnswered = route.redirect !== undefined || route.directResponse !== undefined;
+  for (const policy of ["rewrite", "fault"] as const) {
+    if (isAnswered && route[policy] !== undefined) {
+      problems.push(error(path, `has both a ${first} and a ${policy}: keep one of them`));
+    }
   }
   if (route.delegate !== undefined && (route.delegate.name ?? "") === "") {
     problems.push(error(`${path}.delegate.name`, "is missing: name the VirtualService to delegate to"));
@@ -50,7 +52,8 @@ function checkAction(route: HttpRoute, path: string): Problem[] {
   return problems;
 }
 
-function checkMatch({ headers, withoutHeaders, queryParams }: HttpMatch, path: string): Problem[] {
+function checkMatch(match: HttpMatch, path: string): Problem[] {
+  const { headers, withoutHeaders, queryParams, sourceLabels, gateways } = match;
   const names = (wanted: object | undefined, field: string) =>
     Object.keys(wanted ?? {}).flatMap((name) =>
       isHeaderName(name.replace(/^:/, "")) ? [] : [error(joinPath(`${path}.${field}`, name), "is not a header's name")],
@@ -58,6 +61,8 @@ function checkMatch({ headers, withoutHeaders, queryParams }: HttpMatch, path: s
   return [
     ...names(headers, "headers"),
     ...names(withoutHeaders, "withoutHeaders"),
+    ...checkLabels(sourceLabels, `${path}.sourceLabels`),
+    ...checkGatewayNames(gateways, `${path}.gateways`),
     ...Object.keys(queryParams ?? {}).flatMap((name) =>
       name.length > 0 && Buffer.byteLength(name) <= 1024
         ? []
@@ -82,25 +87,7 @@ function checkRewrite({ uri = "", authority = "", uriRegexRewrite }: HttpRewrite
   if (uri === "" && authority === "" && uriRegexRewrite === undefined) {
     return [error(path, "says nothing: give it a uri, uriRegexRewrite or authority")];
   }
-  if (uriRegexRewrite === undefined) return [];
-  const wrong = regexProblem(uriRegexRewrite.match);
-  if (wrong !== null) return [error(`${path}.uriRegexRewrite.match`, wrong)];
-  const misfit = substitutionProblem(uriRegexRewrite.match, uriRegexRewrite.rewrite ?? "");
-  return misfit === null ? [] : [error(`${path}.uriRegexRewrite.rewrite`, misfit)];
-}
-
-/** Every `regex` of a condition must compile in RE2, which is what Envoy runs. */
-function checkRegexes(value: unknown, path: string): Problem[] {
-  if (Array.isArray(value)) return value.flatMap((item, index) => checkRegexes(item, `${path}[${index}]`));
-  if (!isRecord(value)) return [];
-  return Object.entries(value).flatMap(([key, field]) => {
-    const fieldPath = joinPath(path, key);
-    // A label may be named so.
-    if (key === "sourceLabels") return [];
-    if (key !== "regex" || typeof field !== "string") return checkRegexes(field, fieldPath);
-    const reason = regexProblem(field);
-    return reason === null ? [] : [error(fieldPath, reason)];
-  });
+  return [];
 }
 
 function checkLineBreaks(value: unknown, path: string): Problem[] {

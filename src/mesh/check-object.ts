@@ -1,11 +1,14 @@
 import { checkAuthorizationPolicy, isPort } from "./check-authorization-policy.ts";
 import { checkDestinationRule } from "./check-destination-rule.ts";
+import { checkGateway } from "./check-gateway.ts";
+import { checkLabels } from "./check-labels.ts";
 import { checkProxyConfig } from "./check-proxy-config.ts";
 import { checkRateLimit } from "./check-rate-limit.ts";
 import { checkServiceEntry } from "./check-service-entry.ts";
 import { checkSidecar } from "./check-sidecar.ts";
 import { checkVirtualService } from "./check-virtual-service.ts";
 import { checkWorkloadEntry } from "./check-workload-entry.ts";
+import { checkWorkloadGroup } from "./check-workload-group.ts";
 import { joinPath } from "./conform.ts";
 import type { PeerAuthentication } from "./istio/peer-authentication.ts";
 import type { ProxyConfigResource } from "./istio/proxy-config.ts";
@@ -20,6 +23,8 @@ export function checkObject(object: KnownObject): Problem[] {
       return checkAuthorizationPolicy(object);
     case "DestinationRule":
       return checkDestinationRule(object);
+    case "Gateway":
+      return checkGateway(object);
     case "PeerAuthentication":
       return checkPeerAuthentication(object);
     case "ProxyConfig":
@@ -34,6 +39,8 @@ export function checkObject(object: KnownObject): Problem[] {
       return checkSidecar(object);
     case "WorkloadEntry":
       return checkWorkloadEntry(object.spec, "spec");
+    case "WorkloadGroup":
+      return checkWorkloadGroup(object);
     case "VirtualService":
       return checkVirtualService(object);
     default:
@@ -42,14 +49,20 @@ export function checkObject(object: KnownObject): Problem[] {
 }
 
 function checkPeerAuthentication({ spec }: PeerAuthentication): Problem[] {
+  const problems = checkLabels(spec.selector?.matchLabels, "spec.selector.matchLabels");
   const selects = Object.keys(spec.selector?.matchLabels ?? {}).length > 0;
   const ports = Object.keys(spec.portLevelMtls ?? {});
+  if (spec.portLevelMtls !== undefined && ports.length === 0) {
+    problems.push(error("spec.portLevelMtls", "is empty: name a port, or remove it"));
+  }
   if (selects || ports.length === 0) {
-    return ports
+    const strange = ports
       .filter((port) => !isPort(port))
       .map((port) => error(`spec.portLevelMtls[${JSON.stringify(port)}]`, "must be a port number from 1 to 65535"));
+    return [...problems, ...strange];
   }
   return [
+    ...problems,
     error(
       "spec.portLevelMtls",
       "needs a selector: ports belong to workloads, so name them in spec.selector.matchLabels",
@@ -61,10 +74,11 @@ function checkPeerAuthentication({ spec }: PeerAuthentication): Problem[] {
 function checkProxyConfigResource({ spec }: ProxyConfigResource): Problem[] {
   const { environmentVariables: proxyMetadata, image } = spec;
   const problems = checkProxyConfig({ ...(proxyMetadata && { proxyMetadata }), ...(image && { image }) });
-  return problems.map(({ path, ...problem }) => ({
+  const named = problems.map(({ path, ...problem }) => ({
     ...problem,
     path: `spec.${path.replace(/^proxyMetadata/, "environmentVariables")}`,
   }));
+  return [...checkLabels(spec.selector?.matchLabels, "spec.selector.matchLabels"), ...named];
 }
 
 function checkSecret({ data }: Secret): Problem[] {

@@ -1,7 +1,7 @@
 import { joinPath } from "./conform.ts";
 import type { ProxyConfig } from "./istio/mesh-proxy-config.ts";
 import { error, type Problem } from "./problem.ts";
-import { regexProblem } from "./regex-problem.ts";
+import { regexesProblem, regexProblem } from "./regex-problem.ts";
 
 /**
  * What in a ProxyConfig of valid shape no proxy could start with. The pod's own start would be too late to tell: it would
@@ -51,6 +51,8 @@ const STATS_FLUSH_MS = 5000;
 function checkStats({ proxyStatsMatcher: matcher = {}, extraStatTags = [], statsEvictionInterval }: ProxyConfig) {
   const { inclusionPrefixes = [], inclusionSuffixes = [], inclusionRegexps = [] } = matcher;
   const lists = { inclusionPrefixes, inclusionSuffixes };
+  const tooMany = regexesProblem(inclusionRegexps);
+  if (tooMany !== null) return [error("proxyStatsMatcher.inclusionRegexps", tooMany)];
   const intervalMs = statsEvictionInterval === undefined ? STATS_FLUSH_MS : milliseconds(statsEvictionInterval);
   return [
     ...Object.entries(lists).flatMap(([name, list]) => checkNotEmpty(list, `proxyStatsMatcher.${name}`)),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseObject } from "./parse-object.ts";
+import { buildServiceEntryService } from "./service-entry-services.ts";
 
 /** What is refused in the kinds that say what services there are and who sees them: every one of these is one error. */
 
@@ -38,6 +39,10 @@ const refused: [kind: string, spec: object, field: string][] = [
   ["ServiceEntry", entry({ ports: [{ ...port, number: 65536 }] }), "spec.ports[0].number"],
   ["ServiceEntry", entry({ ports: [{ ...port, targetPort: -1 }] }), "spec.ports[0].targetPort"],
   ["ServiceEntry", entry({ ports: [{ ...port, protocol: "SMTP" }] }), "spec.ports[0].protocol"],
+  ["ServiceEntry", entry({ ports: [{ ...port, name: "a b" }] }), "spec.ports[0].name"],
+  ["ServiceEntry", entry({ ports: [{ ...port, name: "" }] }), "spec.ports[0].name"],
+  ["ServiceEntry", entry({ exportTo: ["*", "a"] }), "spec.exportTo[0]"],
+  ["ServiceEntry", entry({ endpoints: [{ address: "unix:///run/a" }] }), "spec.endpoints[0].address"],
   ["ServiceEntry", entry({ ports: [port, { ...port, number: 81 }] }), "spec.ports[1].name"],
   ["ServiceEntry", entry({ ports: [port, { ...port, name: "b" }] }), "spec.ports[1].number"],
   ["ServiceEntry", entry({ resolution: "NONE", endpoints: [{ address: "1.2.3.4" }] }), "spec.endpoints"],
@@ -46,7 +51,6 @@ const refused: [kind: string, spec: object, field: string][] = [
     entry({ resolution: "DNS_ROUND_ROBIN", endpoints: [{ address: "a" }, { address: "b" }] }),
     "spec.endpoints",
   ],
-  ["ServiceEntry", fixed({}), "spec.endpoints"],
   ["ServiceEntry", at("a.example.com"), "spec.endpoints[0].address"],
   ["ServiceEntry", at("un ix"), "spec.endpoints[0].address"],
   ["ServiceEntry", fixed({ endpoints: [{}] }), "spec.endpoints[0].address"],
@@ -66,7 +70,21 @@ const refused: [kind: string, spec: object, field: string][] = [
   ["WorkloadEntry", { address: "a b" }, "spec.address"],
   ["WorkloadEntry", { address: "1.2.3.4", weight: "much" }, "spec.weight"],
   ["WorkloadGroup", {}, "spec.template"],
+  ["WorkloadEntry", { address: "1.2.3.4", ports: { "a b": 1 } }, 'spec.ports["a b"]'],
   ["WorkloadGroup", { template: {}, probe: { httpGet: {} } }, "spec.probe.httpGet.port"],
+  ["WorkloadGroup", { template: {}, probe: { httpGet: { port: 0 } } }, "spec.probe.httpGet.port"],
+  ["WorkloadGroup", { template: {}, probe: { httpGet: { port: 1, scheme: "ftp" } } }, "spec.probe.httpGet.scheme"],
+  ["WorkloadGroup", { template: {}, probe: { periodSeconds: 5 } }, "spec.probe"],
+  ["WorkloadGroup", { template: {}, probe: { tcpSocket: { port: 1 }, grpc: { port: 1 } } }, "spec.probe"],
+  ["WorkloadGroup", { template: {}, probe: { exec: {} } }, "spec.probe.exec.command"],
+  ["WorkloadGroup", { template: { address: "a b" } }, "spec.template.address"],
+  [
+    "WorkloadGroup",
+    { template: {}, probe: { httpGet: { port: 1, httpHeaders: [{ name: "x" }, { name: "*" }] } } },
+    "spec.probe.httpGet.httpHeaders[1].name",
+  ],
+  ["Sidecar", {}, "spec"],
+  ["Sidecar", { workloadSelector: { labels: { app: "a" } }, egress: [] }, "spec"],
   ["Sidecar", { egress: [{ hosts: [] }] }, "spec.egress[0].hosts"],
   ["Sidecar", { egress: [{ hosts: ["a.example.com"] }] }, "spec.egress[0].hosts[0]"],
   ["Sidecar", { egress: [{ hosts: ["A/b"] }] }, "spec.egress[0].hosts[0]"],
@@ -115,13 +133,14 @@ for (const [kind, spec, field] of refused) {
 const taken: [kind: string, spec: object][] = [
   ["ServiceEntry", entry({})],
   ["ServiceEntry", entry({ hosts: ["*.example.com"], resolution: "NONE" })],
+  ["ServiceEntry", entry({ hosts: ["*.example.com"], endpoints: [{ address: "www.example.com" }] })],
   ["ServiceEntry", entry({ hosts: ["*.example.com"], resolution: "DYNAMIC_DNS" })],
   ["ServiceEntry", entry({ addresses: ["10.0.0.0/8"], resolution: "NONE" })],
   ["ServiceEntry", at("unix:///run/app.sock")],
   ["ServiceEntry", fixed({ workloadSelector: { labels: { app: "vm" } } })],
   ["WorkloadEntry", { network: "far" }],
   ["WorkloadGroup", { template: { serviceAccount: "vm" }, probe: { tcpSocket: { port: 1 } } }],
-  ["Sidecar", {}],
+  ["Sidecar", { outboundTrafficPolicy: {} }],
   [
     "Sidecar",
     {
@@ -134,3 +153,37 @@ const taken: [kind: string, spec: object][] = [
 for (const [kind, spec] of taken) {
   test(`taken: ${kind} ${JSON.stringify(spec)}`, () => assert.deepEqual(parse(kind, spec).findings, []));
 }
+
+test("a ServiceEntry of fixed endpoints without any is taken, and told", () => {
+  const { object, findings } = parse("ServiceEntry", fixed({}));
+  assert.equal(object?.kind, "ServiceEntry");
+  assert.deepEqual(
+    findings.map(({ severity, field }) => `${severity} ${field}`),
+    ["warning spec.endpoints"],
+  );
+});
+
+test("a port of UDP is known, has no effect, and is told", () => {
+  const { object, findings } = parse(
+    "ServiceEntry",
+    entry({ ports: [port, { number: 53, name: "dns", protocol: "UDP" }] }),
+  );
+  assert.equal(object?.kind, "ServiceEntry");
+  assert.deepEqual(
+    findings.map(({ severity, field }) => `${severity} ${field}`),
+    ["warning spec.ports[1].protocol"],
+  );
+  assert.ok(object.kind === "ServiceEntry");
+  assert.deepEqual(
+    buildServiceEntryService(object, "a.example.com", "").ports.map(({ name }) => name),
+    ["http"],
+  );
+});
+
+test("thousands of ports and endpoints are compared in no more than a moment", () => {
+  const ports = Array.from({ length: 10_000 }, (_, index) => ({ number: index + 1, name: `p${index}` }));
+  const endpoints = ports.map(({ name }) => ({ address: "10.0.0.1", ports: { [name]: 80 } }));
+  const began = performance.now();
+  assert.deepEqual(parse("ServiceEntry", fixed({ ports, endpoints })).findings, []);
+  assert.ok(performance.now() - began < 3_000);
+});

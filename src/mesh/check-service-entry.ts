@@ -1,15 +1,23 @@
 import { ipVersion } from "../platform/ip-version.ts";
 import { isIpBlock } from "./check-authorization-policy.ts";
+import { checkExportTo } from "./check-export-to.ts";
 import { checkHosts } from "./check-hosts.ts";
+import { checkLabels } from "./check-labels.ts";
 import { checkWorkloadEntry } from "./check-workload-entry.ts";
-import type { ServiceEntry } from "./istio/service-entry.ts";
+import { isDnsLabel } from "./dns-label.ts";
+import { isUdp, type ServiceEntry } from "./istio/service-entry.ts";
 import { declaredProtocol } from "./port-protocol.ts";
-import { error, type Problem } from "./problem.ts";
+import { error, type Problem, warning } from "./problem.ts";
 
 /** What Istio refuses in a ServiceEntry, and what Envoy would refuse of what is made of it. */
-export function checkServiceEntry({ spec }: ServiceEntry): Problem[] {
+export function checkServiceEntry({ metadata, spec }: ServiceEntry): Problem[] {
   const { hosts, addresses = [], resolution = "NONE", endpoints = [], workloadSelector } = spec;
-  const problems = [...checkHosts(hosts, "spec.hosts"), ...checkPorts(spec)];
+  const problems = [
+    ...checkHosts(hosts, "spec.hosts"),
+    ...checkExportTo(spec.exportTo, metadata.namespace),
+    ...checkPorts(spec),
+    ...checkLabels(workloadSelector?.labels, "spec.workloadSelector.labels"),
+  ];
   for (const [index, host] of hosts.entries())
     problems.push(...checkHost(host, resolution, `spec.hosts[${index}]`, spec));
   for (const [index, text] of addresses.entries()) {
@@ -27,7 +35,8 @@ export function checkServiceEntry({ spec }: ServiceEntry): Problem[] {
   return [...problems, ...checkEndpoints(spec)];
 }
 
-function checkHost(host: string, resolution: string, path: string, { location }: ServiceEntry["spec"]): Problem[] {
+function checkHost(host: string, resolution: string, path: string, spec: ServiceEntry["spec"]): Problem[] {
+  const { location, endpoints = [], workloadSelector } = spec;
   if (host === "*") return [error(path, "is *, which would take every host there is: name the hosts")];
   if (!host.startsWith("*")) {
     return resolution === "DYNAMIC_DNS"
@@ -35,7 +44,8 @@ function checkHost(host: string, resolution: string, path: string, { location }:
       : [];
   }
   if (resolution === "DNS" || resolution === "DNS_ROUND_ROBIN") {
-    const reason = `is a wildcard, which has no address in DNS for resolution ${resolution}: use NONE, or DYNAMIC_DNS`;
+    if (endpoints.length > 0 || workloadSelector !== undefined) return [];
+    const reason = `is a wildcard, which has no address in DNS for resolution ${resolution}: name endpoints, or use NONE`;
     return [error(path, reason)];
   }
   return resolution === "DYNAMIC_DNS" && location === "MESH_INTERNAL"
@@ -56,8 +66,11 @@ function checkPorts({ ports = [], resolution }: ServiceEntry["spec"]): Problem[]
       problems.push(error(`${path}.number`, `is ${port.number}, as that of spec.ports[${sameNumber}]`));
     names.set(port.name, index);
     numbers.set(port.number, index);
+    if (!isDnsLabel(port.name)) problems.push(error(`${path}.name`, "is not a port's name, such as http"));
     const protocol = port.protocol ?? "";
-    if (protocol !== "" && declaredProtocol({ appProtocol: protocol }) === undefined) {
+    if (isUdp(port)) {
+      problems.push(warning(`${path}.protocol`, "is UDP, which the mesh leaves alone: the port has no effect"));
+    } else if (protocol !== "" && declaredProtocol({ appProtocol: protocol }) === undefined) {
       problems.push(
         error(`${path}.protocol`, `is ${protocol}: use HTTP, HTTPS, HTTP2, GRPC, GRPC-WEB, TLS, TCP, MONGO or MYSQL`),
       );
@@ -81,10 +94,10 @@ function checkEndpoints({
   addresses = [],
   ports = [],
 }: ServiceEntry["spec"]): Problem[] {
+  const known = new Set(ports.map(({ name }) => name));
   const problems = endpoints.flatMap((endpoint, index) => {
     const path = `spec.endpoints[${index}]`;
-    const wrong = checkWorkloadEntry(endpoint, path);
-    const known = new Set(ports.map(({ name }) => name));
+    const wrong = [...checkWorkloadEntry(endpoint, path), ...checkSocket(endpoint.address, resolution, path)];
     const strange = Object.keys(endpoint.ports ?? {}).filter((name) => !known.has(name));
     return [
       ...wrong,
@@ -112,8 +125,20 @@ function checkEndpoints({
       error("spec.endpoints", "has several, but resolution DNS_ROUND_ROBIN follows one name only: use DNS"),
     );
   if (resolution === "STATIC" && endpoints.length === 0 && workloadSelector === undefined && addresses.length === 0)
-    problems.push(error("spec.endpoints", "is empty: resolution STATIC needs endpoints, or a workloadSelector"));
+    problems.push(
+      warning(
+        "spec.endpoints",
+        "is empty, so nobody answers: resolution STATIC takes endpoints, or a workloadSelector",
+      ),
+    );
   return problems;
+}
+
+/** Nobody would find it in DNS. */
+function checkSocket(address = "", resolution: string, path: string): Problem[] {
+  const isByDns = resolution === "DNS" || resolution === "DNS_ROUND_ROBIN";
+  if (!isByDns || !address.startsWith("unix://")) return [];
+  return [error(`${path}.address`, "is a socket, which needs resolution STATIC")];
 }
 
 function isAddress(text: string): boolean {

@@ -1,13 +1,20 @@
 import { ipVersion } from "../platform/ip-version.ts";
+import { checkLabels } from "./check-labels.ts";
 import type { EgressListener, IngressListener, Sidecar } from "./istio/sidecar.ts";
 import { declaredProtocol } from "./port-protocol.ts";
 import { error, type Problem } from "./problem.ts";
 import { parseDefaultEndpoint, parseEgressHost } from "./sidecar-text.ts";
+import { parseSocket } from "./socket-path.ts";
 
 /** What Istio refuses in a Sidecar, and what Envoy would refuse of what is made of it. */
 export function checkSidecar({ spec }: Sidecar): Problem[] {
   const { egress = [], ingress = [], outboundTrafficPolicy } = spec;
+  const says = [spec.egress, spec.ingress, outboundTrafficPolicy, spec.inboundConnectionPool];
   const problems = [
+    ...(says.every((part) => part === undefined || (Array.isArray(part) && part.length === 0))
+      ? [error("spec", "says nothing: give it egress, ingress, outboundTrafficPolicy or inboundConnectionPool")]
+      : []),
+    ...checkLabels(spec.workloadSelector?.labels, "spec.workloadSelector.labels"),
     ...egress.flatMap((listener, index) => checkEgress(listener, index === egress.length - 1, `spec.egress[${index}]`)),
     ...repeated(egress, "spec.egress"),
     ...ingress.flatMap((listener, index) => checkIngress(listener, `spec.ingress[${index}]`)),
@@ -79,7 +86,7 @@ function repeated(listeners: readonly (EgressListener | IngressListener)[], path
 
 function checkBind(bind: string | undefined, path: string): Problem[] {
   if (bind === undefined || bind === "" || ipVersion(bind) !== null) return [];
-  if (/^unix:\/\/\/[^\0]{1,100}$/.test(bind)) return [];
+  if (parseSocket(bind)?.startsWith("/")) return [];
   return [error(path, `must be an IP address or unix:///PATH, but is ${JSON.stringify(bind)}`)];
 }
 

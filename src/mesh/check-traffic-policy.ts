@@ -6,13 +6,18 @@ import { error, type Problem, warning } from "./problem.ts";
 /** What Istio refuses of a DestinationRule's traffic policy, and what Envoy would: it refuses a cluster as a whole. */
 export function checkTrafficPolicy(policy: TrafficPolicy, path: string): Problem[] {
   const problems = checkSettings(policy, path);
+  if (Object.keys(policy).length === 0) problems.push(error(path, "says nothing: give it a setting, or remove it"));
   const ports = new Map<number, number>();
   for (const [index, settings] of (policy.portLevelSettings ?? []).entries()) {
     const at = `${path}.portLevelSettings[${index}]`;
     const known = ports.get(settings.port.number);
     if (known === undefined) ports.set(settings.port.number, index);
     else problems.push(warning(at, `has no effect: ${path}.portLevelSettings[${known}] is for the same port`));
+    if (Object.keys(settings).length === 1) problems.push(error(at, "says nothing: give it a setting, or remove it"));
     problems.push(...checkSettings(settings, at));
+  }
+  if (policy.tunnel !== undefined && policy.proxyProtocol !== undefined) {
+    problems.push(error(path, "has both a tunnel and a proxyProtocol: keep one of them"));
   }
   if (policy.tunnel !== undefined) problems.push(...checkTunnel(policy.tunnel, `${path}.tunnel`));
   return problems;
@@ -26,8 +31,16 @@ function checkSettings({ connectionPool, loadBalancer, outlierDetection, tls }: 
     ...(loadBalancer === undefined
       ? []
       : checkLoadBalancer(loadBalancer, outlierDetection !== undefined, `${path}.loadBalancer`)),
+    ...(outlierDetection === undefined ? [] : checkOutliers(outlierDetection, `${path}.outlierDetection`)),
     ...(tls === undefined ? [] : checkTls(tls, `${path}.tls`)),
   ];
+}
+
+/** Envoy counts what went wrong on the way apart from what a server answers only where it is told to. */
+function checkOutliers(outliers: NonNullable<Settings["outlierDetection"]>, path: string): Problem[] {
+  const { consecutiveLocalOriginFailures = 0, splitExternalLocalOriginErrors = false } = outliers;
+  if (consecutiveLocalOriginFailures === 0 || splitExternalLocalOriginErrors) return [];
+  return [error(`${path}.consecutiveLocalOriginFailures`, "needs splitExternalLocalOriginErrors: true beside it")];
 }
 
 function checkConnectionPool({ tcp, http }: ConnectionPoolSettings, path: string): Problem[] {

@@ -105,7 +105,57 @@ const cases: Readonly<Record<string, readonly [spec: object, findings: string[]]
     http({ match: [{ uri: { regex: "(?=a)" } }] }),
     error(".match[0].uri.regex"),
   ],
-  "a label named regex": [http({ match: [{ sourceLabels: { regex: "(" } }] }), []],
+  "a star for a header that must be missing": [http({ match: [{ withoutHeaders: { "x-a": { regex: "*" } } }] }), []],
+  "a star for one that must be there": [
+    http({ match: [{ headers: { "x-a": { regex: "*" } } }] }),
+    error(".match[0].headers.x-a.regex"),
+  ],
+  "a label named regex": [http({ match: [{ sourceLabels: { regex: "" } }] }), []],
+  "an expression that Envoy would refuse its routes for": [
+    http({ match: [{ uri: { regex: "(\\pL\\pN\\pS\\pP){1,1000}" } }] }),
+    error(".match[0].uri.regex"),
+  ],
+  "more expressions than can be checked": [
+    http({ match: Array.from({ length: 100 }, (_, index) => ({ uri: { regex: `(a{1,100}){1,9}${index}` } })) }),
+    ["error spec.http"],
+  ],
+  "more expressions in rewrites than can be checked": [
+    {
+      hosts: ["cart.shop.test"],
+      http: Array.from({ length: 100 }, (_, index) => ({
+        match: [{ port: index + 1 }],
+        route,
+        rewrite: { uriRegexRewrite: { match: `(a{1,100}){1,9}${index}`, rewrite: "/" } },
+      })),
+    },
+    ["error spec.http"],
+  ],
+  "a fault in a redirect": [
+    action({ redirect: { uri: "/" }, fault: { abort: { httpStatus: 503, percentage: { value: 1 } } } }),
+    error(""),
+  ],
+  "a fault in a direct response": [
+    action({ directResponse: { status: 200 }, fault: { delay: { fixedDelay: "1s", percentage: { value: 1 } } } }),
+    error(""),
+  ],
+  "a destination of all hosts": [
+    http({ route: [{ destination: { host: "*" } }], mirror: { host: "*" } }),
+    ["error spec.http[0].route[0].destination.host", "error spec.http[0].mirror.host"],
+  ],
+  "a destination of a wildcard's hosts": [http({ route: [{ destination: { host: "*.shop.test" } }] }), []],
+  "gateways by every way to name them": [
+    { ...http({}), gateways: ["mesh", "edge", "./edge", "infra/edge", "edge.infra.svc"] },
+    [],
+  ],
+  "gateways that are none": [
+    { ...http({ match: [{ gateways: ["a/b/c"] }] }), gateways: ["", "a b"] },
+    ["error spec.gateways[0]", "error spec.gateways[1]", "error spec.http[0].match[0].gateways[0]"],
+  ],
+  "namespaces to export to": [{ ...http({}), exportTo: [".", "pay"] }, []],
+  "nobody to export to": [{ ...http({}), exportTo: ["~"] }, []],
+  "a namespace that is none": [{ ...http({}), exportTo: ["a_b"] }, ["error spec.exportTo[0]"]],
+  "a namespace that is said twice": [{ ...http({}), exportTo: [".", "shop"] }, ["error spec.exportTo[1]"]],
+  "everybody and some to export to": [{ ...http({}), exportTo: ["*", "."] }, ["error spec.exportTo[0]"]],
   "a header named regex": [http({ headers: { request: { set: { regex: "(" } } } }), []],
   "a delegate without a name": [action({ delegate: { namespace: "a" } }), error(".delegate.name")],
   "a delegate with a route": [http({ delegate: { name: "a" } }), error("")],
@@ -139,6 +189,13 @@ const cases: Readonly<Record<string, readonly [spec: object, findings: string[]]
     ["error spec.tcp[0].match[0].sourceSubnet"],
   ],
 };
+
+test("thousands of server names and hosts are compared in no more than a moment", () => {
+  const names = Array.from({ length: 10_000 }, (_, index) => `a${index}.test`);
+  const began = performance.now();
+  assert.deepEqual(findingsOf({ hosts: names, tls: [{ match: [{ sniHosts: names }], route }] }), []);
+  assert.ok(performance.now() - began < 3_000);
+});
 
 for (const [name, [spec, findings]] of Object.entries(cases)) {
   test(`a VirtualService with ${name}`, () => assert.deepEqual(findingsOf(spec), findings));

@@ -1,18 +1,28 @@
+import { checkDestinations } from "./check-destinations.ts";
 import { checkDurations } from "./check-durations.ts";
+import { checkExportTo } from "./check-export-to.ts";
+import { checkGatewayNames } from "./check-gateway-names.ts";
 import { checkHosts } from "./check-hosts.ts";
 import { checkHttpRoute } from "./check-http-route.ts";
 import { checkL4Routes } from "./check-l4-routes.ts";
+import { checkRouteRegexes } from "./check-regexes.ts";
 import { checkRouteOrder } from "./check-route-order.ts";
 import type { VirtualService } from "./istio/virtual-service.ts";
 import { error, type Problem } from "./problem.ts";
 
 /** What is wrong inside one VirtualService of valid shape, Istio's own rules among it. */
-export function checkVirtualService({ spec }: VirtualService): Problem[] {
+export function checkVirtualService({ metadata, spec }: VirtualService): Problem[] {
   const { hosts = [], http = [], tls = [], tcp = [] } = spec;
   const problems = hosts.length === 0 ? checkDelegate(spec) : checkOwnHosts(hosts, spec.gateways ?? []);
   if (http.length + tls.length + tcp.length === 0) {
     problems.push(error("spec", "has no routes: give it http, tls or tcp"));
   }
+  problems.push(
+    ...checkGatewayNames(spec.gateways, "spec.gateways"),
+    ...checkExportTo(spec.exportTo, metadata.namespace),
+    ...checkDestinations(spec),
+    ...checkRouteRegexes(http, "spec.http"),
+  );
   for (const [index, route] of http.entries()) problems.push(...checkHttpRoute(route, `spec.http[${index}]`));
   problems.push(...checkRouteOrder(http, "spec.http"), ...checkL4Routes({ hosts, tls, tcp }));
   return [...problems, ...checkDurations(spec, "spec")];

@@ -1,8 +1,8 @@
-import type { ServiceEntry, ServiceEntryPort } from "./istio/service-entry.ts";
+import { isUdp, type ServiceEntry, type ServiceEntryPort } from "./istio/service-entry.ts";
 import type { MeshPort, MeshService, Resolution } from "./mesh-service.ts";
 import { distributionOf } from "./mesh-service.ts";
 import { compareText } from "./object.ts";
-import { portProtocol } from "./port-protocol.ts";
+import { declaredDatabase, portProtocol } from "./port-protocol.ts";
 
 const RESOLUTIONS: Readonly<Record<NonNullable<ServiceEntry["spec"]["resolution"]>, Resolution>> = {
   NONE: "passthrough",
@@ -26,7 +26,7 @@ export function buildServiceEntryService(entry: ServiceEntry, host: string, auto
     namespace: metadata.namespace,
     addresses: [...new Set(spec.addresses ?? [])].sort(compareText),
     autoAddresses: autoAddresses === "" ? [] : autoAddresses.split(","),
-    ports: (spec.ports ?? []).map(meshPort),
+    ports: (spec.ports ?? []).filter((port) => !isUdp(port)).map(meshPort),
     selector: spec.workloadSelector?.labels,
     inlineEndpoints:
       isByDns && endpoints.length === 0 && spec.workloadSelector === undefined ? [{ address: hostname }] : endpoints,
@@ -43,11 +43,13 @@ export function buildServiceEntryService(entry: ServiceEntry, host: string, auto
 }
 
 function meshPort({ number, name, protocol, targetPort }: ServiceEntryPort): MeshPort {
+  const appProtocol = protocol === undefined || protocol === "" ? name : protocol;
   return {
     number,
     name,
-    protocol: portProtocol({ number, appProtocol: protocol === undefined || protocol === "" ? name : protocol }),
+    protocol: portProtocol({ number, appProtocol }),
     targetPort: targetPort ?? number,
+    ...declaredDatabase({ appProtocol }),
   };
 }
 

@@ -12,7 +12,15 @@ export const unsupportedFields: Readonly<Record<string, ReadonlySet<string>>> = 
     "spec.tls.match.sourceSubnet",
   ]),
   DestinationRule: new Set(),
-  AuthorizationPolicy: new Set(["spec.targetRef", "spec.targetRefs", "spec.provider"]),
+  Gateway: new Set([
+    "spec.servers.defaultEndpoint",
+    "spec.servers.port.targetPort",
+    "spec.servers.tls.tlsCertificates",
+  ]),
+  AuthorizationPolicy: new Set([
+    ...["spec.targetRef", "spec.targetRefs", "spec.provider"],
+    ...["spec.rules.from.source.trustDomains", "spec.rules.from.source.notTrustDomains"],
+  ]),
   PeerAuthentication: new Set(),
 };
 
@@ -23,7 +31,7 @@ export const unsupportedValues: Readonly<Record<string, Readonly<Record<string, 
 
 /** Istio's and the Gateway API's kinds whose absence changes what the mesh does. */
 const meshKinds: Readonly<Record<string, ReadonlySet<string>>> = {
-  "networking.istio.io": new Set(["Gateway", "EnvoyFilter"]),
+  "networking.istio.io": new Set(["EnvoyFilter"]),
   "security.istio.io": new Set(["RequestAuthentication"]),
   "telemetry.istio.io": new Set(["Telemetry"]),
   "extensions.istio.io": new Set(["WasmPlugin"]),

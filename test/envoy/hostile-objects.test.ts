@@ -41,7 +41,21 @@ const slice = (addressType: string, addresses: string[], port: object) =>
     endpoints: [{ addresses }],
   })}\n`;
 
+/** An endpoint, and where a Sidecar listens and sends: three sockets of a path that ends so. */
+const sockets = (end: string) =>
+  istio("ServiceEntry", "s", {
+    hosts: ["s.example.com"],
+    ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+    resolution: "STATIC",
+    endpoints: [{ address: `unix:///${end}` }],
+  }) +
+  istio("Sidecar", "s", {
+    egress: [{ port: { number: 82, protocol: "HTTP", name: "http" }, bind: `unix:///${end}`, hosts: ["*/*"] }],
+    ingress: [{ port: { number: 84, protocol: "HTTP", name: "http" }, defaultEndpoint: `unix:///${end}` }],
+  });
+
 const refused: Record<string, string> = {
+  "sockets of paths that are too long": sockets("é".repeat(54)),
   "two subsets of one name": istio("DestinationRule", "d", { host: "web", subsets: [{ name: "a" }, { name: "a" }] }),
   "a host that is said twice": routing(to, ["web", "web"]),
   "a host within another": routing(to, ["a.example.com", "*.example.com"]),
@@ -64,6 +78,7 @@ const refused: Record<string, string> = {
   "an empty regex for the path": matching({ uri: { regex: "" } }),
   "an empty regex for a header": matching({ headers: { x: { regex: "" } } }),
   "a regex that RE2 does not know": matching({ uri: { regex: "(?=a)" } }),
+  "a regex that Envoy has no room for": matching({ uri: { regex: "(\\pL\\pN\\pS\\pP){1,1000}" } }),
   "a match of a header without a name": matching({ headers: { "": { exact: "a" } } }),
   "a match of no header without a name": matching({ withoutHeaders: { "": { exact: "a" } } }),
   "a match of a parameter without a name": matching({ queryParams: { "": { exact: "a" } } }),
@@ -91,6 +106,7 @@ const refused: Record<string, string> = {
 };
 
 const accepted: Record<string, string> = {
+  "sockets of the longest paths": sockets("é".repeat(53)),
   "set host": setting({ host: "a.com" }),
   "set :authority": setting({ ":authority": "a.com" }),
   "remove host": routing({ ...to, headers: { request: { remove: ["Host"] }, response: { remove: ["host"] } } }),
@@ -107,6 +123,21 @@ const accepted: Record<string, string> = {
   "a path without its slash": matching({ uri: { exact: "a" } }),
   "a group that no regex has": routing({ match: [{ uri: { regex: "/a" } }], rewrite: { uri: "/\\9" }, ...to }),
   "a long name": routing({ name: "x".repeat(3000), ...to }),
+  "hosts of a wildcard by another name in DNS": istio("ServiceEntry", "s", {
+    hosts: ["*.example.com"],
+    ports: [
+      { number: 80, name: "http", protocol: "HTTP" },
+      { number: 443, name: "tls", protocol: "TLS" },
+      { number: 53, name: "dns", protocol: "UDP" },
+    ],
+    resolution: "DNS",
+    endpoints: [{ address: "www.example.com" }],
+  }),
+  "a host without endpoints": istio("ServiceEntry", "s", {
+    hosts: ["none.example.com"],
+    ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+    resolution: "STATIC",
+  }),
   "a tiny timeout": routing({ ...to, timeout: "1ns" }),
   "a timeout that rounds up to a second": routing({ ...to, timeout: "0.9999999999s" }),
   "no time for a try": retrying({ attempts: 2, perTryTimeout: "0s" }),

@@ -17,6 +17,11 @@ export const ServiceEntryPort = Type.Object(
 );
 export type ServiceEntryPort = Static<typeof ServiceEntryPort>;
 
+/** Such a port is known, and the mesh has no part in it. */
+export function isUdp({ protocol }: ServiceEntryPort): boolean {
+  return protocol?.toUpperCase() === "UDP";
+}
+
 export const ServiceEntrySpec = Type.Object(
   {
     hosts: Type.Array(HostText, { minItems: 1, maxItems: 256 }),
