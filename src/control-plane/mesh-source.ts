@@ -6,6 +6,7 @@ import { createKubernetesSource, type KubernetesSource } from "../kubernetes/kub
 import { createRemoteSource, type RemoteStatus } from "../kubernetes/remote-source.ts";
 import type { Platform } from "../platform/platform.ts";
 import { createFileSource } from "../sources/file-source.ts";
+import { createGatewayAddresses, createLookUp } from "../sources/gateway-addresses.ts";
 import type { Source } from "../sources/source.ts";
 import { createKubernetesMetrics } from "./kubernetes-metrics.ts";
 import { recordRemotes } from "./remote-metrics.ts";
@@ -40,12 +41,13 @@ export function createMeshSource({ config, platform, kubernetes, clusterId }: Me
     metrics: createKubernetesMetrics(registry),
   });
   const whole = createCredentialSource({ ...platform, client: kubernetes, source: cluster });
-  if (!config.readsRemoteClusters) return { source: whole, cluster, remotes: () => [] };
+  const withGateways = (source: Source) => createGatewayAddresses({ source, lookUp: createLookUp(), clock, log });
+  if (!config.readsRemoteClusters) return { source: withGateways(whole), cluster, remotes: () => [] };
   const source = createRemoteSource({
     ...{ clock, log, random: platform.random, client: kubernetes, source: whole },
     namespace: config.systemNamespace,
     ownCluster: clusterId,
   });
   recordRemotes(registry, source.remotes);
-  return { source, cluster, remotes: source.remotes };
+  return { source: withGateways(source), cluster, remotes: source.remotes };
 }

@@ -14,6 +14,8 @@ export interface MeshStateDeps {
   readonly clock: Clock;
   readonly trustDomain: string;
   readonly systemNamespace: string;
+  /** The name of the cluster that the mesh's own objects are of. */
+  readonly clusterId: string;
   /** Looks at `objects`, which may refer to what is `elsewhere`. */
   readonly analyze: (
     objects: ObjectSet["objects"],
@@ -43,11 +45,12 @@ export function createMeshState({
   clock,
   trustDomain,
   systemNamespace,
+  clusterId,
   analyze,
   onChange,
   onFindings,
 }: MeshStateDeps): MeshState {
-  const snapshots = createSnapshotBuilder(trustDomain, new BuildCache(), systemNamespace);
+  const snapshots = createSnapshotBuilder(trustDomain, new BuildCache(), systemNamespace, clusterId);
   let seen = source.current();
   let mesh = snapshots.build(seen);
   const reportFindings = () => {

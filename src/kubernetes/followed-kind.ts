@@ -1,6 +1,7 @@
 import type { Finding } from "../mesh/finding.ts";
 import type { KnownObject } from "../mesh/kinds.ts";
 import type { Clock } from "../platform/clock.ts";
+import type { TrysailError } from "../platform/errors.ts";
 import type { Logger } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { KubernetesClient } from "./client.ts";
@@ -16,7 +17,8 @@ export interface FollowedKindDeps {
   readonly random: Pick<Random, "fraction">;
   readonly log: Logger;
   readonly timing?: Partial<ReflectorTiming>;
-  readonly metrics?: { kindChanged(kind: string, status: AccessStatus): void };
+  /** `error` is what keeps it from being followed, where something does. */
+  readonly metrics?: { kindChanged(kind: string, status: AccessStatus, error?: TrysailError): void };
   /** Its objects, its findings or its state changed. */
   onChange(): void;
 }
@@ -109,7 +111,8 @@ export class FollowedKind {
 
   #setAccess(access: Access): void {
     this.#access = access;
-    this.#deps.metrics?.kindChanged(this.kind.entry.kind, access.status);
+    const error = "error" in access ? access.error : undefined;
+    this.#deps.metrics?.kindChanged(this.kind.entry.kind, access.status, error);
   }
 
   #beginList() {

@@ -1,6 +1,5 @@
 import type { KnownObject } from "../mesh/kinds.ts";
 import type { Clock } from "../platform/clock.ts";
-import { messageOf } from "../platform/errors.ts";
 import type { Logger } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import { createKubernetesClient } from "./client.ts";
@@ -18,7 +17,7 @@ export interface RemoteClusterDeps {
 
 /** Another cluster of the mesh, followed. */
 export interface RemoteCluster {
-  /** `refused` for good: by these credentials it can never be read. */
+  /** `refused` while the API server does not know the credentials, until it does. */
   state(): "waiting" | "synced" | "refused";
   /** What it holds, once all of it was read. */
   objects(): readonly KnownObject[];
@@ -40,39 +39,34 @@ export function followRemoteCluster(
   const { clock, log } = deps;
   const client = createKubernetesClient({ connection: openRemoteKubeconfig(kubeconfig, where), clock });
   const troubles = new Map<string, string>();
-  let refused: string | undefined;
-  let state: ReturnType<RemoteCluster["state"]> = "waiting";
+  const refusing = new Set<string>();
+  let isSynced = false;
   const source = createKubernetesSource({
     ...deps,
     client,
     kinds: readKinds.filter(({ entry }) => KINDS.has(entry.kind)),
     metrics: {
-      kindChanged(kind, status) {
-        const had = troubles.has(kind);
-        if (TROUBLES.has(status)) troubles.set(kind, `${kind} is ${status}`);
+      kindChanged(kind, status, error) {
+        const before = troubles.get(kind);
+        if (TROUBLES.has(status)) troubles.set(kind, `${kind} is ${status}${error ? `: ${error.message}` : ""}`);
         else troubles.delete(kind);
-        if (had !== troubles.has(kind)) onChange();
+        if (error?.code === "unauthenticated") refusing.add(kind);
+        else refusing.delete(kind);
+        if (before !== troubles.get(kind)) onChange();
       },
     },
   });
   source.onChange(onChange);
-  source.start().then(
-    () => {
-      state = "synced";
-      log.info({ where }, "a remote cluster is read");
-      onChange();
-    },
-    (error: unknown) => {
-      state = "refused";
-      refused = messageOf(error);
-      log.warn({ where, reason: refused }, "a remote cluster cannot be read");
-      onChange();
-    },
-  );
+  // It never rejects: what is read of other clusters is served by every API server, and need not be looked for.
+  void source.start().then(() => {
+    isSynced = true;
+    log.info({ where }, "a remote cluster is read");
+    onChange();
+  });
   return {
-    state: () => state,
+    state: () => (isSynced ? "synced" : refusing.size > 0 ? "refused" : "waiting"),
     objects: () => source.current().objects,
-    trouble: () => refused ?? [...troubles.values()].sort()[0],
+    trouble: () => [...troubles.values()].sort()[0],
     stop() {
       void source.stop();
       client.close();

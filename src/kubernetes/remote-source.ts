@@ -1,4 +1,3 @@
-import { isRecord } from "../mesh/conform.ts";
 import type { Finding } from "../mesh/finding.ts";
 import { compareText } from "../mesh/object.ts";
 import type { ObjectSet } from "../mesh/object-set.ts";
@@ -10,7 +9,7 @@ import type { KubernetesObject } from "./object.ts";
 import { startReflector } from "./reflector.ts";
 import { followRemoteCluster, type RemoteCluster, type RemoteClusterDeps } from "./remote-cluster.ts";
 import { resourcePath } from "./resource-path.ts";
-import { secretData } from "./secret-data.ts";
+import { type WantedCluster, wantedClusters } from "./wanted-clusters.ts";
 
 /** As Istio labels them: https://istio.io/latest/docs/reference/commands/istioctl/#istioctl-create-remote-secret */
 export const REMOTE_SECRET_LABEL = "istio/multiCluster=true";
@@ -44,19 +43,12 @@ export interface RemoteSource extends Source {
 const START_MS = 30_000;
 const GATHER_MS = 5;
 
-interface Followed {
-  readonly secret: string;
-  readonly kubeconfig: string;
+interface Followed extends WantedCluster {
   /** Undefined where the kubeconfig cannot be used. */
   readonly active: RemoteCluster | undefined;
   /** By new credentials; takes over once it has read everything. */
   readonly next: RemoteCluster | undefined;
   readonly refused: string | undefined;
-}
-
-interface Wanted {
-  readonly secret: string;
-  readonly kubeconfig: string;
 }
 
 /** Adds to what one cluster holds what its mesh's other clusters have, for as long as labelled Secrets name them. */
@@ -75,7 +67,7 @@ export function createRemoteSource(deps: RemoteSourceDeps): RemoteSource {
   let settled = () => {};
   let isStarted = false;
 
-  const open = (cluster: string, { secret, kubeconfig }: Wanted): RemoteCluster | string => {
+  const open = (cluster: string, { secret, kubeconfig }: WantedCluster): RemoteCluster | string => {
     try {
       const where = `Secret ${secret} key ${cluster}`;
       return followRemoteCluster({ kubeconfig, where, onChange: () => clusterChanged(cluster) }, deps);
@@ -220,32 +212,6 @@ export function createRemoteSource(deps: RemoteSourceDeps): RemoteSource {
       await source.stop();
     },
   };
-}
-
-/** Each key of a Secret is a cluster's name. Of two Secrets that name one, the first by name counts. */
-function wantedClusters(
-  secrets: readonly KubernetesObject[],
-  ownCluster: string,
-): { readonly wanted: ReadonlyMap<string, Wanted>; readonly findings: readonly Finding[] } {
-  const wanted = new Map<string, Wanted>();
-  const findings: Finding[] = [];
-  const inOrder = secrets.toSorted((a, b) => compareText(a.metadata.name ?? "", b.metadata.name ?? ""));
-  for (const secret of inOrder) {
-    const { namespace = "", name = "" } = secret.metadata;
-    for (const cluster of Object.keys(isRecord(secret.data) ? secret.data : {}).sort()) {
-      const first = wanted.get(cluster);
-      const rival = cluster === ownCluster ? "this control plane's own cluster (`clusterId`)" : first?.secret;
-      if (rival === undefined) {
-        const kubeconfig = secretData(secret, cluster)?.toString("utf8") ?? "";
-        wanted.set(cluster, { secret: `${namespace}/${name}`, kubeconfig });
-        continue;
-      }
-      const message = `Secret ${namespace}/${name}: data["${cluster}"] names a cluster that ${rival} is already: it has no effect; clusters need names of their own`;
-      const object = { kind: "Secret", namespace, name };
-      findings.push({ severity: "error", code: "object-duplicate", message, object, field: `data["${cluster}"]` });
-    }
-  }
-  return { wanted, findings };
 }
 
 function findingOf({ cluster, secret, status, reason }: RemoteStatus): Finding[] {

@@ -1,4 +1,5 @@
 import type { Node } from "./kubernetes/core.ts";
+import type { AddressRange, MeshNetworks } from "./mesh-networks.ts";
 
 /** Where something runs, from the widest to the narrowest; what is not known is empty. */
 export interface Locality {
@@ -14,6 +15,10 @@ export interface Topology {
   readonly regionOf: ReadonlyMap<string, string>;
   /** The network of its pods that name none of their own; empty where the mesh is one network. */
   readonly network: string;
+  /** Addresses that are in other networks than that. */
+  readonly ranges: readonly AddressRange[];
+  /** The cluster's name. */
+  readonly cluster: string;
 }
 
 /** `NODE=region/zone/subzone`, an input of `buildTopology`. */
@@ -23,7 +28,13 @@ export function nodePlace({ metadata: { name, labels } }: Node): string {
   return `${name}=${region}/${zone}/${labels["topology.istio.io/subzone"] ?? ""}`;
 }
 
-export function buildTopology(places: readonly string[], network: string): Topology {
+/** `labelled` is the network that the control plane's namespace names, which goes before what the mesh config says. */
+export function buildTopology(
+  places: readonly string[],
+  labelled: string,
+  cluster: string,
+  networks: MeshNetworks,
+): Topology {
   const byNode = new Map(
     places.map((place): [string, Locality] => {
       const [name = "", locality = ""] = place.split("=");
@@ -33,7 +44,8 @@ export function buildTopology(places: readonly string[], network: string): Topol
   const regionOf = new Map(
     [...byNode.values()].filter(({ zone }) => zone !== "").map(({ zone, region }) => [zone, region]),
   );
-  return { byNode, regionOf, network };
+  if (labelled !== "") return { byNode, regionOf, network: labelled, ranges: [], cluster };
+  return { byNode, regionOf, network: networks.byCluster.get(cluster) ?? "", ranges: networks.ranges, cluster };
 }
 
 /** `region/zone/subzone`; what is left out is empty. */

@@ -1,5 +1,6 @@
 import { ipVersion } from "../platform/ip-version.ts";
 import type { Namespace, Service } from "./kubernetes/core.ts";
+import type { MeshNetworks } from "./mesh-networks.ts";
 
 /** Where another network is entered: a gateway that passes mutual TLS on to whom its SNI names. */
 export interface NetworkGateway {
@@ -27,15 +28,50 @@ export function clusterNetwork(namespaces: readonly Namespace[], systemNamespace
   return "";
 }
 
-/** `NETWORK ADDRESS PORT` for each address by which a Service is a gateway; no host names, which would have to be looked up. */
-export function gatewayPlaces({ metadata, spec, status }: Service): string[] {
+/** What host names lead to. */
+type Addresses = ReadonlyMap<string, readonly string[]>;
+
+/** `NETWORK ADDRESS PORT` for each address by which a Service is a gateway. */
+export function gatewayPlaces(service: Service, addresses: Addresses): string[] {
+  const { metadata, spec } = service;
   const network = metadata.labels[NETWORK_LABEL];
   const port = metadata.labels[PORT_LABEL] ?? DEFAULT_PORT;
   if (network === undefined || network === "" || !spec.ports?.some((known) => String(known.port) === port)) return [];
-  const balancers = (status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => ip ?? []);
-  return [...balancers, ...(spec.externalIPs ?? [])]
-    .filter((address) => ipVersion(address) !== null)
-    .map((address) => `${network} ${address} ${port}`);
+  return addressesOf(service, addresses).map((address) => `${network} ${address} ${port}`);
+}
+
+/** The host names by which a Service that is labelled as a gateway is reached, where its balancers have no addresses. */
+export function gatewayHosts({ metadata, status }: Service): string[] {
+  if ((metadata.labels[NETWORK_LABEL] ?? "") === "") return [];
+  return (status?.loadBalancer?.ingress ?? []).flatMap(({ ip, hostname }) =>
+    ip === undefined ? (hostname ?? []) : [],
+  );
+}
+
+/** The same for the gateways that the mesh config names, by the Services of each cluster. */
+export function namedGatewayPlaces(
+  { gateways, byCluster }: MeshNetworks,
+  clusters: readonly { readonly name: string; readonly services: readonly Service[] }[],
+  domain: string,
+  addresses: Addresses,
+): string[] {
+  return gateways.flatMap(({ network, port, at }) => {
+    if ("address" in at) return [`${network} ${at.address} ${port}`];
+    return clusters
+      .filter(({ name }) => byCluster.get(name) === network)
+      .flatMap(({ services }) => services)
+      .filter(({ metadata: { name, namespace } }) => `${name}.${namespace}.svc.${domain}` === at.host)
+      .flatMap((service) => addressesOf(service, addresses))
+      .map((address) => `${network} ${address} ${port}`);
+  });
+}
+
+/** By which others reach a Service. */
+function addressesOf({ spec, status }: Service, addresses: Addresses): string[] {
+  const balancers = (status?.loadBalancer?.ingress ?? []).flatMap(
+    ({ ip, hostname = "" }) => ip ?? addresses.get(hostname) ?? [],
+  );
+  return [...balancers, ...(spec.externalIPs ?? [])].filter((address) => ipVersion(address) !== null);
 }
 
 /** From places in order, each once. */

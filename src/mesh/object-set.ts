@@ -8,6 +8,8 @@ export interface ObjectSet {
   readonly findings: readonly Finding[];
   /** What is seen of the mesh's other clusters, in order of their names; left out where there are none. */
   readonly remotes?: readonly RemoteObjects[];
+  /** What the host names of gateways between networks lead to; left out where there are none. */
+  readonly addresses?: ReadonlyMap<string, readonly string[]>;
 }
 
 /** What another cluster of the mesh has to offer: Services, EndpointSlices, Pods, Nodes and Namespaces. */

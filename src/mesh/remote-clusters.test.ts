@@ -200,7 +200,7 @@ test("gateways are Services that say which network they lead into, by the addres
       gateway("c", {}, [15443], {}),
     ),
   );
-  assert.deepEqual(Object.fromEntries(mesh.gateways), {
+  assert.deepEqual(Object.fromEntries(mesh.networkGateways), {
     here: [{ address: "192.0.2.1", port: 443 }],
     there: [
       { address: "192.0.2.1", port: 15443 },
@@ -272,11 +272,36 @@ test("a gateway must name its network: an empty one is that of everybody who nam
     metadata: { name: "gateway", namespace: "istio-system", labels: { "topology.istio.io/network": "" } },
     spec: { clusterIP: "10.96.1.1", ports: [{ name: "tls", port: 15443 }], externalIPs: ["192.0.2.1"] },
   });
-  assert.equal(build("", remote("east", nameless)).gateways.size, 0);
+  assert.equal(build("", remote("east", nameless)).networkGateways.size, 0);
 });
 
 test("a service for which no made-up address is left has none", () => {
   const [object] = objectsOf(web);
   assert.ok(object?.kind === "Service");
   assert.deepEqual(buildRemoteService(object, "cluster.local", "")?.autoAddresses, []);
+});
+
+test("a ServiceEntry has the pods that it selects in every cluster, of its own namespace", () => {
+  const entry = istio("ServiceEntry", "jobs", {
+    hosts: ["jobs.example.com"],
+    location: "MESH_INTERNAL",
+    ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+    resolution: "STATIC",
+    workloadSelector: { labels: { app: "job" } },
+  });
+  const job = (name: string, ip: string, namespace = "shop") =>
+    pod({ name, ip, namespace, labels: { app: "job" }, serviceAccount: name, tls: true });
+  const mesh = build(
+    entry + job("near", "10.1.0.1"),
+    remote("east", job("far", "10.2.0.1"), job("other", "10.2.0.2", "bank"), pod({ name: "web", ip: "10.2.0.3" })),
+  );
+  const { endpoints, identities } = found(mesh, "jobs.example.com");
+  assert.deepEqual(
+    endpoints.map(({ address, cluster }) => [address, cluster]),
+    [
+      ["10.1.0.1", "Kubernetes"],
+      ["10.2.0.1", "east"],
+    ],
+  );
+  assert.deepEqual(identities, ["ns/shop/sa/far", "ns/shop/sa/near"]);
 });

@@ -26,11 +26,12 @@ export function remoteClusters(
   return remotes.map(({ cluster, objects }) => ({ name: cluster, of: objectsByKind(discovered(objects, config)) }));
 }
 
-/** Equal places are the same text, so that a node's heartbeat changes nothing. `cluster` is empty for the mesh's own. */
+/** Equal places are the same text, so that a node's heartbeat changes nothing. */
 export function topologyOf(of: ObjectsByKind, cluster: string, config: MeshConfig, cache: BuildCache): Topology {
   const places = [...new Set(of.Node.map(nodePlace))].sort();
   const network = clusterNetwork(of.Namespace, config.rootNamespaces);
-  return cache.get(buildTopology, cache.list(`places of nodes ${cluster}`, places), network);
+  const list = cache.list(`places of nodes ${cluster}`, places);
+  return cache.get(buildTopology, list, network, cluster, config.networks);
 }
 
 /** Services that only other clusters have; of several with one name the first cluster's. */
@@ -86,8 +87,10 @@ export function createRemoteEndpoints(cache: BuildCache): RemoteEndpoints {
       if (clusters.length === 0) return local;
       const shared = cache.list(
         "services of several clusters",
-        services.filter(({ kind, resolution, hostname }) => {
-          return kind === "Service" && resolution === "endpoints" && !isClusterLocal(hostname, config);
+        services.filter(({ kind, resolution, hostname, selector }) => {
+          if (resolution !== "endpoints") return false;
+          // A ServiceEntry is of this cluster, and so is what it lists; the pods that it selects may be anywhere.
+          return kind === "Service" ? !isClusterLocal(hostname, config) : selector !== undefined;
         }),
       );
       const remote = clusters.map(({ name, of }) => {
@@ -126,13 +129,14 @@ function withoutNodes({ endpoints, identities }: ServiceEndpoints): ServiceEndpo
 /** Of one address in one network the first counts. Networks may use the same addresses. */
 export function joinEndpoints(parts: readonly ServiceEndpoints[]): ServiceEndpoints {
   const byPlace = new Map<string, MeshEndpoint>();
-  for (const endpoint of parts.flatMap(({ endpoints }) => endpoints)) {
+  const all = parts.flatMap(({ endpoints }) => endpoints);
+  for (const endpoint of all.filter(({ address }) => address !== "")) {
     const place = `${endpoint.address} ${endpoint.network}`;
     if (!byPlace.has(place)) byPlace.set(place, endpoint);
   }
   const places = [...byPlace].sort(([a], [b]) => compareText(a, b));
   return {
-    endpoints: places.map(([, endpoint]) => endpoint),
+    endpoints: [...all.filter(({ address }) => address === ""), ...places.map(([, endpoint]) => endpoint)],
     identities: [...new Set(parts.flatMap(({ identities }) => identities))].sort(),
   };
 }

@@ -38,6 +38,7 @@ test("an endpoint has what its pod says", () => {
         namespace: "shop",
         locality: { region: "", zone: "", subZone: "" },
         network: "",
+        cluster: "Kubernetes",
         nodeName: "",
         hostname: "",
         forZones: [],

@@ -2,13 +2,14 @@ import { ipVersion } from "../platform/ip-version.ts";
 import type { WorkloadEntry, WorkloadEntrySpec } from "./istio/workload-entry.ts";
 import type { EndpointSlice, Pod } from "./kubernetes/core.ts";
 import { type Locality, NOWHERE, parseLocality, podLocality, type Topology } from "./locality.ts";
+import { networkByRange } from "./mesh-networks.ts";
 import type { MeshService } from "./mesh-service.ts";
 import { NETWORK_LABEL } from "./network-gateways.ts";
 import { compareText } from "./object.ts";
 
 /** One IP address of a service, whatever port is asked for. */
 export interface MeshEndpoint {
-  /** An IP address, a host name, or a socket as `unix:///path`. */
+  /** An IP address, a host name, or a socket as `unix:///path`; empty where only its network's gateways lead to it. */
   readonly address: string;
   /** By the service's port name; those that are not listed have the service's target port. */
   readonly ports: Readonly<Record<string, number>>;
@@ -24,6 +25,7 @@ export interface MeshEndpoint {
   readonly namespace: string;
   readonly locality: Locality;
   readonly network: string;
+  readonly cluster: string;
   readonly nodeName: string;
   /** Of a StatefulSet's pod, below the service's own. */
   readonly hostname: string;
@@ -51,13 +53,15 @@ export function buildServiceEndpoints(
   service: MeshService,
   topology: Topology,
 ): ServiceEndpoints {
-  const found: MeshEndpoint[] = service.inlineEndpoints.map((entry) => workloadEndpoint(entry, service.namespace));
+  const found: MeshEndpoint[] = service.inlineEndpoints.map((entry) =>
+    workloadEndpoint(entry, service.namespace, topology),
+  );
   const identities = new Set<string>();
   let at = 0;
   while (at < sources.length) {
     const source = sources[at++];
     if (source === undefined) throw new Error("a slice must come before the pods of its endpoints");
-    if (source.kind === "WorkloadEntry") found.push(workloadEndpoint(source.spec, source.metadata.namespace));
+    if (source.kind === "WorkloadEntry") found.push(workloadEndpoint(source.spec, source.metadata.namespace, topology));
     else if (source.kind === "Pod") found.push(...podEndpoint(source, topology));
     else {
       const pods = sources.slice(at, at + (source.endpoints ?? []).length);
@@ -98,7 +102,8 @@ function sliceEndpoints(
         tlsCapable: labels["security.istio.io/tlsMode"] === "istio",
         namespace: slice.metadata.namespace,
         locality: podLocality(labels, endpoint.nodeName, endpoint.zone, topology),
-        network: labels[NETWORK_LABEL] ?? topology.network,
+        network: networkOf(address, labels, topology),
+        cluster: topology.cluster,
         nodeName: endpoint.nodeName ?? "",
         hostname: endpoint.hostname ?? "",
         forZones: (endpoint.hints?.forZones ?? []).map(({ name }) => name),
@@ -126,7 +131,8 @@ function podEndpoint(pod: Pod, topology: Topology): MeshEndpoint[] {
       tlsCapable: labels["security.istio.io/tlsMode"] === "istio",
       namespace,
       locality: podLocality(labels, pod.spec.nodeName, undefined, topology),
-      network: labels[NETWORK_LABEL] ?? topology.network,
+      network: networkOf(podIP, labels, topology),
+      cluster: topology.cluster,
       nodeName: pod.spec.nodeName ?? "",
       hostname: "",
       forZones: [],
@@ -136,7 +142,7 @@ function podEndpoint(pod: Pod, topology: Topology): MeshEndpoint[] {
 }
 
 /** With an account it has a certificate of the mesh, and so takes mutual TLS unless its label says otherwise. */
-function workloadEndpoint(entry: WorkloadEntrySpec, namespace: string): MeshEndpoint {
+function workloadEndpoint(entry: WorkloadEntrySpec, namespace: string, topology: Topology): MeshEndpoint {
   const { address = "", labels = {}, serviceAccount = "", weight = 0 } = entry;
   const tlsMode = labels["security.istio.io/tlsMode"] ?? (serviceAccount === "" ? "disabled" : "istio");
   return {
@@ -149,7 +155,8 @@ function workloadEndpoint(entry: WorkloadEntrySpec, namespace: string): MeshEndp
     tlsCapable: tlsMode === "istio",
     namespace,
     locality: entry.locality === undefined ? NOWHERE : parseLocality(entry.locality),
-    network: entry.network ?? labels[NETWORK_LABEL] ?? "",
+    network: entry.network ?? labels[NETWORK_LABEL] ?? networkByRange(address, topology.ranges) ?? "",
+    cluster: topology.cluster,
     nodeName: "",
     hostname: "",
     forZones: [],
@@ -157,21 +164,26 @@ function workloadEndpoint(entry: WorkloadEntrySpec, namespace: string): MeshEndp
   };
 }
 
+function networkOf(address: string, labels: MeshEndpoint["labels"], { network, ranges }: Topology): string {
+  return labels[NETWORK_LABEL] ?? networkByRange(address, ranges) ?? network;
+}
+
 function identityOf({ metadata, spec }: Pod): string {
   return `ns/${metadata.namespace}/sa/${spec.serviceAccountName || "default"}`;
 }
 
-/** Slices may each have some of an address's ports. */
+/** Slices may each have some of an address's ports. Those behind a network's gateway need no address to be told apart. */
 function joined(found: readonly MeshEndpoint[]): MeshEndpoint[] {
   const byAddress = new Map<string, MeshEndpoint>();
-  for (const endpoint of found) {
+  for (const endpoint of found.filter(({ address }) => address !== "")) {
     const known = byAddress.get(endpoint.address);
     byAddress.set(
       endpoint.address,
       known === undefined ? endpoint : { ...endpoint, ports: { ...known.ports, ...endpoint.ports } },
     );
   }
-  return [...byAddress.values()].sort((a, b) => compareText(a.address, b.address));
+  const behindGateways = found.filter(({ address }) => address === "");
+  return [...behindGateways, ...[...byAddress.values()].sort((a, b) => compareText(a.address, b.address))];
 }
 
 /** https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditions: an unknown `ready` is ready. */

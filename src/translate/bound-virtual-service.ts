@@ -1,12 +1,14 @@
+import { holdsAt } from "../mesh/gateway-server.ts";
 import { resolveHost } from "../mesh/hostname.ts";
 import type { Destination } from "../mesh/istio/fields.ts";
 import type { VirtualService } from "../mesh/istio/virtual-service.ts";
 import { labelsMatch } from "../mesh/labels.ts";
 import type { MeshService } from "../mesh/mesh-service.ts";
 import { destinationHosts } from "../mesh/route-destinations.ts";
+import { isTopologyLabel } from "../mesh/topology-labels.ts";
 import type { BuildCache } from "../platform/build-cache.ts";
 import { outboundClusterName } from "./names.ts";
-import { isForMesh, type OutboundScope } from "./scope.ts";
+import type { OutboundScope } from "./scope.ts";
 import type { Workload } from "./workload.ts";
 
 /** A VirtualService with everything else that its routes depend on. */
@@ -14,6 +16,8 @@ export interface BoundVirtualService {
   readonly virtualService: VirtualService;
   /** The services that its destinations name. */
   readonly destinations: readonly MeshService[];
+  /** Where it is asked: `mesh`, or a Gateway as `NAMESPACE/NAME`. */
+  readonly at: string;
   /** The caller, where the VirtualService asks who calls; else null, so that all callers share what is built. */
   readonly caller: Workload | null;
 }
@@ -21,18 +25,20 @@ export interface BoundVirtualService {
 /** Keeps its identity while nothing of it changes. */
 export function bindVirtualService(
   virtualService: VirtualService,
-  scope: OutboundScope,
+  { reachable }: Pick<OutboundScope, "reachable">,
+  at: string,
   caller: Workload | null,
   domain: string,
   cache: BuildCache,
 ): BoundVirtualService {
   const { namespace, name } = virtualService.metadata;
-  const found = destinationHosts(virtualService, domain).flatMap((host) => scope.reachable.get(host)?.service ?? []);
+  const found = destinationHosts(virtualService, domain).flatMap((host) => reachable.get(host)?.service ?? []);
   const destinations = cache.list(`destinations of ${namespace}/${name}`, found);
   return cache.get(
     buildBoundVirtualService,
     virtualService,
     destinations,
+    at,
     asksWhoCalls(virtualService) ? caller : null,
   );
 }
@@ -40,15 +46,23 @@ export function bindVirtualService(
 function buildBoundVirtualService(
   virtualService: VirtualService,
   destinations: readonly MeshService[],
+  at: string,
   caller: Workload | null,
 ): BoundVirtualService {
-  return { virtualService, destinations, caller };
+  return { virtualService, destinations, at, caller };
 }
 
 /** Whether callers in one namespace may be routed differently. */
 export function asksWhoCalls({ spec: { http = [], tls = [], tcp = [] } }: VirtualService): boolean {
   return [...http, ...tls, ...tcp].some(({ match = [] }) =>
     match.some(({ sourceLabels, sourceNamespace }) => sourceLabels !== undefined || sourceNamespace !== undefined),
+  );
+}
+
+/** Labels by which callers are told apart that they have from where they run. */
+export function askedPlaces({ spec: { http = [], tls = [], tcp = [] } }: VirtualService): string[] {
+  return [...http, ...tls, ...tcp].flatMap(({ match = [] }) =>
+    match.flatMap(({ sourceLabels = {} }) => Object.keys(sourceLabels).filter(isTopologyLabel)),
   );
 }
 
@@ -73,9 +87,14 @@ export interface StaticMatch {
   readonly sourceLabels?: Readonly<Record<string, string>>;
 }
 
-export function appliesTo(match: StaticMatch, port: number, caller: Workload | null): boolean {
+export function appliesTo(
+  match: StaticMatch,
+  port: number,
+  { virtualService, at, caller }: BoundVirtualService,
+): boolean {
   if (match.port !== undefined && match.port !== port) return false;
-  if (!isForMesh(match.gateways)) return false;
+  const { gateways = [] } = match;
+  if (gateways.length > 0 && !holdsAt(gateways, at, virtualService.metadata.namespace)) return false;
   if (match.sourceNamespace !== undefined && match.sourceNamespace !== caller?.namespace) return false;
   return match.sourceLabels === undefined || labelsMatch(match.sourceLabels, caller?.labels ?? {});
 }

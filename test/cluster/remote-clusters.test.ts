@@ -5,6 +5,7 @@ import { type TestContext, test } from "node:test";
 import { parseAllDocuments } from "yaml";
 import { createKubernetesSource } from "../../src/kubernetes/kubernetes-source.ts";
 import { createRemoteSource } from "../../src/kubernetes/remote-source.ts";
+import { gatewayHosts } from "../../src/mesh/network-gateways.ts";
 import { createSnapshotBuilder } from "../../src/mesh/snapshot.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { createLog } from "../../src/platform/log.ts";
@@ -159,6 +160,65 @@ test("a mesh of two clusters, by their real API servers", { skip, timeout: 180_0
     await moveWeb(east, "10.2.0.6");
     await see("10.1.0.1", "10.2.0.6");
     await until("no trouble", () => statusOf("east")?.reason === undefined, { timeoutMs: 20_000 });
+  });
+
+  await t.test(
+    "credentials that the API server does not know are told of, and a start does not wait for them",
+    async () => {
+      const text = (await eastBy("fourth")).replace(/"token":"[^"]*"/, '"token":"nobody"');
+      await create(home, SECRETS, secretNamed("stranger", { stranger: text }));
+      await until("its status", () => statusOf("stranger")?.status === "unusable", { timeoutMs: 20_000 });
+      assert.match(statusOf("stranger")?.reason ?? "", /Unauthorized/);
+      const beganMs = performance.now();
+      const other = createRemoteSource({
+        ...deps,
+        timing,
+        namespace: SYSTEM,
+        ownCluster: "Kubernetes",
+        source: createKubernetesSource({ ...deps, timing }),
+      });
+      t.after(() => other.stop());
+      await other.start();
+      assert.ok(performance.now() - beganMs < 25_000, "less than it waits for clusters that do not answer");
+      assert.deepEqual(
+        other.current().remotes?.map(({ cluster }) => cluster),
+        ["east"],
+      );
+      await home.call("DELETE", `${SECRETS}/stranger`);
+      await until("it to be gone", () => statusOf("stranger") === undefined);
+    },
+  );
+
+  await t.test("endpoints are in the networks that the mesh's ConfigMap names, by their clusters", async () => {
+    const meshNetworks =
+      "networks: {here: {endpoints: [{fromRegistry: home}]}, there: {endpoints: [{fromRegistry: east}]}}";
+    await create(home, `/api/v1/namespaces/${SYSTEM}/configmaps`, {
+      metadata: { name: "istio" },
+      data: { mesh: "{}", meshNetworks },
+    });
+    const named = createSnapshotBuilder("cluster.local", undefined, SYSTEM, "home");
+    const places = () => {
+      const mesh = named.build(source.current());
+      const web = mesh.services.find(({ hostname }) => hostname === "web.shop.svc.cluster.local");
+      const endpoints = web === undefined ? [] : mesh.endpointsOf(web).endpoints;
+      return endpoints.map(({ address, cluster, network }) => `${address} ${cluster} ${network}`).join();
+    };
+    await until("both networks", () => places() === "10.1.0.1 home here,10.2.0.6 east there", { timeoutMs: 20_000 });
+  });
+
+  await t.test("a gateway there is known by the host name of its load balancer", async () => {
+    const path = "/api/v1/namespaces/shop/services";
+    await create(east, path, {
+      metadata: { name: "eastwest", labels: { "topology.istio.io/network": "there" } },
+      spec: { type: "LoadBalancer", selector: { istio: "eastwest" }, ports: [{ name: "tls", port: 15443 }] },
+    });
+    const status = { loadBalancer: { ingress: [{ hostname: "gate.example.com" }] } };
+    assert.equal((await east.call("PATCH", `${path}/eastwest/status`, { status }, MERGE)).status, 200);
+    await until("its name", () => {
+      const objects = source.current().remotes?.flatMap((remote) => remote.objects) ?? [];
+      const hosts = objects.flatMap((object) => (object.kind === "Service" ? gatewayHosts(object) : []));
+      return hosts.join() === "gate.example.com";
+    });
   });
 
   await t.test("without its Secret a cluster is gone, and nothing of it stays open", async () => {

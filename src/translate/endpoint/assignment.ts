@@ -8,19 +8,19 @@ import {
 import type { DestinationRule, Subset } from "../../mesh/istio/destination-rule.ts";
 import type { LocalityLbSetting } from "../../mesh/istio/load-balancer.ts";
 import type { PeerAuthentication } from "../../mesh/istio/peer-authentication.ts";
-import { labelsMatch } from "../../mesh/labels.ts";
 import type { MeshConfig } from "../../mesh/mesh-config.ts";
 import type { MeshPort, MeshService } from "../../mesh/mesh-service.ts";
 import type { NetworkGateways } from "../../mesh/network-gateways.ts";
 import { ownValue } from "../../mesh/own-value.ts";
 import { buildMutualTlsModes } from "../../mesh/peer-authentication-mode.ts";
 import type { MeshEndpoint, ServiceEndpoints } from "../../mesh/service-endpoints.ts";
+import { NODE_LABEL, placedLabel } from "../../mesh/topology-labels.ts";
 import { ipVersion } from "../../platform/ip-version.ts";
 import { type EncodedResource, encodedResource } from "../../xds/resource-set.ts";
 import { endpointAddress } from "../address.ts";
 import { outboundClusterName } from "../names.ts";
 import { groupByLocality } from "./locality-groups.ts";
-import { localityPreference, NODE_LABEL } from "./locality-preference.ts";
+import { localityPreference } from "./locality-preference.ts";
 import { crossesNetworks, type Target, targetsOf } from "./network-crossing.ts";
 import type { Viewpoint } from "./viewpoint.ts";
 
@@ -58,11 +58,12 @@ export function buildAssignment(
   const members = endpoints.endpoints.filter(
     (endpoint) =>
       portOf(endpoint, port) !== undefined &&
-      isUsable(endpoint, service) &&
-      labelsMatch(subset?.labels, endpoint.labels) &&
+      isOfSubset(endpoint, subset) &&
       (!service.isNodeLocal || viewpoint === null || endpoint.nodeName === viewpoint.nodeName) &&
-      // A gateway knows whom a connection is for by its mutual TLS alone.
-      (!crossesNetworks(endpoint, viewpoint, gateways) || speaksMutualTls(endpoint, service, port, policies)),
+      // A gateway knows whom a connection is for by its mutual TLS alone, and where that is.
+      (crossesNetworks(endpoint, viewpoint, gateways)
+        ? speaksMutualTls(endpoint, service, port, policies)
+        : isUsable(endpoint, service)),
   );
   const preference = localityPreference(service, port, rule, subset, localityLb);
   return create(ClusterLoadAssignmentSchema, {
@@ -74,6 +75,10 @@ export function buildAssignment(
       lbEndpoints: targetsOf(members, viewpoint, gateways).map((target) => lbEndpoint(target, service, port, policies)),
     })),
   });
+}
+
+function isOfSubset(endpoint: MeshEndpoint, subset: Subset | null): boolean {
+  return Object.entries(subset?.labels ?? {}).every(([key, value]) => placedLabel(key, endpoint) === value);
 }
 
 type AssignmentFacts = Omit<AssignmentInput, "looksAt">;

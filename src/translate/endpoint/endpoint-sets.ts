@@ -1,8 +1,8 @@
 import { compareText } from "../../mesh/object.ts";
+import { CLUSTER_LABEL, NODE_LABEL } from "../../mesh/topology-labels.ts";
 import type { BuildCache } from "../../platform/build-cache.ts";
 import type { EncodedResource } from "../../xds/resource-set.ts";
 import { type AssignmentInput, buildAssignments } from "./assignment.ts";
-import { NODE_LABEL } from "./locality-preference.ts";
 import type { Viewpoint } from "./viewpoint.ts";
 
 /** The endpoints of what one outbound part reaches, seen from different places. */
@@ -40,11 +40,15 @@ export function createEndpointSets(
 }
 
 /** Of a viewpoint, what somebody looks at: labels and nodes differ between almost all callers. */
-function reduced({ locality, nodeName, network, labels }: Viewpoint, needing: readonly AssignmentInput[]): Viewpoint {
+function reduced(
+  { locality, nodeName, cluster, network, labels }: Viewpoint,
+  needing: readonly AssignmentInput[],
+): Viewpoint {
   const wanted = new Set(needing.flatMap(({ looksAt }) => looksAt ?? []));
   return {
     locality,
     nodeName: wanted.has(NODE_LABEL) ? nodeName : "",
+    cluster: wanted.has(CLUSTER_LABEL) ? cluster : "",
     network,
     labels: Object.fromEntries(
       Object.entries(labels)

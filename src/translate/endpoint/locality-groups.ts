@@ -1,8 +1,8 @@
 import { type Locality, NOWHERE, parseLocality } from "../../mesh/locality.ts";
-import { NETWORK_LABEL } from "../../mesh/network-gateways.ts";
 import { compareText } from "../../mesh/object.ts";
 import type { MeshEndpoint } from "../../mesh/service-endpoints.ts";
-import { type LocalityPreference, NODE_LABEL, REGION_LABEL, SUBZONE_LABEL, ZONE_LABEL } from "./locality-preference.ts";
+import { placedLabel } from "../../mesh/topology-labels.ts";
+import type { LocalityPreference } from "./locality-preference.ts";
 import type { Viewpoint } from "./viewpoint.ts";
 
 /** Endpoints of one place. */
@@ -69,23 +69,9 @@ function distance(endpoint: MeshEndpoint, viewpoint: Viewpoint, preference: Loca
 }
 
 /** `key` alone asks for the caller's own value, `key=value` for that value. */
-function shares(label: string, { locality, network, nodeName, labels }: MeshEndpoint, viewpoint: Viewpoint): boolean {
-  const [key = "", wanted] = label.split("=");
-  const both = (mine: string, theirs: string) => (wanted === undefined ? mine === theirs : theirs === wanted);
-  switch (key) {
-    case NETWORK_LABEL:
-      return both(viewpoint.network, network);
-    case REGION_LABEL:
-      return both(viewpoint.locality.region, locality.region);
-    case ZONE_LABEL:
-      return both(viewpoint.locality.zone, locality.zone);
-    case SUBZONE_LABEL:
-      return both(viewpoint.locality.subZone, locality.subZone);
-    case NODE_LABEL:
-      return both(viewpoint.nodeName, nodeName);
-    default:
-      return both(viewpoint.labels[key] ?? "", labels[key] ?? "");
-  }
+function shares(label: string, endpoint: MeshEndpoint, viewpoint: Viewpoint): boolean {
+  const [key = "", wanted = placedLabel(key, viewpoint) ?? ""] = label.split("=");
+  return (placedLabel(key, endpoint) ?? "") === wanted;
 }
 
 type Ordered = readonly (readonly [string, readonly MeshEndpoint[]])[];

@@ -3,6 +3,7 @@ import type { LocalityLbSetting } from "../../mesh/istio/load-balancer.ts";
 import type { MeshPort, MeshService } from "../../mesh/mesh-service.ts";
 import { NETWORK_LABEL } from "../../mesh/network-gateways.ts";
 import { buildPortPolicy } from "../../mesh/port-policy.ts";
+import { NODE_LABEL, REGION_LABEL, SUBZONE_LABEL, ZONE_LABEL } from "../../mesh/topology-labels.ts";
 
 /** By what endpoints are put in order for a caller: https://istio.io/latest/docs/tasks/traffic-management/locality-load-balancing/ */
 export type LocalityPreference =
@@ -12,12 +13,6 @@ export type LocalityPreference =
   | { readonly kind: "labels"; readonly keys: readonly string[] }
   /** By shares for each locality. */
   | { readonly kind: "distribute"; readonly distribute: NonNullable<LocalityLbSetting["distribute"]> };
-
-/** Labels that stand for where something runs. */
-export const REGION_LABEL = "topology.kubernetes.io/region";
-export const ZONE_LABEL = "topology.kubernetes.io/zone";
-export const SUBZONE_LABEL = "topology.istio.io/subzone";
-export const NODE_LABEL = "kubernetes.io/hostname";
 
 /** https://kubernetes.io/docs/reference/networking/virtual-ips/#traffic-distribution */
 const DISTRIBUTIONS: Readonly<Record<string, readonly string[]>> = {

@@ -7,7 +7,15 @@ import { targetsOf } from "./network-crossing.ts";
 
 const at = (address: string, network: string, weight = 0): MeshEndpoint => ({
   ...{ address, network, weight, ports: {}, hasEveryPort: true, health: "healthy", labels: {}, identity: undefined },
-  ...{ tlsCapable: true, namespace: "shop", locality: NOWHERE, nodeName: "", hostname: "", forZones: [] },
+  ...{
+    tlsCapable: true,
+    namespace: "shop",
+    locality: NOWHERE,
+    cluster: "east",
+    nodeName: "",
+    hostname: "",
+    forZones: [],
+  },
 });
 const gateway = (address: string) => ({ address, port: 15443 });
 const gateways: NetworkGateways = new Map([
@@ -63,7 +71,11 @@ const cases: readonly [title: string, from: string, endpoints: MeshEndpoint[], t
 ];
 for (const [title, network, endpoints, expected] of cases) {
   test(title, () => {
-    const targets = targetsOf(endpoints, { locality: NOWHERE, nodeName: "", labels: {}, network }, gateways);
+    const targets = targetsOf(
+      endpoints,
+      { locality: NOWHERE, cluster: "east", nodeName: "", labels: {}, network },
+      gateways,
+    );
     const shown = targets.map((target) => [
       target.kind === "gateway" ? target.gateway.address : target.endpoint.address,
       target.weight,
@@ -77,7 +89,7 @@ test("what drains behind a gateway weighs nothing while there is something else,
     ...at(address, network),
     health: "draining",
   });
-  const viewpoint = { locality: NOWHERE, nodeName: "", labels: {}, network: "here" };
+  const viewpoint = { locality: NOWHERE, cluster: "east", nodeName: "", labels: {}, network: "here" };
   const targets = targetsOf([draining("a", "one"), at("b", "one"), draining("c", "two")], viewpoint, gateways);
   assert.deepEqual(
     targets.map((target) => (target.kind === "gateway" ? [target.gateway.address, target.weight, target.health] : [])),

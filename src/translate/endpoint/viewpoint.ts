@@ -1,13 +1,12 @@
-import { type Locality, NOWHERE, podLocality } from "../../mesh/locality.ts";
+import { NOWHERE, podLocality } from "../../mesh/locality.ts";
+import { networkByRange } from "../../mesh/mesh-networks.ts";
 import { NETWORK_LABEL } from "../../mesh/network-gateways.ts";
 import type { MeshSnapshot } from "../../mesh/snapshot.ts";
+import type { Place } from "../../mesh/topology-labels.ts";
 import type { ProxyNode } from "../../xds/node.ts";
 
 /** Where a caller stands, as far as it matters for which endpoints it should be sent to first. */
-export interface Viewpoint {
-  readonly locality: Locality;
-  readonly nodeName: string;
-  readonly network: string;
+export interface Viewpoint extends Place {
   readonly labels: Readonly<Record<string, string>>;
 }
 
@@ -18,11 +17,15 @@ export function viewpointOf(proxy: Described, { pods, topology }: Pick<MeshSnaps
   const pod = pods.get(`${proxy.namespace}/${proxy.name}`);
   const labels = pod?.metadata.labels ?? proxy.labels;
   const known = podLocality(labels, pod?.spec.nodeName, undefined, topology);
-  const network = labels[NETWORK_LABEL] ?? proxy.metadata?.NETWORK ?? topology.network;
+  const byRange = networkByRange(pod?.status?.podIP ?? "", topology.ranges);
+  const network = labels[NETWORK_LABEL] ?? proxy.metadata?.NETWORK ?? byRange ?? topology.network;
+  // A pod of this cluster may have been injected before the cluster had its name.
+  const cluster = (pod === undefined ? proxy.metadata?.CLUSTER_ID : undefined) ?? topology.cluster;
   return {
     locality: known.region === "" && known.zone === "" ? (proxy.locality ?? NOWHERE) : known,
     nodeName: pod?.spec.nodeName ?? "",
     network: typeof network === "string" ? network : "",
+    cluster: typeof cluster === "string" ? cluster : "",
     labels,
   };
 }
