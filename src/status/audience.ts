@@ -21,8 +21,14 @@ export function audienceOf(object: KnownObject, { rootNamespaces }: Pick<MeshCon
     case "AuthorizationPolicy":
     case "PeerAuthentication":
     case "ProxyConfig":
-    case "RateLimit":
       return workloads(object.spec.selector?.matchLabels);
+    case "RateLimit":
+      // Which workloads a Service has is not looked up here: all of its namespace may be.
+      return (object.spec.targetRefs ?? []).length > 0
+        ? { namespaces: [namespace], labels: {} }
+        : workloads(object.spec.selector?.matchLabels);
+    case "Gateway":
+      return { namespaces: "all", labels: object.spec.selector ?? {} };
     case "Sidecar":
       return workloads(object.spec.workloadSelector?.labels);
     case "DestinationRule": {

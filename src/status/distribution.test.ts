@@ -57,7 +57,7 @@ test("a proxy that has just come does not count until it has all, or took too lo
 });
 
 test("an object concerns the proxies that see it, or that it selects", () => {
-  const rule = { host: "web.test", trafficPolicy: {} };
+  const rule = { host: "web.test", trafficPolicy: { tls: { mode: "DISABLE" } } };
   const yaml = [
     istio("VirtualService", "everywhere", { hosts: ["a.test"], ...route }),
     istio("VirtualService", "own", { hosts: ["b.test"], exportTo: ["."], ...route }),

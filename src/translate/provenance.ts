@@ -14,6 +14,15 @@ export function provenance(object: MeshObject | null, facts: JsonObject = {}): M
   return create(MetadataSchema, { filterMetadata: { istio } });
 }
 
+/**
+ * The paths of objects by which something looks as it does that would be there without them as well; nothing where there
+ * are none. A path that is given twice is told once.
+ */
+export function shapedBy(paths: readonly (string | null)[]): { metadata?: Metadata } {
+  const known = [...new Set(paths.filter((path) => path !== null))];
+  return known.length === 0 ? {} : { metadata: provenance(null, { shapedBy: known }) };
+}
+
 /** `/apis/networking.istio.io/v1/namespaces/bookstore/virtual-service/reviews`. */
 export function configPath({ apiVersion, kind, metadata }: MeshObject): string {
   const kebab = kind.replace(/(?<=[a-z])(?=[A-Z])/g, "-").toLowerCase();

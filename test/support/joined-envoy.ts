@@ -8,29 +8,64 @@ import { temporaryPath } from "./state.ts";
 export interface JoinedProxy {
   readonly pod: string;
   readonly labels?: Readonly<Record<string, string>>;
-  /** Its only one. */
-  readonly listener: JsonObject;
+  /** A `router` stands alone. */
+  readonly type?: "router";
+  /** Its only one; where there is none here, it has those that it is sent. */
+  readonly listener?: JsonObject;
   /** By which it knows the control plane. */
   readonly rootPem: string;
 }
 
 /**
  * A real Envoy that joins a control plane as a pod of namespace `shop` and account `web` does, over TLS and with a token, for
- * its clusters, their endpoints and secrets. In place of a sidecar's listeners it has one of its own, so that it needs no
- * network of its own.
+ * its clusters, their endpoints and secrets. In place of a sidecar's listeners it may have one of its own, so that it needs
+ * no network of its own.
  */
 export async function startJoinedEnvoy(
   t: Cleanup,
   mesh: { readonly issuer: TokenIssuer; readonly ports: { readonly grpc: number } },
-  { pod, labels = {}, listener, rootPem }: JoinedProxy,
+  { pod, labels = {}, type, listener, rootPem }: JoinedProxy,
 ): Promise<RunningEnvoy> {
+  const googleGrpc = await adsOver(t, mesh, { target: `127.0.0.1:${mesh.ports.grpc}`, rootPem });
+  return startEnvoy(
+    t,
+    {
+      node: {
+        id: `${type ?? "sidecar"}~127.0.0.1~${pod}.shop~shop.svc.cluster.local`,
+        cluster: "web",
+        metadata: { NAMESPACE: "shop", SERVICE_ACCOUNT: "web", LABELS: labels },
+      },
+      dynamic_resources: {
+        ads_config: {
+          api_type: "DELTA_GRPC",
+          transport_api_version: "V3",
+          set_node_on_first_message_only: true,
+          grpc_services: [{ google_grpc: googleGrpc }],
+        },
+        cds_config: { ads: {}, resource_api_version: "V3" },
+        ...(listener === undefined ? { lds_config: { ads: {}, resource_api_version: "V3" } } : {}),
+      },
+      static_resources: {
+        listeners: listener === undefined ? [] : [listener],
+      },
+    },
+    { timeoutMs: 30_000 },
+  );
+}
+
+/** How Envoy reaches a control plane as account `web` of namespace `shop`, at a `target` that leads to its TLS port. */
+export async function adsOver(
+  t: Cleanup,
+  mesh: { readonly issuer: TokenIssuer },
+  { target, rootPem }: { readonly target: string; readonly rootPem: string },
+): Promise<JsonObject> {
   const account = { namespace: "shop", serviceAccount: "web" };
   const token = await mesh.issuer.issue({ ...account, audience: "istio-ca", ttlMs: 3_600_000 });
   const tokenFile = await temporaryPath(t, "token");
   await writeFile(tokenFile, token);
   const credentials = "envoy.grpc_credentials.file_based_metadata";
-  const googleGrpc = {
-    target_uri: `127.0.0.1:${mesh.ports.grpc}`,
+  return {
+    target_uri: target,
     stat_prefix: "xds",
     channel_credentials: { ssl_credentials: { root_certs: { inline_string: rootPem } } },
     call_credentials: [
@@ -47,30 +82,9 @@ export async function startJoinedEnvoy(
       },
     ],
     credentials_factory_name: credentials,
+    // Whatever the target is called, it must be the control plane.
+    channel_args: { args: { "grpc.ssl_target_name_override": { string_value: "127.0.0.1" } } },
   };
-  return startEnvoy(
-    t,
-    {
-      node: {
-        id: `sidecar~127.0.0.1~${pod}.shop~shop.svc.cluster.local`,
-        cluster: "web",
-        metadata: { NAMESPACE: "shop", SERVICE_ACCOUNT: "web", LABELS: labels },
-      },
-      dynamic_resources: {
-        ads_config: {
-          api_type: "DELTA_GRPC",
-          transport_api_version: "V3",
-          set_node_on_first_message_only: true,
-          grpc_services: [{ google_grpc: googleGrpc }],
-        },
-        cds_config: { ads: {}, resource_api_version: "V3" },
-      },
-      static_resources: {
-        listeners: [listener],
-      },
-    },
-    { timeoutMs: 30_000 },
-  );
 }
 
 /** A listener `forward` on a port of loopback, from which all is sent to a cluster. */
