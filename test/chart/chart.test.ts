@@ -12,6 +12,7 @@ import {
 } from "../../src/control-plane/webhook-configurations.ts";
 import { parseInjectionConfig } from "../../src/injection/parse-injection-config.ts";
 import { readKinds } from "../../src/kubernetes/read-kinds.ts";
+import { NO_NETWORKS, parseMeshNetworks } from "../../src/mesh/mesh-networks.ts";
 import { groupOf } from "../../src/mesh/schemas.ts";
 import { CHART, helm, helmMissing } from "../support/helm.ts";
 import { assertValuesDocumented } from "./documented-values.ts";
@@ -33,6 +34,8 @@ const settings: readonly {
   {},
   { enableNamespacesByDefault: true },
   { revision: "canary", revisionTags: ["stable"] },
+  // YAML could take these for a number and a truth.
+  { revision: "1", revisionTags: ["true"] },
   { revision: "canary", revisionTags: ["default"], failurePolicy: "Ignore" },
 ];
 for (const setting of settings) {
@@ -155,6 +158,10 @@ test("a value that does not exist, or is of the wrong type, is refused by name",
     ["webhooks", { failurePolicy: "Maybe" }, /failurePolicy/],
     ["workloadCertTtl", "a day", /workloadCertTtl/],
     ["extraArgs", ["serve"], /extraArgs/],
+    ["multiCluster", { clusterName: "" }, /clusterName/],
+    ["multiCluster", { clusterName: "two words" }, /clusterName/],
+    ["revisionTags", ["stable", "stable"], /revisionTags/],
+    ["podLabels", { team: "two words" }, /podLabels/],
   ];
   for (const [name, value, complaint] of refused) {
     await assert.rejects(renderChart({ [name]: value }), complaint);
@@ -177,6 +184,49 @@ test("another namespace than trysail-system is used throughout, and neither is e
     }
   }
   assert.equal(injectionConfigOf(objects, "trysail").discoveryAddress, "trysail.mesh.svc:15012");
+});
+
+test("values that YAML could take for numbers, and labels of the chart's own, keep their meaning", {
+  skip,
+}, async () => {
+  const objects = await renderRelease("99", CHART, "123", {
+    ...{ revision: "1", priorityClassName: "2", imagePullSecrets: ["3"] },
+    podLabels: { app: "other", "istio.io/rev": "9", tier: "4" },
+    podAnnotations: { "prometheus.io/scrape": "false" },
+    autoscaling: { enabled: true },
+    serviceMonitor: { enabled: true },
+    podMonitor: { enabled: true },
+  });
+  for (const { kind, metadata } of objects) {
+    const { namespace = "123", labels = {} } = metadata;
+    const texts = [namespace, ...Object.values(labels ?? {})];
+    assert.ok(
+      texts.every((text) => typeof text === "string"),
+      `${kind} ${metadata.name}: ${texts}`,
+    );
+  }
+  const { selector, template } = only(objects, "Deployment").spec;
+  assert.deepEqual(selector.matchLabels, { app: "trysail", "istio.io/rev": "1" });
+  const { labels, annotations } = template.metadata;
+  assert.deepEqual([labels.app, labels["istio.io/rev"], labels.tier], ["trysail", "1", "4"]);
+  assert.equal(annotations["prometheus.io/scrape"], "false");
+  assert.equal(template.spec.priorityClassName, "2");
+  assert.deepEqual(only(objects, "ServiceAccount").imagePullSecrets, [{ name: "3" }]);
+});
+
+test("the mesh's networks reach the control plane as it reads them", { skip }, async () => {
+  const meshNetworks = {
+    east: { endpoints: [{ fromRegistry: "east" }], gateways: [{ address: "192.0.2.1", port: 1 }] },
+  };
+  const { data } = only(
+    await renderRelease("trysail", CHART, "trysail-system", { meshNetworks }),
+    "ConfigMap",
+    "istio",
+  );
+  const told: string[] = [];
+  const networks = parseMeshNetworks(data.meshNetworks, NO_NETWORKS, (...[, , message]) => told.push(message));
+  assert.deepEqual(told, []);
+  assert.deepEqual(networks.gateways, [{ network: "east", port: 1, at: { address: "192.0.2.1" } }]);
 });
 
 test("the values that docs/platforms.md names are taken", { skip }, async () => {

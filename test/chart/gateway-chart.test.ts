@@ -44,6 +44,49 @@ test("a revision, a network and further environment reach the pod", { skip }, as
   }
 });
 
+test("a gateway between networks has the ports by which other clusters reach it, unless others are chosen", {
+  skip,
+}, async () => {
+  const ports = async (values: object) =>
+    only(await render(values), "Service").spec.ports.map(({ port }: { port: number }) => port);
+  assert.deepEqual(await ports({}), [15021, 80, 443]);
+  assert.deepEqual(await ports({ networkGateway: "east" }), [15021, 15443, 15012, 15017]);
+  const own = [{ name: "tls", port: 31443 }];
+  assert.deepEqual(await ports({ networkGateway: "east", service: { ports: own } }), [31443]);
+});
+
+test("values that YAML could take for numbers, and labels of the chart's own, keep their meaning", {
+  skip,
+}, async () => {
+  const objects = await render(
+    {
+      ...{ revision: "1", priorityClassName: "2", networkGateway: "3", imagePullSecrets: ["4"] },
+      service: { loadBalancerClass: "5" },
+      env: { LARGE: 1_000_000, PART: 0.5, SWITCH: true, TEXT: 'a "b"' },
+      labels: { istio: "eastwest", team: "6" },
+      podLabels: { app: "other", istio: "other", tier: "7" },
+      podAnnotations: { "inject.istio.io/templates": "gateway,own" },
+    },
+    "123",
+  );
+  const { selector, template } = only(objects, "Deployment").spec;
+  assert.deepEqual(selector.matchLabels, { app: "123", istio: "eastwest" });
+  for (const [key, value] of Object.entries(selector.matchLabels)) assert.equal(template.metadata.labels[key], value);
+  const { labels, annotations } = template.metadata;
+  assert.deepEqual(
+    [labels["istio.io/rev"], labels["topology.istio.io/network"], labels.team, labels.tier],
+    ["1", "3", "6", "7"],
+  );
+  assert.equal(annotations["inject.istio.io/templates"], "gateway,own");
+  assert.deepEqual(
+    template.spec.containers[0].env.map(({ value }: { value: unknown }) => value),
+    ["1000000", "0.5", "true", 'a "b"', "3"],
+  );
+  assert.deepEqual([template.spec.priorityClassName, template.spec.imagePullSecrets], ["2", [{ name: "4" }]]);
+  assert.equal(only(objects, "Service").spec.loadBalancerClass, "5");
+  for (const { metadata } of objects) assert.equal(metadata.name, "123");
+});
+
 test("one proxy a node is a DaemonSet that nobody scales", { skip }, async () => {
   const objects = await render({ kind: "DaemonSet", service: { type: "None" } });
   const kinds = objects.map(({ kind }) => kind).toSorted();
@@ -56,7 +99,10 @@ test("a value that the gateway does not have, or of the wrong type, is refused b
   const refused: readonly [object, RegExp][] = [
     [{ replicas: 2 }, /replicas/],
     [{ kind: "StatefulSet" }, /kind/],
-    [{ service: { ports: [] } }, /ports/],
+    [{ networkGateway: "two words" }, /networkGateway/],
+    [{ podLabels: { team: "two words" } }, /podLabels/],
+    [{ podDisruptionBudget: { maxUnavailable: "half" } }, /maxUnavailable/],
+    [{ env: { "A=B": "c" } }, /env/],
     [{ service: { ports: [{ name: "http", port: 0 }] } }, /port/],
     [{ serviceAccount: { name: "Not A Name" } }, /serviceAccount/],
   ];

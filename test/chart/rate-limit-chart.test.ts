@@ -56,6 +56,29 @@ test("the URL may come from a Secret, and counts from memory", { skip }, async (
   assert.ok(memory.args.includes("--in-memory"));
 });
 
+test("values that YAML could take for numbers, and labels of the chart's own, keep their meaning", {
+  skip,
+}, async () => {
+  const values = {
+    ...{ "redis.secretName": "1", revision: "2", priorityClassName: "3", imagePullSecrets: ["4"] },
+    podLabels: { app: "other", tier: "5" },
+    podAnnotations: { "prometheus.io/scrape": "false" },
+  };
+  const objects = await renderRelease("123", RATE_LIMIT_CHART, "456", values);
+  const { selector, template } = only(objects, "Deployment").spec;
+  const { labels, annotations } = template.metadata;
+  assert.deepEqual(selector.matchLabels, { app: "123" });
+  assert.deepEqual([labels.app, labels.tier, labels["istio.io/rev"]], ["123", "5", "2"]);
+  assert.equal(annotations["prometheus.io/scrape"], "false");
+  const { containers, priorityClassName, imagePullSecrets, serviceAccountName } = template.spec;
+  assert.deepEqual(containers[0].env[0].valueFrom, { secretKeyRef: { name: "1", key: "url" } });
+  assert.deepEqual([priorityClassName, imagePullSecrets, serviceAccountName], ["3", [{ name: "4" }], "123"]);
+  for (const { metadata } of objects) {
+    assert.equal(typeof metadata.name, "string");
+    assert.ok(metadata.namespace === undefined || metadata.namespace === "456");
+  }
+});
+
 test("every flag that the chart gives is one of trysail ratelimit's", { skip }, async () => {
   const program = fileURLToPath(new URL("../../src/cli/trysail.ts", import.meta.url));
   const { stdout: help } = await promisify(execFile)(process.execPath, [program, "ratelimit", "--help"]);

@@ -25,7 +25,12 @@ export async function renderRelease(
   const set = Object.entries(values).flatMap(([name, value]) => ["--set-json", `${name}=${JSON.stringify(value)}`]);
   const text = await helm("template", release, chart, `--namespace=${namespace}`, ...set);
   return parseAllDocuments(text)
-    .map((document) => document.toJS())
+    .map((document) => {
+      // Such as a key that is there twice, of which either might count.
+      const [error] = document.errors;
+      if (error !== undefined) throw error;
+      return document.toJS();
+    })
     .filter((object) => object !== null);
 }
 

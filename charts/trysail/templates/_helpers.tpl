@@ -9,17 +9,24 @@
 
 {{- define "trysail.selector" -}}
 app: trysail
-istio.io/rev: {{ .Values.revision }}
+istio.io/rev: {{ .Values.revision | quote }}
 {{- end }}
 
 {{- define "trysail.labels" -}}
 {{ include "trysail.selector" . }}
 app.kubernetes.io/name: trysail
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: trysail
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{/* The selector's labels stay whatever `podLabels` say. */}}
+{{- define "trysail.podLabels" -}}
+{{- $labels := fromYaml (include "trysail.labels" .) }}
+{{- $labels = set $labels "sidecar.istio.io/inject" "false" }}
+{{- toYaml (mergeOverwrite $labels .Values.podLabels (fromYaml (include "trysail.selector" .))) }}
 {{- end }}
 
 {{/* What every container of the chart may do: nothing. */}}
