@@ -5,7 +5,7 @@
 # and the tests that need it are skipped.
 #   build.sh        the control plane
 #   build.sh helm   Helm
-#   build.sh images Helm and what the images of make test-cluster are made of; fails where that cannot be had
+#   build.sh images Helm, kubectl and what the images of make test-cluster are made of; fails where that cannot be had
 #   build.sh node   all of it, and what a node needs; fails where that cannot be had
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -134,10 +134,10 @@ exec 9>.cache/kubernetes/lock
 flock 9
 case "${1:-}" in
   helm) helm_program ;;
-  images) helm_program && node_packages && base_image ;;
+  images) helm_program && built kubectl-stamp kubectl && node_packages && base_image ;;
   node)
     etcd_server && built stamp kube-apiserver kube-controller-manager &&
-      built node-stamp kube-scheduler kubelet kube-proxy &&
+      built node-stamp kube-scheduler kubelet kube-proxy && built kubectl-stamp kubectl &&
       installed coredns github.com/coredns/coredns@v1.12.4 && helm_program && node_packages && base_image
     ;;
   *)

@@ -1,5 +1,4 @@
 import { Agent, request } from "node:https";
-import type { TestContext } from "node:test";
 import type { KubernetesCredentials } from "../../src/kubernetes/connection.ts";
 import { openKubeconfig } from "../../src/kubernetes/kubeconfig.ts";
 import { systemClock } from "../../src/platform/clock.ts";
@@ -29,7 +28,7 @@ export function kubernetesClient(
 }
 
 /** Of whatever cluster the file's current context names. */
-export async function clientByKubeconfig(t: TestContext, path: string): Promise<KubernetesClient> {
+export async function clientByKubeconfig(t: Cleanup, path: string): Promise<KubernetesClient> {
   const connection = await openKubeconfig(path, systemClock);
   t.after(() => connection.close());
   return {

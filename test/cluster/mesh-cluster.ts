@@ -1,4 +1,4 @@
-import type { TestContext } from "node:test";
+import type { Cleanup } from "../support/cleanup.ts";
 import { CHART, helm } from "../support/helm.ts";
 import { until } from "../support/until.ts";
 import { create } from "./create.ts";
@@ -56,7 +56,7 @@ const PLURALS: Readonly<Record<string, string>> = {
 const VALUES = ["image.tag=test", "image.pullPolicy=Never"];
 const READY_MS = 120_000;
 
-export async function meshCluster(t: TestContext): Promise<MeshCluster> {
+export async function meshCluster(t: Cleanup): Promise<MeshCluster> {
   const kubeconfig = KUBECONFIG ?? "";
   const client = await clientByKubeconfig(t, kubeconfig);
   const read = async (path: string) => {
@@ -106,32 +106,46 @@ export async function meshCluster(t: TestContext): Promise<MeshCluster> {
   };
 }
 
-/** Installs the chart, waits until its pods are ready, and uninstalls it when the test ends. */
-export async function installMesh(t: TestContext, cluster: MeshCluster): Promise<void> {
-  t.after(() => uninstallMesh(cluster));
-  await upgradeMesh(cluster);
+/** Installs a chart, waits until its pods are ready, and uninstalls it when the test ends. */
+export async function installMesh(t: Cleanup, cluster: MeshCluster, chart = CHART): Promise<void> {
+  uninstallMeshAfter(t, cluster);
+  await upgradeRelease(cluster, { release: "trysail", chart });
 }
 
 /** Installs the chart, or upgrades to other values, and waits until its pods are ready. */
 export function upgradeMesh(cluster: MeshCluster, ...values: readonly string[]): Promise<void> {
-  return upgradeRelease(cluster, "trysail", values);
+  return upgradeRelease(cluster, { release: "trysail", values });
 }
 
 /** A control plane of another revision beside it, for as long as `use` takes. */
 export async function withRevision(cluster: MeshCluster, revision: string, use: () => Promise<void>): Promise<void> {
   const release = `trysail-${revision}`;
   try {
-    await upgradeRelease(cluster, release, [`revision=${revision}`]);
+    await upgradeRelease(cluster, { release, values: [`revision=${revision}`] });
     await use();
   } finally {
     await uninstallRelease(cluster, release);
   }
 }
 
-async function upgradeRelease(cluster: MeshCluster, release: string, values: readonly string[]): Promise<void> {
+interface Release {
+  readonly release: string;
+  readonly chart?: string;
+  readonly values?: readonly string[];
+}
+
+async function upgradeRelease(cluster: MeshCluster, { release, chart = CHART, values = [] }: Release): Promise<void> {
   const set = [...VALUES, ...values].map((value) => `--set=${value}`);
   const place = [`--kubeconfig=${cluster.kubeconfig}`, `--namespace=${SYSTEM_NAMESPACE}`, "--create-namespace"];
-  await helm("upgrade", "--install", release, CHART, ...place, ...set, "--wait", "--timeout=100s");
+  await helm("upgrade", "--install", release, chart, ...place, ...set, "--wait", "--timeout=100s");
+}
+
+/** Uninstalls what another hand installed, when the test ends, and its Lease: the next one's leader must not wait for its end. */
+export function uninstallMeshAfter(t: Cleanup, cluster: MeshCluster): void {
+  t.after(async () => {
+    await uninstallMesh(cluster);
+    await cluster.call("DELETE", `/apis/coordination.k8s.io/v1/namespaces/${SYSTEM_NAMESPACE}/leases/trysail-leader`);
+  });
 }
 
 export function uninstallMesh(cluster: MeshCluster): Promise<void> {
@@ -145,12 +159,17 @@ async function uninstallRelease(cluster: MeshCluster, release: string): Promise<
 
 /** A namespace that goes, with everything in it, when the test does. */
 export async function createNamespace(
-  t: TestContext,
+  t: Cleanup,
   cluster: MeshCluster,
   name: string,
   labels: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   await create(cluster, "/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata: { name, labels } });
+  removeNamespaceAfter(t, cluster, name);
+}
+
+/** Removes a namespace, with everything in it, when the test ends. */
+export function removeNamespaceAfter(t: Cleanup, cluster: MeshCluster, name: string): void {
   t.after(async () => {
     await cluster.call("DELETE", `/api/v1/namespaces/${name}`);
     await until(

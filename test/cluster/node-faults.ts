@@ -33,12 +33,19 @@ export async function apiServerOutage(cluster: MeshCluster): Promise<{ end(): Pr
   };
 }
 
-/** Kills the first container of a pod as `kill -9` does; the kubelet starts it again. */
-export async function killContainer(cluster: MeshCluster, { namespace, name }: PodName): Promise<void> {
+/**
+ * Sends a signal to the first container of a pod. Killed, the kubelet starts it again; stopped, its connections stay open and
+ * nobody answers on them.
+ */
+export async function signalContainer(
+  cluster: MeshCluster,
+  { namespace, name }: PodName,
+  signal: "SIGKILL" | "SIGSTOP" | "SIGCONT",
+): Promise<void> {
   const { status } = await cluster.read(`/api/v1/namespaces/${namespace}/pods/${name}`);
   const id: string = status.containerStatuses[0].containerID.replace("containerd://", "");
   const ctr = ["-a", join(nodeFolder(), "containerd.sock"), "-n", "k8s.io"];
-  await promisify(execFile)("ctr", [...ctr, "tasks", "kill", "--signal", "SIGKILL", id]);
+  await promisify(execFile)("ctr", [...ctr, "tasks", "kill", "--signal", signal, id]);
 }
 
 function nodeFolder(): string {

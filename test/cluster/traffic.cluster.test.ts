@@ -2,35 +2,50 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { until } from "../support/until.ts";
 import { deployment, service } from "./app-objects.ts";
-import { installGuideObjects } from "./install-guide.ts";
+import { installGuideCommands, installGuideObjects, installGuideShell } from "./install-guide.ts";
 import {
   type ApplicableObject,
   clusterMissing,
   createNamespace,
-  installMesh,
   type MeshCluster,
   meshCluster,
   type PodName,
+  removeNamespaceAfter,
   SYSTEM_NAMESPACE,
+  uninstallMeshAfter,
 } from "./mesh-cluster.ts";
 
 const skip = clusterMissing;
 const SOON = { timeoutMs: 20_000, everyMs: 100 };
 const SPLIT_REQUESTS = 300;
 
-test("traffic between real pods", { skip, timeout: 600_000 }, async (t) => {
+test("docs/install.md, from the installation to its end", { skip, timeout: 600_000 }, async (t) => {
   const cluster = await meshCluster(t);
-  await installMesh(t, cluster);
-  await createNamespace(t, cluster, "shop", { "istio-injection": "enabled" });
-  await createNamespace(t, cluster, "outside");
-  await cluster.apply(
+  const apps = [
     ...["web", "orders"].map((app) => service("shop", app)),
     deployment({ namespace: "shop", name: "web", podSpec: { serviceAccountName: "web" } }),
     { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "web", namespace: "shop" } },
     deployment({ namespace: "shop", name: "orders", app: "orders" }),
     deployment({ namespace: "shop", name: "orders-v2", app: "orders", version: "v2" }),
-    deployment({ namespace: "outside", name: "stranger" }),
-  );
+  ];
+  const shell = await installGuideShell(t, cluster.kubeconfig, {
+    "your-app.yaml": JSON.stringify({ apiVersion: "v1", kind: "List", items: apps }),
+  });
+  const follow = async (heading: string) => {
+    const commands = installGuideCommands(heading);
+    assert.ok(commands.length > 0, heading);
+    for (const command of commands) {
+      await t.test(command, async () => {
+        await shell(command);
+      });
+    }
+  };
+  uninstallMeshAfter(t, cluster);
+  removeNamespaceAfter(t, cluster, "shop");
+  await follow("Install");
+  await follow("The first pods");
+  await createNamespace(t, cluster, "outside");
+  await cluster.apply(deployment({ namespace: "outside", name: "stranger" }));
   const web = await cluster.readyPod("shop", "web");
   const stranger = await cluster.readyPod("outside", "stranger");
   await cluster.readyPods("shop", "orders", 2);
@@ -39,7 +54,7 @@ test("traffic between real pods", { skip, timeout: 600_000 }, async (t) => {
     const { spec } = await cluster.read(`/api/v1/namespaces/shop/pods/${web.name}`);
     const added = spec.initContainers.map(({ name, image }: { name: string; image: string }) => [name, image]);
     assert.deepEqual(added, [
-      ["istio-init", "trysail/trysail:test"],
+      ["istio-init", "registry.example.com/trysail/trysail:0.1.0"],
       ["istio-proxy", "envoyproxy/envoy:v1.40.0"],
     ]);
   });
@@ -83,6 +98,19 @@ test("traffic between real pods", { skip, timeout: 600_000 }, async (t) => {
     await until("all requests at v2", async () => (await share()) === 1, SOON);
   });
 
+  await t.test("`kubectl get virtualservice` shows its hosts and what became of it", async () => {
+    await until(
+      "it to be accepted and in use",
+      async () => {
+        const shown = await shell("kubectl -n shop get virtualservice orders");
+        assert.match(shown, /^NAME +GATEWAYS +HOSTS +ACCEPTED +PROGRAMMED +AGE$/m);
+        assert.match(shown, /^orders +\["orders"\] +True +True +\S+$/m);
+        return true;
+      },
+      SOON,
+    );
+  });
+
   await t.test("authorization lets in whom it names, by certificate, and nobody else", async () => {
     const policy = documented("AuthorizationPolicy");
     await cluster.apply(policy);
@@ -119,6 +147,21 @@ test("traffic between real pods", { skip, timeout: 600_000 }, async (t) => {
       assert.match(body, /"msg":"ready"/);
       assert.doesNotMatch(body, /forbidden/i);
     }
+  });
+
+  await follow("Upgrade and restart");
+  await follow("When something is wrong");
+
+  await t.test("uninstalled by the guide, pods go on without sidecars", async () => {
+    const [unlabel = "", restart = "", uninstall = ""] = installGuideCommands("Uninstall");
+    await shell(unlabel);
+    await shell(restart);
+    await shell("kubectl -n shop rollout status deployment");
+    await shell(uninstall);
+    const pod = await cluster.readyPod("shop", "web");
+    const { spec } = await cluster.read(`/api/v1/namespaces/shop/pods/${pod.name}`);
+    assert.equal(spec.initContainers, undefined);
+    await statusBecomes(cluster, pod, "/closed", 200);
   });
 });
 

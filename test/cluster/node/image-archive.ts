@@ -24,6 +24,8 @@ const STAGE = join(CACHE, "images");
 
 interface Image {
   readonly name: string;
+  /** Another name that it goes by. */
+  readonly alias?: string;
   readonly layers: readonly string[];
   readonly config: object;
 }
@@ -33,6 +35,8 @@ const images: readonly Image[] = [
   { name: "localhost/pause:1", layers: ["pause"], config: { Entrypoint: ["/bin/sleep", "2147483647"] } },
   {
     name: "docker.io/trysail/trysail:test",
+    // As docs/install.md calls what its readers push.
+    alias: "registry.example.com/trysail/trysail:0.1.0",
     layers: trysail,
     config: {
       User: "65532:65532",
@@ -84,7 +88,8 @@ const manifest = images.map((image) => {
   });
   const configFile = `${createHash("sha256").update(config).digest("hex")}.json`;
   writeFileSync(join(scratch, configFile), config);
-  return { Config: configFile, RepoTags: [image.name], Layers: parts.map(({ digest }) => `${digest}.tar`) };
+  const tags = image.alias === undefined ? [image.name] : [image.name, image.alias];
+  return { Config: configFile, RepoTags: tags, Layers: parts.map(({ digest }) => `${digest}.tar`) };
 });
 for (const { path, digest } of layers.values()) symlinkSync(path, join(scratch, `${digest}.tar`));
 writeFileSync(join(scratch, "manifest.json"), JSON.stringify(manifest));
