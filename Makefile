@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # Node 24 and the tools of package-lock.json come before whatever the machine has.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup demo test test-cluster bench bench-cluster check types lint gen golden gen-check dead-code lock lock-check build clean
+.PHONY: help setup demo test test-cluster bench bench-cluster bench-pods bench-istiod check types lint gen golden keep-chart gen-check dead-code lock lock-check build clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -27,6 +27,13 @@ bench: build ## measure the control plane against its targets (BENCH="--proxies 
 bench-cluster: build ## measure it in front of a real API server and 50 real Envoys
 	@node bench/cluster.ts
 
+bench-istiod: build ## measure istiod and Trysail in one sitting; builds istiod from its Go module, once
+	@bench/istiod/build.sh
+	@node bench/istiod/compare.ts
+
+bench-pods: setup ## measure on a real node how much later a pod starts for its sidecar
+	@test/cluster/on-cluster.sh node bench/pod-start.ts
+
 check: setup types lint gen-check dead-code lock-check ## everything that needs no running: types, style, drift, dead code
 	@echo "check: all is well"
 
@@ -41,6 +48,9 @@ gen: setup ## write src/gen anew from proto/, and the chart's CRDs from src/mesh
 
 golden: setup ## rewrite the expected outputs in test/golden; review the difference
 	UPDATE_GOLDEN=1 node --test test/golden/golden.test.ts
+
+keep-chart: setup ## keep the chart of a release (REV=TAG), for the tests to upgrade from
+	@scripts/keep-chart.sh $(REV)
 
 gen-check: setup
 	@scripts/generate.sh --check

@@ -34,10 +34,12 @@ interface Run {
   readonly more: number | null;
   /** Over how many reviews memory is watched. */
   readonly reviews: number;
+  /** Nothing but the webhook, or certificates by request. */
+  readonly only: "inject" | "csr" | null;
   readonly scratch: string;
 }
 
-async function measure({ client, size, more, reviews, scratch }: Run) {
+async function measure({ client, size, more, reviews, only, scratch }: Run) {
   const folder = join(scratch, "mesh");
   await mkdir(folder);
   await writeMesh(folder, size);
@@ -64,8 +66,21 @@ async function measure({ client, size, more, reviews, scratch }: Run) {
       join(folder, endpointsFile(3)),
       buildEndpointSlice(3, [...endpointAddresses(3, size.endpoints), address]),
     );
+  const webhook = () => measureWebhook({ client, controlPlane, reviews, scratch, push: () => sync(PROXIES, true) });
+  const certificates = () => {
+    let changes = 0;
+    const pushEndpoint = () => {
+      const address = `10.222.2.${++changes}`;
+      return push(true, address, () => changeEndpoint(address));
+    };
+    return measureCsr({ client, controlPlane, scratch, pushEndpoint });
+  };
 
   try {
+    if (only !== null) {
+      const alone = await (only === "inject" ? webhook() : certificates());
+      return { readyMs: controlPlane.readyMs, measurements: alone, runs };
+    }
     measurements.push({ name: "first proxy in sync", value: await sync(1, true), target: TARGETS.firstProxy });
     for (const delta of [false, true]) {
       const protocol = delta ? "delta" : "state-of-the-world";
@@ -101,17 +116,8 @@ async function measure({ client, size, more, reviews, scratch }: Run) {
       value: controlPlane.peakMemoryMb(),
       target: TARGETS.peakMemory,
     });
-    measurements.push(
-      ...(await measureWebhook({ client, controlPlane, reviews, scratch, push: () => sync(PROXIES, true) })),
-    );
-    if (client.name === "go") {
-      let changes = 0;
-      const pushEndpoint = () => {
-        const address = `10.222.2.${++changes}`;
-        return push(true, address, () => changeEndpoint(address));
-      };
-      measurements.push(...(await measureCsr({ client, controlPlane, scratch, pushEndpoint })));
-    }
+    measurements.push(...(await webhook()));
+    if (client.name === "go") measurements.push(...(await certificates()));
     const translation = measureTranslation(size, PROXIES);
     measurements.push(
       {
@@ -154,6 +160,8 @@ const { values: options } = parseArgs({
     endpoints: { type: "string", default: "5" },
     proxies: { type: "string" },
     reviews: { type: "string", default: "100000" },
+    // One part alone: inject, the webhook, or csr, certificates by request.
+    only: { type: "string" },
     // Growth, rest and the storm of endpoints alone.
     scale: { type: "boolean", default: false },
     // An SVG of the growth.
@@ -162,17 +170,19 @@ const { values: options } = parseArgs({
 });
 const wanted = options.client === "go" || options.client === "node" ? options.client : undefined;
 const size = { services: Number(options.services), endpoints: Number(options.endpoints) };
+const only = options.only === "inject" || options.only === "csr" ? options.only : null;
+if (only === null && options.only !== undefined) throw new Error("--only knows inject and csr");
 const scratch = await mkdtemp(join(tmpdir(), "trysail-bench-"));
 try {
   const client = await findLoadClient(wanted);
   const more = options.proxies === undefined ? null : Number(options.proxies);
   const reviews = Number(options.reviews);
-  const whole = options.scale ? null : await measure({ client, size, more, reviews, scratch });
-  const scale = await measureScale({ client, endpoints: size.endpoints, scratch });
-  if (options.chart !== undefined) await writeFile(options.chart, buildGrowthChart(scale.growth));
-  const measurements = [...(whole?.measurements ?? []), ...scale.measurements];
+  const whole = options.scale ? null : await measure({ client, size, more, reviews, only, scratch });
+  const scale = only !== null ? null : await measureScale({ client, endpoints: size.endpoints, scratch });
+  if (options.chart !== undefined && scale !== null) await writeFile(options.chart, buildGrowthChart(scale.growth));
+  const measurements = [...(whole?.measurements ?? []), ...(scale?.measurements ?? [])];
   if (options.json) {
-    const { growth } = scale;
+    const growth = scale?.growth;
     console.log(JSON.stringify({ client: client.name, ...size, ...whole, measurements, growth }, null, 2));
   } else {
     if (whole !== null) {

@@ -12,14 +12,14 @@ import { startKubernetes, type TestKubernetes } from "../test/cluster/start-kube
 import type { RunningEnvoy } from "../test/support/envoy.ts";
 import { startJoinedEnvoy } from "../test/support/joined-envoy.ts";
 import { until } from "../test/support/until.ts";
+import { patchObject, postObject, postObjects } from "./cluster-objects.ts";
 import { type ControlPlane, startControlPlane } from "./control-plane.ts";
-import { buildEndpointSlice, buildService, endpointAddresses, namespaceOf } from "./mesh.ts";
+import { buildMesh, type Manifest } from "./mesh.ts";
 import { buildTable, type Measurement, TARGETS } from "./targets.ts";
 
 const SERVICES = 1000;
 const PROXIES = 50;
 const ROUNDS = 30;
-const AT_ONCE = 20;
 const PATIENT = { timeoutMs: 60_000 };
 
 const found = findKubernetes();
@@ -30,11 +30,7 @@ const scratch = await mkdtemp(join(tmpdir(), "trysail-bench-"));
 
 async function measure(kubernetes: TestKubernetes): Promise<Measurement[]> {
   await installIstioKinds(kubernetes, everyIstioKind);
-  for (const name of ["trysail-system", "shop"]) await post(kubernetes, "/api/v1/namespaces", { metadata: { name } });
-  await post(kubernetes, "/api/v1/namespaces/shop/services", {
-    metadata: { name: "web" },
-    spec: { ports: [{ name: "http", port: 80 }] },
-  });
+  await postObjects(kubernetes, [namespace("trysail-system"), namespace("shop"), WEB]);
   const start = async (name: string): Promise<ControlPlane> => {
     const own = join(scratch, name);
     await mkdir(own);
@@ -48,7 +44,11 @@ async function measure(kubernetes: TestKubernetes): Promise<Measurement[]> {
   const [restMb, changeMs] = await measureProxies(kubernetes, empty);
   await empty.stop();
   say(`writing ${SERVICES} services`);
-  await writeServices(kubernetes);
+  const mesh = buildMesh({ services: SERVICES, endpoints: 5 }).map(({ object }) => object);
+  await postObjects(
+    kubernetes,
+    mesh.filter(({ kind }) => kind !== "VirtualService"),
+  );
   const full = await start("full");
   await full.stop();
   return [
@@ -75,19 +75,12 @@ async function measureProxies(kubernetes: TestKubernetes, controlPlane: ControlP
   const restMb = controlPlane.memoryMb();
 
   say(`${ROUNDS} changes`);
-  const path = "/apis/networking.istio.io/v1/namespaces/shop/virtualservices";
-  await post(kubernetes, path, virtualService(0));
+  await postObject(kubernetes, virtualService(0));
   await Promise.all(envoys.map((envoy) => routed(envoy, "round-0")));
   const took: number[] = [];
   for (let round = 1; round <= ROUNDS; round++) {
     const began = Date.now();
-    const { status, body } = await kubernetes.call(
-      "PATCH",
-      `${path}/web`,
-      virtualService(round),
-      "application/merge-patch+json",
-    );
-    if (status !== 200) throw new Error(JSON.stringify(body));
+    await patchObject(kubernetes, virtualService(round));
     await Promise.all(envoys.map((envoy) => routed(envoy, `round-${round}`)));
     // Envoy itself says when it took its routes into use, so that asking it takes no time of this.
     const reloads = await Promise.all(envoys.map((envoy) => envoy.stat(`${ROUTES}config_reload_time_ms`)));
@@ -105,36 +98,25 @@ async function routed(envoy: RunningEnvoy, marker: string): Promise<void> {
 
 const ROUTE_DUMP = "/config_dump?resource=dynamic_route_configs";
 
-function virtualService(round: number): object {
+const namespace = (name: string): Manifest => ({ apiVersion: "v1", kind: "Namespace", metadata: { name } });
+
+const WEB = {
+  apiVersion: "v1",
+  kind: "Service",
+  metadata: { name: "web", namespace: "shop" },
+  spec: { ports: [{ name: "http", port: 80 }] },
+};
+
+function virtualService(round: number): Manifest {
   return {
     apiVersion: "networking.istio.io/v1",
     kind: "VirtualService",
-    metadata: { name: "web" },
+    metadata: { name: "web", namespace: "shop" },
     spec: {
       hosts: ["web"],
       http: [{ name: `round-${round}`, route: [{ destination: { host: "web" } }], timeout: `${round + 1}s` }],
     },
   };
-}
-
-async function writeServices(kubernetes: TestKubernetes): Promise<void> {
-  const namespaces = new Set(Array.from({ length: SERVICES }, (_, index) => namespaceOf(index)));
-  for (const name of namespaces) await post(kubernetes, "/api/v1/namespaces", { metadata: { name } });
-  for (let first = 0; first < SERVICES; first += AT_ONCE) {
-    const batch = Array.from({ length: Math.min(AT_ONCE, SERVICES - first) }, (_, index) => first + index);
-    await Promise.all(
-      batch.map(async (index) => {
-        const slices = `/apis/discovery.k8s.io/v1/namespaces/${namespaceOf(index)}/endpointslices`;
-        await post(kubernetes, `/api/v1/namespaces/${namespaceOf(index)}/services`, buildService(index));
-        await post(kubernetes, slices, buildEndpointSlice(index, endpointAddresses(index, 5)));
-      }),
-    );
-  }
-}
-
-async function post(kubernetes: TestKubernetes, path: string, object: object): Promise<void> {
-  const { status, body } = await kubernetes.call("POST", path, object);
-  if (status !== 201) throw new Error(`POST ${path}: ${JSON.stringify(body)}`);
 }
 
 function say(text: string): void {

@@ -1,12 +1,14 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdir, open, readFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { endProcess } from "./end-process.ts";
+import { freePorts } from "./free-ports.ts";
 import { type LiveMemory, liveMemory } from "./live-memory.ts";
 import { processCpuMs } from "./process-cpu.ts";
+import { processMemoryMb } from "./process-memory.ts";
 
 /** The control plane under measurement: the program as it is published, as a process of its own. */
 export interface ControlPlane {
@@ -68,7 +70,7 @@ export async function startControlPlane(
     },
   );
   await logFile.close();
-  const stop = () => end(child);
+  const stop = () => endProcess(child);
   const readyUrl = `http://127.0.0.1:${http}/ready`;
   while (!(await isReady(readyUrl))) {
     if (child.exitCode !== null)
@@ -86,8 +88,8 @@ export async function startControlPlane(
     stateDir,
     rootCertFile: join(stateDir, "ca", "root-cert.pem"),
     readyMs: performance.now() - began,
-    memoryMb: () => kernelMb(child, "VmRSS"),
-    peakMemoryMb: () => kernelMb(child, "VmHWM"),
+    memoryMb: () => processMemoryMb(child.pid, "VmRSS"),
+    peakMemoryMb: () => processMemoryMb(child.pid, "VmHWM"),
     liveMemory() {
       child.kill("SIGUSR1"); // only now, so that what was measured before knew no inspector
       return liveMemory(Number(inspector));
@@ -102,12 +104,6 @@ export async function startControlPlane(
   };
 }
 
-function kernelMb({ pid }: ChildProcess, field: "VmRSS" | "VmHWM"): number {
-  const line = new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"));
-  if (line === null) throw new Error("the kernel does not tell how much memory the control plane holds");
-  return Number(line[1]) / 1024;
-}
-
 async function tailOf(path: string): Promise<string> {
   return (await readFile(path, "utf8")).slice(-10_000);
 }
@@ -118,32 +114,4 @@ async function isReady(url: string): Promise<boolean> {
   } catch {
     return false; // not listening yet
   }
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null) return;
-  const ended = new Promise((resolve) => child.once("exit", resolve));
-  child.kill("SIGTERM");
-  const timer = setTimeout(() => child.kill("SIGKILL"), 5000);
-  await ended;
-  clearTimeout(timer);
-}
-
-/** Ports that were free a moment ago, all different. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve, reject) => {
-          server.once("error", reject);
-          server.listen(0, "127.0.0.1", () => {
-            const address = server.address();
-            if (typeof address === "object" && address !== null) resolve(address.port);
-          });
-        }),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

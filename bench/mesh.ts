@@ -10,11 +10,19 @@ export interface MeshSize {
   readonly endpoints: number;
 }
 
+/** An object as a manifest has it. */
+export interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string; readonly labels?: Record<string, string> };
+  readonly [field: string]: unknown;
+}
+
 const NAMESPACES = 20;
 export const namespaceOf = (index: number) => `load-${index % NAMESPACES}`;
 const hostOf = (index: number) => `svc-${index}.${namespaceOf(index)}.svc.cluster.local`;
 
-export function buildService(index: number): object {
+export function buildService(index: number): Manifest {
   const name = `svc-${index}`;
   return {
     apiVersion: "v1",
@@ -36,7 +44,7 @@ export function endpointAddresses(index: number, count: number): string[] {
   return Array.from({ length: count }, (_, host) => `${prefix}.${host + 1}`);
 }
 
-export function buildEndpointSlice(index: number, addresses: readonly string[]): object {
+export function buildEndpointSlice(index: number, addresses: readonly string[]): Manifest {
   const name = `svc-${index}`;
   return {
     apiVersion: "discovery.k8s.io/v1",
@@ -56,7 +64,7 @@ export function buildEndpointSlice(index: number, addresses: readonly string[]):
 }
 
 /** `canary` is the header value that its first route matches: a new one can be told apart in what proxies are sent. */
-export function buildVirtualService(index: number, services: number, canary: string): object {
+export function buildVirtualService(index: number, services: number, canary: string): Manifest {
   const host = hostOf(index);
   const next = hostOf((index + 1) % services);
   return {
@@ -83,7 +91,7 @@ export const endpointsFile = (index: number) => join(namespaceOf(index), `svc-${
 export const routesFile = (index: number) => join(namespaceOf(index), `svc-${index}.routes.json`);
 
 /** Every object of the mesh, and the file that a repository would have it in. */
-export function buildMesh({ services, endpoints }: MeshSize): { readonly path: string; readonly object: object }[] {
+export function buildMesh({ services, endpoints }: MeshSize): { readonly path: string; readonly object: Manifest }[] {
   const namespaces = Array.from({ length: Math.min(NAMESPACES, services) }, (_, index) => {
     const name = namespaceOf(index);
     return {

@@ -42,6 +42,9 @@ export const TARGETS = {
   ready: { now: 3000, final: 3000, unit: "ms" },
   clusterSync: { now: 5000, final: 5000, unit: "ms" },
   applied: { now: 1000, final: 1000, unit: "ms" },
+  /** Of the container runtime and the kubelet alone: what a sidecar's share is compared with. */
+  plainPod: { now: null, final: null, unit: "ms" },
+  podStart: { now: 1000, final: 1000, unit: "ms" },
   restMemory: { now: 150, final: 150, unit: "MB" },
   /** Of twice the mesh, and of three times the proxies. */
   twice: { now: 2.2, final: 2.2, unit: "×" },

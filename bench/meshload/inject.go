@@ -4,10 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
-	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"net/http"
 	"os"
@@ -30,7 +28,7 @@ func post(config *tls.Config, request func() []byte, wanted string, more func() 
 	}
 	defer conn.Close()
 	answers := bufio.NewReaderSize(conn, 1<<15)
-	answer := make([]byte, 0, 1<<15)
+	content := bytes.NewBuffer(make([]byte, 0, 1<<15))
 	for more() {
 		next := request()
 		began := time.Now()
@@ -41,16 +39,13 @@ func post(config *tls.Config, request func() []byte, wanted string, more func() 
 		if err != nil {
 			return err
 		}
-		if head.ContentLength < 0 {
-			return errors.New("an answer without a length")
-		}
-		answer = append(answer[:0], make([]byte, head.ContentLength)...)
-		if _, err := io.ReadFull(head.Body, answer); err != nil {
+		content.Reset()
+		if _, err := content.ReadFrom(head.Body); err != nil {
 			return err
 		}
 		took(began)
-		if head.StatusCode != http.StatusOK || !bytes.Contains(answer, []byte(wanted)) {
-			return fmt.Errorf("the server answered %s %.400s", head.Status, answer)
+		if head.StatusCode != http.StatusOK || !bytes.Contains(content.Bytes(), []byte(wanted)) {
+			return fmt.Errorf("the server answered %s %.400s", head.Status, content.Bytes())
 		}
 	}
 	return nil
