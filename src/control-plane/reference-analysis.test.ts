@@ -28,6 +28,7 @@ test("references may lead to other clusters, and nothing is told of the objects 
     clock: createManualClock(0),
     trustDomain: "cluster.local",
     systemNamespace: "trysail-system",
+    clusterId: "Kubernetes",
     analyze: analyzeReferences,
     onChange: () => {},
     onFindings: (findings) =>

@@ -4,6 +4,7 @@ import type { DestinationRule } from "./istio/destination-rule.ts";
 import { labelsMatch } from "./labels.ts";
 import { type ReferenceIndex, type Report, showLabels, unknownHost } from "./reference-index.ts";
 import { describeRival, goesFirst, rivalsOf } from "./rival.ts";
+import { isTopologyLabel } from "./topology-labels.ts";
 
 /** What is wrong between a DestinationRule and the rest of the mesh. */
 export function analyzeDestinationRule(rule: DestinationRule, index: ReferenceIndex, report: Report): void {
@@ -33,7 +34,9 @@ export function analyzeDestinationRule(rule: DestinationRule, index: ReferenceIn
     report("value-invalid", "spec.trafficPolicy.tls.mode", reason);
   }
   for (const [at, { name, labels }] of (spec.subsets ?? []).entries()) {
-    if (workloads.some((workload) => labelsMatch(labels, workload))) continue;
+    // What stands for a place is on no pod, and another cluster may be meant.
+    const written = Object.fromEntries(Object.entries(labels ?? {}).filter(([key]) => !isTopologyLabel(key)));
+    if (workloads.some((workload) => labelsMatch(written, workload))) continue;
     const reason = `of subset ${name} are ${showLabels(labels ?? {})}, but no workload behind ${spec.host} has them: requests to the subset fail`;
     report("reference-missing", `spec.subsets[${at}].labels`, reason);
   }
@@ -45,7 +48,7 @@ function analyzeRivals(rule: DestinationRule, index: ReferenceIndex, report: Rep
   const candidates = index
     .destinationRulesFor(resolveHost(spec.host, metadata.namespace, index.config.domain))
     .filter((other) => other.metadata.namespace === metadata.namespace && hasSameCallers(rule, other));
-  for (const rival of rivalsOf(rule, candidates)) {
+  for (const rival of rivalsOf(rule, candidates, index.config.defaultDestinationRuleExportTo)) {
     const effect = goesFirst(rule, rival) ? "the other has no effect" : "this one has no effect";
     if (spec.trafficPolicy !== undefined && rival.spec.trafficPolicy !== undefined) {
       const reason = `is said as well for ${spec.host} by ${describeRival(rule, rival)}: ${effect}`;

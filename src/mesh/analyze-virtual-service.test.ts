@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { istio, service } from "../../test/support/manifests.ts";
 import { objectsOf } from "../../test/support/mesh.ts";
 import { analyzeReferences } from "./analyze.ts";
+import { defaultMeshConfig } from "./mesh-config.ts";
 
 /** `NAME FIELD: what the message says`, of VirtualServices and DestinationRules. */
 function findingsOf(...manifests: string[]): string[] {
@@ -23,6 +24,7 @@ function assertFindings(found: string[], expected: RegExp[]): void {
 const to = [{ destination: { host: "cart" } }];
 const virtualService = (name: string, spec: object, namespace?: string) =>
   istio("VirtualService", name, { http: [{ route: to }], ...spec }, namespace);
+const answer = { directResponse: { status: 200 } };
 const aged = (manifest: string, creationTimestamp: string) =>
   manifest.replace('"metadata":{', `"metadata":{"creationTimestamp":"${creationTimestamp}",`);
 
@@ -61,21 +63,64 @@ test("a host that two VirtualServices have is told of both, and who goes first",
   ]);
 });
 
-test("a host that no namespace sees twice is no conflict, nor one of gateways", () => {
+test("a host that no namespace sees twice is no conflict, nor one of the mesh that a gateway has too", () => {
   assertFindings(
     findingsOf(
       virtualService("a", { hosts: ["x.test"], exportTo: ["."] }),
       virtualService("b", { hosts: ["x.test"], exportTo: ["edge"] }),
+      istio("Gateway", "edge", { servers: [{ port: { number: 80, protocol: "HTTP" }, hosts: ["*"] }] }),
       virtualService("c", { hosts: ["x.test"], gateways: ["edge"] }),
       virtualService("d", { hosts: ["x.test"], exportTo: ["~"] }),
     ),
     [],
   );
+  for (const alone of [["."], ["~"]]) {
+    const two = ["shop", "edge"].map((namespace) =>
+      virtualService("v", { hosts: ["x.test"], exportTo: alone, http: [answer] }, namespace),
+    );
+    assertFindings(findingsOf(...two), []);
+  }
   const overlapping = findingsOf(
     virtualService("a", { hosts: ["x.test"], exportTo: [".", "edge"] }),
     virtualService("b", { hosts: ["x.test"], exportTo: ["edge"] }),
   );
   assertFindings(overlapping, [/^a spec\.hosts\[0\]/, /^b spec\.hosts\[0\]/]);
+});
+
+test("a wildcard within another is no conflict, the same one twice is", () => {
+  const wild = (name: string, ...hosts: string[]) => virtualService(name, { hosts });
+  assertFindings(findingsOf(wild("a", "*.example.com"), wild("b", "*.com"), wild("c", "x.example.com")), []);
+  assertFindings(findingsOf(wild("a", "*.example.com", "*.org"), wild("b", "*.EXAMPLE.com")), [
+    /^a spec\.hosts\[0\]: .*VirtualService shop\/b, which is younger/,
+    /^b spec\.hosts\[0\]: .*VirtualService shop\/a, which is older and goes first/,
+  ]);
+});
+
+test("of two that some namespace sees, the one that is exported more narrowly goes first, whatever their age", () => {
+  const older = (exportTo: string[]) =>
+    aged(virtualService("older", { hosts: ["x.test"], exportTo }), "2026-01-01T00:00:00Z");
+  const younger = (exportTo: string[], namespace?: string) =>
+    aged(virtualService("younger", { hosts: ["x.test"], exportTo, http: [answer] }, namespace), "2026-01-02T00:00:00Z");
+  assertFindings(findingsOf(older(["*"]), younger(["."])), [
+    /^older .*shop\/younger, which is exported more narrowly and goes first: this one has no effect/,
+    /^younger .*shop\/older, which is exported more widely: the other has no effect/,
+  ]);
+  assertFindings(findingsOf(older([".", "edge"]), younger([".", "shop"], "edge")), [
+    /^older .*edge\/younger: each goes first in its own namespace/,
+    /^younger .*shop\/older: each goes first in its own namespace/,
+  ]);
+});
+
+test("what an object does not say of its export is as the mesh says", () => {
+  const two = [
+    virtualService("a", { hosts: ["x.test"] }),
+    virtualService("b", { hosts: ["x.test"], exportTo: [] }, "edge"),
+  ];
+  const conflicts = (defaultVirtualServiceExportTo: string[]) =>
+    analyzeReferences(objectsOf(two.join("")), { ...defaultMeshConfig, defaultVirtualServiceExportTo }).filter(
+      ({ code }) => code === "object-conflict",
+    ).length;
+  assert.deepEqual([conflicts(["*"]), conflicts(["."])], [2, 0]);
 });
 
 const at = (prefix: string) => [{ uri: { prefix } }];

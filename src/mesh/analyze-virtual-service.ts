@@ -1,4 +1,5 @@
 import { describeObject } from "./finding.ts";
+import { holdsAt, MESH, resolveGatewayName } from "./gateway-server.ts";
 import { resolveHost } from "./hostname.ts";
 import type { Destination } from "./istio/fields.ts";
 import type { HttpRoute } from "./istio/http-route.ts";
@@ -6,7 +7,7 @@ import type { VirtualService } from "./istio/virtual-service.ts";
 import { mergeMatches } from "./merge-matches.ts";
 import { refOf } from "./object.ts";
 import { type ReferenceIndex, type Report, unknownHost } from "./reference-index.ts";
-import { describeRival, goesFirst, rivalsOf } from "./rival.ts";
+import { describePrecedence, describeRival, rivalsOf } from "./rival.ts";
 import { routeDestinations } from "./route-destinations.ts";
 import { visibleFrom } from "./visibility.ts";
 
@@ -19,10 +20,20 @@ export function analyzeVirtualService(virtualService: VirtualService, index: Ref
   for (const [at, route] of (spec.http ?? []).entries()) {
     if (route.delegate !== undefined) analyzeDelegation(route, virtualService, index, `spec.http[${at}]`, report);
   }
+  analyzeGateways(spec.gateways ?? [], metadata.namespace, index, report);
   if ((spec.hosts ?? []).length > 0) analyzeHosts(virtualService, index, report);
   else if (!index.delegates.has(`${metadata.namespace}/${metadata.name}`)) {
     const reason = "is empty, and no other VirtualService delegates to this one: give it hosts, or delegate to it";
     report("reference-missing", "spec.hosts", reason);
+  }
+}
+
+function analyzeGateways(gateways: readonly string[], namespace: string, index: ReferenceIndex, report: Report): void {
+  for (const [at, text] of gateways.entries()) {
+    const name = resolveGatewayName(text, namespace);
+    if (name === MESH || index.gateways.has(name)) continue;
+    const reason = `names Gateway ${name}, but there is none: nothing is routed there, so create it, or correct the name`;
+    report("reference-missing", `spec.gateways[${at}]`, reason);
   }
 }
 
@@ -83,22 +94,22 @@ function analyzeDelegation(
   }
 }
 
-/** In the mesh a host has one VirtualService: the oldest. Both are told. */
+/** In the mesh a host has one VirtualService for each caller; a gateway takes all of a host together. Both are told. */
 function analyzeHosts(virtualService: VirtualService, index: ReferenceIndex, report: Report): void {
   const { metadata, spec } = virtualService;
-  if (!isForMesh(spec.gateways)) return;
+  const byDefault = index.config.defaultVirtualServiceExportTo;
+  const places = new Set((spec.gateways ?? [MESH]).map((text) => resolveGatewayName(text, metadata.namespace)));
   for (const [at, host] of (spec.hosts ?? []).entries()) {
-    const candidates = index
-      .virtualServicesFor(resolveHost(host, metadata.namespace, index.config.domain))
-      .filter((other) => isForMesh(other.spec.gateways));
-    for (const rival of rivalsOf(virtualService, candidates)) {
-      const effect = goesFirst(virtualService, rival) ? "the other has no effect" : "this one has no effect";
-      const reason = `is ${host}, a host of ${describeRival(virtualService, rival)}: ${effect} for sidecars that see both`;
-      report("object-conflict", `spec.hosts[${at}]`, reason);
+    const all = index.virtualServicesFor(resolveHost(host, metadata.namespace, index.config.domain));
+    for (const place of places) {
+      const candidates = all.filter((other) => holdsAt(other.spec.gateways, place, other.metadata.namespace));
+      for (const rival of rivalsOf(virtualService, candidates, byDefault)) {
+        const effect =
+          place === MESH
+            ? describePrecedence(virtualService, rival, byDefault)
+            : `${describeRival(virtualService, rival)}: Gateway ${place} takes the routes of both, the older's first`;
+        report("object-conflict", `spec.hosts[${at}]`, `is ${host}, a host of ${effect}`);
+      }
     }
   }
-}
-
-function isForMesh(gateways: readonly string[] = []): boolean {
-  return gateways.length === 0 || gateways.includes("mesh");
 }

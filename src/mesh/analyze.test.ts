@@ -122,6 +122,15 @@ const cases: [what: string, objects: KnownObject[], expected: [field: string, me
     undefined,
   ],
   [
+    "a subset of another cluster",
+    [
+      service("cart"),
+      pod("p", { app: "cart" }),
+      rule("cart", [{ name: "east", labels: { app: "cart", "topology.istio.io/cluster": "east" } }]),
+    ],
+    undefined,
+  ],
+  [
     "a policy for no workload",
     [
       pod("other/p", { app: "cart" }),

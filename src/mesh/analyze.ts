@@ -1,4 +1,5 @@
 import { analyzeDestinationRule } from "./analyze-destination-rule.ts";
+import { analyzeGateway } from "./analyze-gateway.ts";
 import { analyzeRateLimit } from "./analyze-rate-limit.ts";
 import { analyzeServiceEntry } from "./analyze-service-entry.ts";
 import { analyzeVirtualService } from "./analyze-virtual-service.ts";
@@ -34,6 +35,7 @@ export function createReferenceAnalyzer(
     const report: Report = (code, field, reason) => findings.push(finding(object, code, field, reason));
     if (object.kind === "VirtualService") analyzeVirtualService(object, index, report);
     else if (object.kind === "DestinationRule") analyzeDestinationRule(object, index, report);
+    else if (object.kind === "Gateway") analyzeGateway(object, index, report);
     else if (object.kind === "Service") analyzeService(object, report);
     else if (object.kind === "ServiceEntry") analyzeServiceEntry(object, index, report);
     else if (object.kind === "RateLimit") analyzeRateLimit(object, index, report);

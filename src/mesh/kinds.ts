@@ -1,5 +1,6 @@
 import type { AuthorizationPolicy } from "./istio/authorization-policy.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
+import type { Gateway } from "./istio/gateway.ts";
 import type { PeerAuthentication } from "./istio/peer-authentication.ts";
 import type { ProxyConfigResource } from "./istio/proxy-config.ts";
 import type { ServiceEntry } from "./istio/service-entry.ts";
@@ -26,6 +27,7 @@ export type KnownObject =
   | ConfigMap
   | DestinationRule
   | EndpointSlice
+  | Gateway
   | Namespace
   | Node
   | PeerAuthentication

@@ -7,6 +7,8 @@ import { LocalityLbSetting } from "./istio/load-balancer.ts";
 import { ProxyConfig } from "./istio/mesh-proxy-config.ts";
 import { LabelSelector } from "./label-selector.ts";
 import type { MeshConfig } from "./mesh-config.ts";
+import { ownValue } from "./own-value.ts";
+import type { Database } from "./port-protocol.ts";
 
 /** How one field of Istio's MeshConfig is read. */
 export interface MeshConfigField {
@@ -41,6 +43,19 @@ const PATH_NORMALIZATIONS = {
   MERGE_SLASHES: "MERGE_SLASHES",
   DECODE_AND_MERGE_SLASHES: "DECODE_AND_MERGE_SLASHES",
 } as const;
+
+/** As ports declare them. Envoy has filters for the last two in its contrib image alone. */
+const DATABASES: Readonly<Record<string, Database | null>> = {
+  MONGO: "mongo",
+  REDIS: "redis",
+  MYSQL: null,
+  POSTGRES: null,
+};
+
+/** Whether a name stands for a database of which stock Envoy knows nothing. */
+export function isContribDatabase(name: unknown): boolean {
+  return typeof name === "string" && ownValue(DATABASES, name) === null;
+}
 
 /** https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#MeshConfig; every other field is a Finding. */
 export const meshConfigFields: Readonly<Record<string, MeshConfigField>> = {
@@ -117,6 +132,23 @@ export const meshConfigFields: Readonly<Record<string, MeshConfigField>> = {
   defaultHttpRetryPolicy: field(HttpRetry, ["defaultHttpRetryPolicy"], (defaultHttpRetryPolicy) => ({
     defaultHttpRetryPolicy,
   })),
+  // Trysail's own: what Istio has no field for. There, variables of istiod's environment say the same.
+  trysail: field(
+    Type.Object(
+      {
+        databaseFilters: Type.Optional(
+          Type.Array(
+            Type.Union([Type.Literal("MONGO"), Type.Literal("REDIS"), Type.Literal("MYSQL"), Type.Literal("POSTGRES")]),
+          ),
+        ),
+      },
+      closed,
+    ),
+    ["databaseFilters"],
+    ({ databaseFilters = [] }) => ({
+      databaseFilters: [...new Set(databaseFilters.flatMap((name) => DATABASES[name] ?? []))].sort(),
+    }),
+  ),
   serviceSettings: field(
     Type.Array(
       Type.Object(

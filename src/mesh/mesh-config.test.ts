@@ -26,6 +26,7 @@ const defaults = {
   pathNormalization: "BASE",
   localityLb: null,
   discoverySelectors: [],
+  databaseFilters: [],
   defaultHttpRetryPolicy: null,
   defaultConfig: null,
   enablePrometheusMerge: null,
@@ -62,6 +63,13 @@ const rows: [mesh: string, differs: object, findings: [severity: string, code: s
     "serviceSettings: [{ settings: { clusterLocal: true }, hosts: [A] }]",
     { clusterLocalHosts: [{ host: "a", isLocal: true }] },
     [],
+  ],
+  ["trysail: { databaseFilters: [REDIS, MONGO, REDIS] }", { databaseFilters: ["mongo", "redis"] }, []],
+  ["trysail: { redis: true }", {}, [["warning", "field-unsupported", "data.mesh.trysail.redis"]]],
+  [
+    "trysail: { databaseFilters: [MONGO, ORACLE] }",
+    {},
+    [["error", "schema-invalid", "data.mesh.trysail.databaseFilters[1]"]],
   ],
   ["trustDomain: cluster.local", {}, []],
   ["trustDomain: other", {}, [["error", "value-invalid", "data.mesh.trustDomain"]]],
@@ -131,6 +139,15 @@ test("defaultConfig is read field by field, and Istio's own control plane is not
   assert.deepEqual(
     bad.findings.map(({ field }) => field),
     ["data.mesh.defaultConfig.concurrency"],
+  );
+});
+
+test("databases of which stock Envoy knows nothing are warned of, and the others looked into", () => {
+  const { config, findings } = meshOf(meshConfig("trysail: { databaseFilters: [MYSQL, REDIS, POSTGRES] }"));
+  assert.deepEqual(config.databaseFilters, ["redis"]);
+  assert.deepEqual(
+    findings.map(({ severity, field }) => [severity, field]),
+    [0, 2].map((at) => ["warning", `data.mesh.trysail.databaseFilters[${at}]`]),
   );
 });
 

@@ -11,9 +11,11 @@ import type { ProxyConfig } from "./istio/mesh-proxy-config.ts";
 import { ineffectiveFields } from "./istio/proxy-config-fields.ts";
 import type { ConfigMap } from "./kubernetes/core.ts";
 import type { LabelSelector } from "./label-selector.ts";
-import { type Keepalive, meshConfigFields } from "./mesh-config-fields.ts";
+import { isContribDatabase, type Keepalive, meshConfigFields } from "./mesh-config-fields.ts";
+import { type MeshNetworks, NO_NETWORKS, parseMeshNetworks } from "./mesh-networks.ts";
 import { refOf } from "./object.ts";
 import { ownValue } from "./own-value.ts";
+import type { Database } from "./port-protocol.ts";
 
 /** Mesh-wide settings with every default filled in. */
 export interface MeshConfig {
@@ -51,6 +53,10 @@ export interface MeshConfig {
   readonly discoverySelectors: readonly LabelSelector[];
   /** Of which hosts callers stay in their own cluster, or do not. */
   readonly clusterLocalHosts: readonly { readonly host: string; readonly isLocal: boolean }[];
+  /** Which networks there are, beside those that labels name. */
+  readonly networks: MeshNetworks;
+  /** Databases that callers' proxies look into, beside passing the bytes on. */
+  readonly databaseFilters: readonly Database[];
   /** Of routes that say nothing of retries; null is Istio's own default. */
   readonly defaultHttpRetryPolicy: HttpRetry | null;
   /** Of every proxy whose pod and ProxyConfig resources say nothing else; injection reads it as it makes a pod. */
@@ -83,6 +89,8 @@ export const defaultMeshConfig: Omit<MeshConfig, "trustDomain"> = Object.freeze(
   localityLb: null,
   discoverySelectors: Object.freeze([]),
   clusterLocalHosts: Object.freeze([]),
+  networks: NO_NETWORKS,
+  databaseFilters: Object.freeze([]),
   defaultHttpRetryPolicy: null,
   defaultConfig: null,
   enablePrometheusMerge: null,
@@ -135,8 +143,11 @@ export function parseMeshConfig(
     report("error", "value-invalid", message, "data.mesh.trustDomain");
   }
   const settings = startable(ownDefaults(readFields(yaml, last, report), holder, report), last, report);
+  if (settings.databaseFilters !== undefined) reportMissingFilters(yaml.trysail, report);
   if (isRecord(yaml.defaultConfig) && settings.defaultConfig) reportIneffective(settings.defaultConfig, report);
-  const config = { ...defaults, ...settings, trustDomain: last.trustDomain };
+  const written = holder.data?.meshNetworks;
+  const networks = written === undefined ? NO_NETWORKS : parseMeshNetworks(written, last.networks, report);
+  const config = { ...defaults, ...settings, networks, trustDomain: last.trustDomain };
   const foreignAuthorities = federated(yaml.caCertificates ?? [], config, last, report);
   return { config: Object.freeze({ ...config, foreignAuthorities }), findings };
 }
@@ -162,6 +173,17 @@ function reportIneffective(defaultConfig: ProxyConfig, report: Report): void {
   for (const { name, reason } of ineffectiveFields(defaultConfig)) {
     const field = `data.mesh.defaultConfig.${name}`;
     const message = `mesh config field ${field} is not supported and has no effect${reason === "" ? "" : `: ${reason}`}`;
+    report("warning", "field-unsupported", message, field);
+  }
+}
+
+/** Istio has filters for more databases, which stock Envoy lacks. */
+function reportMissingFilters(trysail: unknown, report: Report): void {
+  const asked = isRecord(trysail) && Array.isArray(trysail.databaseFilters) ? trysail.databaseFilters : [];
+  for (const [at, name] of asked.entries()) {
+    if (!isContribDatabase(name)) continue;
+    const field = `data.mesh.trysail.databaseFilters[${at}]`;
+    const message = `${field} is ${name}, for which stock Envoy has no filter: such ports stay plain TCP`;
     report("warning", "field-unsupported", message, field);
   }
 }

@@ -2,7 +2,7 @@ import { ipVersion } from "../platform/ip-version.ts";
 import type { WorkloadEntrySpec } from "./istio/workload-entry.ts";
 import type { Service, ServicePort } from "./kubernetes/core.ts";
 import type { ObjectMeta } from "./object.ts";
-import { type Protocol, portProtocol } from "./port-protocol.ts";
+import { type Database, declaredDatabase, type Protocol, portProtocol } from "./port-protocol.ts";
 
 export interface MeshPort {
   readonly number: number;
@@ -10,6 +10,8 @@ export interface MeshPort {
   readonly name: string;
   readonly protocol: Protocol;
   readonly targetPort: number | string;
+  /** What the port declares itself to be, where Envoy could look into it. */
+  readonly database?: Database;
 }
 
 /** How the addresses behind a service are found. */
@@ -105,5 +107,6 @@ function meshPort(port: ServicePort): MeshPort {
     name: port.name ?? "",
     protocol: portProtocol({ number: port.port, name: port.name, appProtocol: port.appProtocol }),
     targetPort: port.targetPort ?? port.port,
+    ...declaredDatabase(port),
   };
 }

@@ -15,6 +15,7 @@ export function objectsByKind(objects: readonly KnownObject[]): ObjectsByKind {
     ConfigMap: [],
     DestinationRule: [],
     EndpointSlice: [],
+    Gateway: [],
     Namespace: [],
     Node: [],
     PeerAuthentication: [],
@@ -57,6 +58,9 @@ function add(lists: ObjectsByKind, object: KnownObject): void {
       break;
     case "EndpointSlice":
       lists.EndpointSlice.push(object);
+      break;
+    case "Gateway":
+      lists.Gateway.push(object);
       break;
     case "Namespace":
       lists.Namespace.push(object);

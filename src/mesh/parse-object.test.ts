@@ -337,7 +337,8 @@ test("an unknown field is not in the object that is used", () => {
 test("kinds that are not read are told apart: the mesh's own, Kubernetes' and others'", () => {
   const severityOf = (apiVersion: string, kind: string) =>
     parseObject({ apiVersion, kind, metadata: { name: "a" } }).findings.map(({ severity, code }) => [severity, code]);
-  assert.deepEqual(severityOf("networking.istio.io/v1", "Gateway"), [["warning", "kind-unsupported"]]);
+  assert.deepEqual(severityOf("networking.istio.io/v1", "EnvoyFilter"), [["warning", "kind-unsupported"]]);
+  assert.deepEqual(severityOf("gateway.networking.k8s.io/v1", "Gateway"), [["warning", "kind-unsupported"]]);
   assert.deepEqual(severityOf("rbac.authorization.k8s.io/v1", "Role"), [["info", "kind-unsupported"]]);
   assert.deepEqual(severityOf("example.com/v1", "Thing"), [["warning", "kind-unsupported"]]);
   assert.deepEqual(severityOf("serving.knative.dev/v1", "Service"), [["warning", "kind-unsupported"]]);

@@ -25,6 +25,9 @@ const PROTOCOLS: Readonly<Record<string, Protocol>> = {
   tls: "tls",
 };
 
+/** Of which stock Envoy knows the protocol; to the mesh itself their ports are TCP like others. */
+export type Database = "mongo" | "redis";
+
 /** Of what usually listens there the server speaks first, and would wait forever for the caller's first bytes. */
 const SERVER_FIRST_PORTS: ReadonlySet<number> = new Set([25, 53, 3306, 27017]);
 
@@ -40,11 +43,22 @@ export function portProtocol(port: PortDeclaration): Protocol {
 }
 
 /** `appProtocol` first, else the port's name up to its first dash; undefined where neither says what the mesh knows. */
-export function declaredProtocol({ name, appProtocol }: Omit<PortDeclaration, "number">): Protocol | undefined {
-  const declared = (appProtocol ?? name ?? "").toLowerCase();
-  if (declared.startsWith("grpc-web")) return PROTOCOLS["grpc-web"];
-  const [first = ""] = declared.split("-");
-  return ownValue(PROTOCOLS, declared) ?? ownValue(PROTOCOLS, first);
+export function declaredProtocol(port: Omit<PortDeclaration, "number">): Protocol | undefined {
+  const { whole, first } = declaration(port);
+  if (whole.startsWith("grpc-web")) return PROTOCOLS["grpc-web"];
+  return ownValue(PROTOCOLS, whole) ?? ownValue(PROTOCOLS, first);
+}
+
+/** The database that a port declares, as it declares a protocol; nothing where Envoy has no filter for it. */
+export function declaredDatabase(port: Omit<PortDeclaration, "number">): { readonly database?: Database } {
+  const { first } = declaration(port);
+  return first === "mongo" || first === "redis" ? { database: first } : {};
+}
+
+function declaration({ name, appProtocol }: Omit<PortDeclaration, "number">) {
+  const whole = (appProtocol ?? name ?? "").toLowerCase();
+  const [first = ""] = whole.split("-");
+  return { whole, first };
 }
 
 /** Whether all that is sent to such a port is requests. */

@@ -1,4 +1,5 @@
 import type { FindingCode } from "./finding.ts";
+import { type GatewayServers, indexGatewayServers } from "./gateway-servers.ts";
 import { hostMatches, resolveHost } from "./hostname.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
 import type { ServiceEntry } from "./istio/service-entry.ts";
@@ -11,7 +12,10 @@ import { objectsByKind } from "./objects-by-kind.ts";
 import { buildMutualTlsModes } from "./peer-authentication-mode.ts";
 import type { RateLimit } from "./trysail/rate-limit.ts";
 
-export type Names = Pick<MeshConfig, "domain" | "rootNamespaces">;
+export type Names = Pick<
+  MeshConfig,
+  "domain" | "rootNamespaces" | "defaultVirtualServiceExportTo" | "defaultDestinationRuleExportTo"
+>;
 export type Labels = Readonly<Record<string, string>>;
 
 /** Takes what an analysis found of one object. */
@@ -28,11 +32,16 @@ export interface ReferenceIndex {
   /** Whether a subset of the host is defined; undefined where no rule is for the host at all. */
   hasSubset(host: string, namespace: string, subset: string): boolean | undefined;
   hasWorkload(namespace: string, labels: Labels): boolean;
+  /** Where there are workloads with such labels. */
+  namespacesOf(isWanted: (labels: Labels) => boolean): readonly string[];
   workloadsOf(service: Service): readonly Labels[];
   hasSecret(namespace: string, name: string): boolean;
   /** Whether workloads with these labels take mutual TLS only, whatever the port. */
   isStrict(namespace: string, labels: Labels): boolean;
   virtualService(namespace: string, name: string): VirtualService | undefined;
+  /** By `NAMESPACE/NAME`. */
+  readonly gateways: ReadonlySet<string>;
+  readonly gatewayServers: GatewayServers;
   /** Those with this host, under its full name. */
   virtualServicesFor(hostname: string): readonly VirtualService[];
   /** `NAMESPACE/NAME` of every VirtualService that another one delegates to. */
@@ -83,6 +92,8 @@ export function buildReferenceIndex(objects: readonly KnownObject[], config: Nam
       (config.rootNamespaces.includes(namespace) ? [...workloads.keys()] : [namespace]).some((name) =>
         (workloads.get(name) ?? []).some((workload) => labelsMatch(labels, workload)),
       ),
+    namespacesOf: (isWanted) =>
+      [...workloads].flatMap(([namespace, found]) => (found.some(isWanted) ? [namespace] : [])).sort(),
     workloadsOf: ({ metadata, spec }) =>
       Object.keys(spec.selector ?? {}).length === 0
         ? []
@@ -95,6 +106,8 @@ export function buildReferenceIndex(objects: readonly KnownObject[], config: Nam
       return mode === "STRICT" && Object.values(byPort).every((portMode) => portMode === "STRICT");
     },
     virtualService: (namespace, name) => virtualServices.get(keyOf(namespace, name)),
+    gateways: new Set(of.Gateway.map(({ metadata }) => keyOf(metadata.namespace, metadata.name))),
+    gatewayServers: indexGatewayServers(of.Gateway),
     virtualServicesFor: (hostname) => claims.get(hostname) ?? [],
     delegates: new Set(of.VirtualService.flatMap(delegateKeys)),
     destinationRulesFor: (hostname) => rules.get(hostname) ?? [],

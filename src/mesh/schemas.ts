@@ -1,6 +1,7 @@
 import { type TObject, type TSchema, Type } from "typebox";
 import { AuthorizationPolicySpec } from "./istio/authorization-policy.ts";
 import { DestinationRuleSpec } from "./istio/destination-rule.ts";
+import { GatewaySpec } from "./istio/gateway.ts";
 import { PeerAuthenticationSpec } from "./istio/peer-authentication.ts";
 import { ProxyConfigSpec } from "./istio/proxy-config.ts";
 import { ServiceEntrySpec } from "./istio/service-entry.ts";
@@ -112,6 +113,15 @@ export const kindSchemas: readonly KindSchema[] = [
     istio: true,
     schema: istioDocument(DestinationRuleSpec),
     failClosedAt: /^spec\.workloadSelector\b|\.tls\b/,
+  },
+  {
+    kind: "Gateway",
+    apiVersions: networking,
+    namespaced: true,
+    istio: true,
+    schema: istioDocument(GatewaySpec),
+    // A setting that is ignored could let in whom it was to keep out.
+    failClosedAt: /^spec\.selector\b|\.tls\b/,
   },
   {
     kind: "ServiceEntry",

@@ -1,3 +1,5 @@
+import { parseSocket } from "./socket-path.ts";
+
 /** The texts inside of a Sidecar that have a form of their own. */
 
 /** Services by namespace and host, which may be `*` or begin with `*.`. */
@@ -22,8 +24,8 @@ export type DefaultEndpoint =
 
 /** Where the application listens: on loopback, on the pod's own address, or on a socket. Null where it has another form. */
 export function parseDefaultEndpoint(text: string): DefaultEndpoint | null {
-  const path = /^unix:\/\/(\/[^\0]{1,100}|@[^\0]{1,100})$/.exec(text)?.[1];
-  if (path !== undefined) return { kind: "socket", path };
+  const path = parseSocket(text);
+  if (path !== null) return { kind: "socket", path };
   const [, ip = "", digits = ""] = /^(127\.0\.0\.1|0\.0\.0\.0|\[::1?\]):([0-9]{1,5})$/.exec(text) ?? [];
   const port = Number(digits);
   if (ip === "" || port < 1 || port > 65535) return null;

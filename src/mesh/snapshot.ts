@@ -5,6 +5,7 @@ import { createEndpointIndex, type EndpointIndex } from "./endpoint-sources.ts";
 import type { Finding } from "./finding.ts";
 import type { AuthorizationPolicy } from "./istio/authorization-policy.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
+import type { Gateway } from "./istio/gateway.ts";
 import type { PeerAuthentication } from "./istio/peer-authentication.ts";
 import type { ProxyConfigResource } from "./istio/proxy-config.ts";
 import type { Sidecar } from "./istio/sidecar.ts";
@@ -20,7 +21,7 @@ import {
   SYSTEM_NAMESPACE,
 } from "./mesh-config.ts";
 import { buildMeshService, type MeshService } from "./mesh-service.ts";
-import { buildNetworkGateways, gatewayPlaces, type NetworkGateways } from "./network-gateways.ts";
+import { buildNetworkGateways, gatewayPlaces, type NetworkGateways, namedGatewayPlaces } from "./network-gateways.ts";
 import { type MeshObject, olderFirst } from "./object.ts";
 import type { ObjectSet } from "./object-set.ts";
 import { type ObjectsByKind, objectsByKind } from "./objects-by-kind.ts";
@@ -56,7 +57,7 @@ export interface MeshSnapshot {
   /** Of the mesh's own cluster. */
   readonly topology: Topology;
   /** Into the networks that have some, this one's own among them. */
-  readonly gateways: NetworkGateways;
+  readonly networkGateways: NetworkGateways;
   /** By `NAMESPACE/NAME`. */
   readonly pods: ReadonlyMap<string, Pod>;
   secret(namespace: string, name: string): Secret | undefined;
@@ -64,6 +65,8 @@ export interface MeshSnapshot {
   /** Those with hosts, oldest first: where two claim a host, the first one has it. */
   readonly virtualServices: readonly VirtualService[];
   readonly destinationRules: readonly DestinationRule[];
+  /** Oldest first. */
+  readonly gateways: readonly Gateway[];
   /** Oldest first, those that select workloads before the others. */
   sidecarsIn(namespace: string): readonly Sidecar[];
   /** Of the root namespaces and the named one. */
@@ -81,11 +84,12 @@ export interface SnapshotBuilder {
   build(set: ObjectSet): MeshSnapshot;
 }
 
-/** A builder that remembers its last snapshot, to keep identities. */
+/** A builder that remembers its last snapshot, to keep identities. `cluster` names the mesh's own among others. */
 export function createSnapshotBuilder(
   trustDomain: string,
   cache: BuildCache = new BuildCache(),
   systemNamespace: string = SYSTEM_NAMESPACE,
+  cluster: string = "Kubernetes",
 ): SnapshotBuilder {
   const config = buildDefaultMeshConfig(trustDomain, systemNamespace);
   const defaults: ReadConfig = { holder: undefined, config, findings: [] };
@@ -102,7 +106,11 @@ export function createSnapshotBuilder(
       const of = objects === set.objects ? all : objectsByKind(objects);
       const clusters = remoteClusters(set.remotes, read.config);
       const findings = [...set.findings, ...read.findings];
-      const snapshot = buildSnapshot({ of, clusters, config: read.config, findings }, { cache, endpoints });
+      const { addresses = NO_ADDRESSES } = set;
+      const snapshot = buildSnapshot(
+        { of, cluster, clusters, addresses, config: read.config, findings },
+        { cache, endpoints },
+      );
       cache.endRound();
       return snapshot;
     },
@@ -118,7 +126,9 @@ interface ReadConfig {
 
 interface SnapshotInput {
   readonly of: ObjectsByKind;
+  readonly cluster: string;
   readonly clusters: readonly RemoteCluster[];
+  readonly addresses: NonNullable<ObjectSet["addresses"]>;
   readonly config: MeshConfig;
   readonly findings: readonly Finding[];
 }
@@ -129,7 +139,7 @@ interface SnapshotMemory {
 }
 
 function buildSnapshot(
-  { of, clusters, config, findings }: SnapshotInput,
+  { of, cluster, clusters, addresses, config, findings }: SnapshotInput,
   { cache, endpoints: index }: SnapshotMemory,
 ): MeshSnapshot {
   const { remote, entries } = addressedServices(of, clusters, config, cache);
@@ -138,11 +148,15 @@ function buildSnapshot(
   const byNamespace = Map.groupBy(services, ({ namespace }) => namespace);
   const pods = new Map(of.Pod.map((pod) => [`${pod.metadata.namespace}/${pod.metadata.name}`, pod]));
   const secrets = new Map(of.Secret.map((secret) => [`${secret.metadata.namespace}/${secret.metadata.name}`, secret]));
-  const topology = topologyOf(of, "", config, cache);
+  const topology = topologyOf(of, cluster, config, cache);
   const workloads = { slices: of.EndpointSlice, pods, workloadEntries: of.WorkloadEntry, topology };
   const here = index.local.endpointsOf(services, workloads);
   const endpoints = index.remote.join(services, here, clusters, config);
-  const gateways = [...of.Service, ...clusters.flatMap((cluster) => cluster.of.Service)].flatMap(gatewayPlaces);
+  const servicesOf = [{ name: cluster, of }, ...clusters].map(({ name, of }) => ({ name, services: of.Service }));
+  const gateways = [
+    ...servicesOf.flatMap(({ services }) => services.flatMap((service) => gatewayPlaces(service, addresses))),
+    ...namedGatewayPlaces(config.networks, servicesOf, config.domain, addresses),
+  ];
   const sidecars = Map.groupBy(of.Sidecar.sort(narrowerFirst), ({ metadata }) => metadata.namespace);
   return {
     config,
@@ -151,7 +165,7 @@ function buildSnapshot(
     servicesIn: (namespace) => byNamespace.get(namespace) ?? NONE,
     endpointsOf: (service) => endpoints.get(service) ?? NO_ENDPOINTS,
     topology,
-    gateways: cache.get(buildNetworkGateways, cache.list("gateways of networks", [...new Set(gateways)].sort())),
+    networkGateways: cache.get(buildNetworkGateways, cache.list("gateways of networks", [...new Set(gateways)].sort())),
     pods,
     secret: (namespace, name) => secrets.get(`${namespace}/${name}`),
     workloads: of.WorkloadController,
@@ -163,6 +177,7 @@ function buildSnapshot(
       "DestinationRule",
       mergeDestinationRules(of.DestinationRule.sort(olderFirst), config.domain, cache),
     ),
+    gateways: cache.list("Gateway", of.Gateway.sort(olderFirst)),
     sidecarsIn: (namespace) => sidecars.get(namespace) ?? NONE,
     peerAuthenticationsFor: policiesByNamespace(of.PeerAuthentication, config.rootNamespaces, cache),
     authorizationPoliciesFor: policiesByNamespace(of.AuthorizationPolicy, config.rootNamespaces, cache),
@@ -232,5 +247,6 @@ function policiesByNamespace<P extends MeshObject>(
   return (namespace) => joined.get(namespace) ?? root;
 }
 
+const NO_ADDRESSES: NonNullable<ObjectSet["addresses"]> = new Map();
 const NONE: readonly never[] = Object.freeze([]);
 export const NO_ENDPOINTS: ServiceEndpoints = Object.freeze({ endpoints: NONE, identities: NONE });

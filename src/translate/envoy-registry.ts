@@ -5,6 +5,8 @@ import { file_envoy_extensions_filters_http_cors_v3_cors } from "../gen/envoy/ex
 import { file_envoy_extensions_filters_http_dynamic_forward_proxy_v3_dynamic_forward_proxy } from "../gen/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.ts";
 import { file_envoy_extensions_filters_http_fault_v3_fault } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
 import { file_envoy_extensions_filters_http_grpc_web_v3_grpc_web } from "../gen/envoy/extensions/filters/http/grpc_web/v3/grpc_web_pb.ts";
+import { file_envoy_extensions_filters_http_header_mutation_v3_header_mutation } from "../gen/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.ts";
+import { file_envoy_extensions_filters_http_header_to_metadata_v3_header_to_metadata } from "../gen/envoy/extensions/filters/http/header_to_metadata/v3/header_to_metadata_pb.ts";
 import { file_envoy_extensions_filters_http_local_ratelimit_v3_local_rate_limit } from "../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts";
 import { file_envoy_extensions_filters_http_ratelimit_v3_rate_limit } from "../gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.ts";
 import { file_envoy_extensions_filters_http_rbac_v3_rbac } from "../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts";
@@ -12,11 +14,14 @@ import { file_envoy_extensions_filters_http_router_v3_router } from "../gen/envo
 import { file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector } from "../gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts";
 import { file_envoy_extensions_filters_listener_original_dst_v3_original_dst } from "../gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts";
 import { file_envoy_extensions_filters_listener_original_src_v3_original_src } from "../gen/envoy/extensions/filters/listener/original_src/v3/original_src_pb.ts";
+import { file_envoy_extensions_filters_listener_proxy_protocol_v3_proxy_protocol } from "../gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.ts";
 import { file_envoy_extensions_filters_listener_tls_inspector_v3_tls_inspector } from "../gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts";
 import { file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import { file_envoy_extensions_filters_network_local_ratelimit_v3_local_rate_limit } from "../gen/envoy/extensions/filters/network/local_ratelimit/v3/local_rate_limit_pb.ts";
+import { file_envoy_extensions_filters_network_mongo_proxy_v3_mongo_proxy } from "../gen/envoy/extensions/filters/network/mongo_proxy/v3/mongo_proxy_pb.ts";
 import { file_envoy_extensions_filters_network_ratelimit_v3_rate_limit } from "../gen/envoy/extensions/filters/network/ratelimit/v3/rate_limit_pb.ts";
 import { file_envoy_extensions_filters_network_rbac_v3_rbac } from "../gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.ts";
+import { file_envoy_extensions_filters_network_redis_proxy_v3_redis_proxy } from "../gen/envoy/extensions/filters/network/redis_proxy/v3/redis_proxy_pb.ts";
 import { file_envoy_extensions_filters_network_set_filter_state_v3_set_filter_state } from "../gen/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.ts";
 import { file_envoy_extensions_filters_network_sni_dynamic_forward_proxy_v3_sni_dynamic_forward_proxy } from "../gen/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.ts";
 import { file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy } from "../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
@@ -51,18 +56,23 @@ const registry = createRegistry(
   file_envoy_extensions_filters_http_fault_v3_fault,
   file_envoy_extensions_filters_http_cors_v3_cors,
   file_envoy_extensions_filters_http_grpc_web_v3_grpc_web,
+  file_envoy_extensions_filters_http_header_mutation_v3_header_mutation,
+  file_envoy_extensions_filters_http_header_to_metadata_v3_header_to_metadata,
   file_envoy_extensions_filters_http_local_ratelimit_v3_local_rate_limit,
   file_envoy_extensions_filters_http_ratelimit_v3_rate_limit,
   file_envoy_extensions_filters_http_rbac_v3_rbac,
   file_envoy_extensions_filters_http_router_v3_router,
   file_envoy_extensions_filters_listener_original_dst_v3_original_dst,
   file_envoy_extensions_filters_listener_original_src_v3_original_src,
+  file_envoy_extensions_filters_listener_proxy_protocol_v3_proxy_protocol,
   file_envoy_extensions_filters_listener_tls_inspector_v3_tls_inspector,
   file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager,
   file_envoy_extensions_filters_network_local_ratelimit_v3_local_rate_limit,
   file_envoy_extensions_filters_network_ratelimit_v3_rate_limit,
   file_envoy_extensions_filters_network_rbac_v3_rbac,
   file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy,
+  file_envoy_extensions_filters_network_mongo_proxy_v3_mongo_proxy,
+  file_envoy_extensions_filters_network_redis_proxy_v3_redis_proxy,
   file_envoy_extensions_rate_limit_descriptors_expr_v3_expr,
   file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts,
   file_envoy_extensions_transport_sockets_raw_buffer_v3_raw_buffer,

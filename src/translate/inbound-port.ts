@@ -10,4 +10,6 @@ export interface InboundPort {
   /** Where the sidecar itself listens, instead of intercepting; null where it intercepts. */
   readonly bind: string | null;
   readonly connectionPool: ConnectionPoolSettings | null;
+  /** The path of the Sidecar that opens the port or limits its connections; null for none. */
+  readonly sidecar: string | null;
 }

@@ -1,8 +1,5 @@
 import type { IngressListener, Sidecar } from "../mesh/istio/sidecar.ts";
-import { labelsMatch } from "../mesh/labels.ts";
 import type { MeshConfig } from "../mesh/mesh-config.ts";
-import type { MeshPort, MeshService } from "../mesh/mesh-service.ts";
-import { ownValue } from "../mesh/own-value.ts";
 import { type Protocol, portProtocol } from "../mesh/port-protocol.ts";
 import { parseDefaultEndpoint } from "../mesh/sidecar-text.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
@@ -13,6 +10,8 @@ import type { InboundPort } from "./inbound-port.ts";
 import type { Interception } from "./interception.ts";
 import { buildBoundInbound, buildVirtualInbound } from "./listener/inbound.ts";
 import type { SidecarResources } from "./outbound.ts";
+import { configPath } from "./provenance.ts";
+import { leadsTo, workloadPort } from "./service-ports.ts";
 import type { Workload } from "./workload.ts";
 
 /** The proxy whose callers are let in. */
@@ -38,7 +37,7 @@ export function translateInbound(
   const shared = [
     mesh.peerAuthenticationsFor(workload.namespace),
     mesh.authorizationPoliciesFor(workload.namespace),
-    selectRateLimits(mesh, workload, cache),
+    selectRateLimits(mesh, workload, proxy.address, cache),
     config,
   ] as const;
   const listeners = [cache.get(buildVirtualInbound, workload, ports, ...shared, interception)];
@@ -57,7 +56,10 @@ export function translateInbound(
 /** What the Sidecar opens takes the place of what Services lead to. */
 function sidecarPorts({ sidecar, address }: InboundProxy, config: MeshConfig, cache: BuildCache): InboundPort[] {
   const pool = sidecar?.spec.inboundConnectionPool ?? null;
-  return (sidecar?.spec.ingress ?? []).map((listener) => cache.get(buildIngressPort, listener, pool, address, config));
+  const path = sidecar === null ? null : configPath(sidecar);
+  return (sidecar?.spec.ingress ?? []).map((listener) =>
+    cache.get(buildIngressPort, listener, pool, address, config, path),
+  );
 }
 
 function buildIngressPort(
@@ -65,6 +67,7 @@ function buildIngressPort(
   pool: Sidecar["spec"]["inboundConnectionPool"] | null,
   address: string,
   config: MeshConfig,
+  sidecar: string | null,
 ): InboundPort {
   const { port, bind = "", captureMode, defaultEndpoint = "", connectionPool } = listener;
   return {
@@ -73,6 +76,7 @@ function buildIngressPort(
     endpoint: ingressEndpoint(defaultEndpoint, address) ?? localEndpoint(port.number, address, config),
     bind: captureMode === "NONE" ? (isAny(bind) ? address : bind) : null,
     connectionPool: connectionPool ?? pool ?? null,
+    sidecar,
   };
 }
 
@@ -113,19 +117,20 @@ function servicePorts(mesh: MeshSnapshot, proxy: InboundProxy, cache: BuildCache
   const { workload, address, sidecar } = proxy;
   const ports = new Map<number, Protocol>();
   for (const service of mesh.servicesIn(workload.namespace)) {
-    if (!leadsTo(service, proxy, mesh)) continue;
+    if (!leadsTo(service, workload, address, mesh)) continue;
     for (const port of service.ports) {
-      const number = workloadPort(port, service, proxy, mesh);
+      const number = workloadPort(port, service, workload, address, mesh);
       if (number === undefined) continue;
       const known = ports.get(number);
       if (known === undefined || WEIGHT[port.protocol] > WEIGHT[known]) ports.set(number, port.protocol);
     }
   }
   const pool = sidecar?.spec.inboundConnectionPool ?? null;
+  const path = sidecar === null || pool === null ? null : configPath(sidecar);
   const end = loopbackOf(address);
   return [...ports]
     .sort(([a], [b]) => a - b)
-    .map(([port, protocol]) => cache.get(buildServicePort, config, port, protocol, pool, end));
+    .map(([port, protocol]) => cache.get(buildServicePort, config, port, protocol, pool, end, path));
 }
 
 const WEIGHT: Readonly<Record<Protocol, number>> = { http: 3, http2: 3, "grpc-web": 3, auto: 2, tls: 1, tcp: 1 };
@@ -136,31 +141,8 @@ function buildServicePort(
   protocol: Protocol,
   connectionPool: InboundPort["connectionPool"],
   loopback: string,
+  sidecar: string | null,
 ): InboundPort {
   const endpoint = localEndpoint(port, loopback, config);
-  return { port, protocol, endpoint, bind: null, connectionPool };
-}
-
-function leadsTo(service: MeshService, { workload, address }: InboundProxy, mesh: MeshSnapshot): boolean {
-  if (service.selector !== undefined && Object.keys(service.selector).length > 0) {
-    return labelsMatch(service.selector, workload.labels);
-  }
-  return service.kind === "Service" && endpointAt(service, address, mesh) !== undefined;
-}
-
-function workloadPort(
-  port: MeshPort,
-  service: MeshService,
-  { workload, address }: InboundProxy,
-  mesh: MeshSnapshot,
-): number | undefined {
-  if (typeof port.targetPort === "number") return port.targetPort;
-  return (
-    ownValue(workload.namedPorts, port.targetPort) ??
-    ownValue(endpointAt(service, address, mesh)?.ports ?? {}, port.name)
-  );
-}
-
-function endpointAt(service: MeshService, address: string, mesh: MeshSnapshot) {
-  return mesh.endpointsOf(service).endpoints.find((endpoint) => endpoint.address === address);
+  return { port, protocol, endpoint, bind: null, connectionPool, sidecar };
 }

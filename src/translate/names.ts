@@ -37,6 +37,9 @@ export const OWN_PORTS: ReadonlySet<number> = new Set([OUTBOUND_CAPTURE_PORT, IN
 export const FAULT_FILTER = "envoy.filters.http.fault";
 export const CORS_FILTER = "envoy.filters.http.cors";
 
+/** Of an answer: the sidecar that gave it could not hand the request to its application. */
+export const UNREACHED_HEADER = "x-trysail-unreached";
+
 /** What a sidecar offers in TLS to say that it speaks the mesh's mutual TLS, not the application's own. */
 export const MESH_ALPN = "istio";
 /** What it offers before that where the bytes inside are HTTP, to a port that could carry anything. Istio's own names. */

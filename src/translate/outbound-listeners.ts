@@ -3,7 +3,7 @@ import type { MeshService } from "../mesh/mesh-service.ts";
 import type { BuildCache } from "../platform/build-cache.ts";
 import { ipVersion } from "../platform/ip-version.ts";
 import type { EncodedResource } from "../xds/resource-set.ts";
-import { networkOf } from "./cidr.ts";
+import { unclaimed } from "./listener/claimed-chains.ts";
 import { buildOutboundListener, type HttpRouting, type ListenerPlace } from "./listener/outbound.ts";
 import type { TcpChain } from "./listener/tcp-chain.ts";
 import { OWN_PORTS } from "./names.ts";
@@ -37,17 +37,25 @@ export interface OutboundListenersDeps {
   readonly hasIpv6: boolean;
   readonly config: MeshConfig;
   readonly policy: OutboundPolicy;
+  /** The path of the Sidecar whose listeners are `bound`; null for none. */
+  readonly sidecar: string | null;
   readonly cache: BuildCache;
 }
 
-export function createOutboundListeners({ hasIpv6, config, policy, cache }: OutboundListenersDeps): OutboundListeners {
+export function createOutboundListeners(deps: OutboundListenersDeps): OutboundListeners {
+  const { hasIpv6, config, policy, cache } = deps;
   const plans = new Map<ListenerPlace, Plan>();
   const places = new Map<string, ListenerPlace>();
-  const placeOf = (owner: object, ip: string, otherIp: string, port: number, bindToPort: boolean) => {
+  const placeOf = (
+    owner: object,
+    ip: string,
+    port: number,
+    { otherIp = "", bindToPort = false, sidecar = null }: Partial<ListenerPlace> = {},
+  ) => {
     const name = ip.startsWith("unix://") ? ip : `${ip}_${port}`;
     let place = places.get(name);
     if (place === undefined) {
-      place = cache.get(buildPlace, owner, name, ip, otherIp, port, bindToPort);
+      place = cache.get(buildPlace, owner, name, ip, otherIp, port, bindToPort, sidecar);
       places.set(name, place);
     }
     return place;
@@ -60,15 +68,15 @@ export function createOutboundListeners({ hasIpv6, config, policy, cache }: Outb
     }
     return plan;
   };
-  const everywhere = (port: number) => placeOf(policy, "0.0.0.0", hasIpv6 ? "::" : "", port, false);
+  const everywhere = (port: number) => placeOf(policy, "0.0.0.0", port, { otherIp: hasIpv6 ? "::" : "" });
   return {
-    at: (service, ip, port) => placeOf(service, ip, "", port, false),
+    at: (service, ip, port) => placeOf(service, ip, port),
     everywhere,
     bound(listener) {
       const { bind = "", captureMode = "DEFAULT", port } = listener;
       const bindToPort = captureMode === "NONE" || bind.startsWith("unix://");
       if (!bindToPort && bind === "") return everywhere(port.number);
-      return placeOf(policy, bind === "" ? "127.0.0.1" : bind, "", port.number, bindToPort);
+      return placeOf(policy, bind === "" ? "127.0.0.1" : bind, port.number, { bindToPort, sidecar: deps.sidecar });
     },
     route(place, http) {
       const plan = planOf(place);
@@ -77,6 +85,7 @@ export function createOutboundListeners({ hasIpv6, config, policy, cache }: Outb
       if (plan.http.kind !== "table" || http.kind !== "table") return;
       if (http.forwardsByHost) plan.http = { ...plan.http, forwardsByHost: true };
       if (http.takesGrpcWeb) plan.http = { ...plan.http, takesGrpcWeb: true };
+      if (http.asksWhoWasDialled) plan.http = { ...plan.http, asksWhoWasDialled: true };
     },
     pass(place, chain) {
       const plan = planOf(place);
@@ -103,13 +112,14 @@ function buildPlace(
   otherIp: string,
   port: number,
   bindToPort: boolean,
+  sidecar: string | null,
 ): ListenerPlace {
-  return { name, ip, otherIp, port, bindToPort };
+  return { name, ip, otherIp, port, bindToPort, sidecar };
 }
 
 function stableRouting(http: HttpRouting, place: ListenerPlace, cache: BuildCache): HttpRouting {
   return http.kind === "table"
-    ? cache.get(buildTableRouting, place, http.name, http.forwardsByHost, http.takesGrpcWeb)
+    ? cache.get(buildTableRouting, place, http.name, http.forwardsByHost, http.takesGrpcWeb, http.asksWhoWasDialled)
     : cache.get(buildEndpointRouting, place, http.cluster, http.address);
 }
 
@@ -118,21 +128,11 @@ function buildTableRouting(
   name: string,
   forwardsByHost: boolean,
   takesGrpcWeb: boolean,
+  asksWhoWasDialled: boolean,
 ): HttpRouting {
-  return { kind: "table", name, forwardsByHost, takesGrpcWeb };
+  return { kind: "table", name, forwardsByHost, takesGrpcWeb, asksWhoWasDialled };
 }
 
 function buildEndpointRouting(_place: ListenerPlace, cluster: string, address: string): HttpRouting {
   return { kind: "endpoint", cluster, address };
-}
-
-/** The part of a chain that nobody has yet: names and ranges are claimed in pairs. Null where nothing is left. */
-function unclaimed(chain: TcpChain, claimed: Set<string>): TcpChain | null {
-  const ranges = chain.ranges.length === 0 ? [""] : chain.ranges.map(networkOf);
-  const isFree = (name: string) => ranges.every((range) => !claimed.has(`${name} ${range}`));
-  const names = chain.serverNames.length === 0 ? [""] : chain.serverNames;
-  const free = [...new Set(names)].filter(isFree);
-  if (free.length === 0) return null;
-  for (const name of free) for (const range of ranges) claimed.add(`${name} ${range}`);
-  return free.length === names.length ? chain : { ...chain, serverNames: free };
 }

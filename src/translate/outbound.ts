@@ -1,3 +1,4 @@
+import { MESH } from "../mesh/gateway-server.ts";
 import type { DestinationRule } from "../mesh/istio/destination-rule.ts";
 import type { VirtualService } from "../mesh/istio/virtual-service.ts";
 import type { MeshPort, MeshService } from "../mesh/mesh-service.ts";
@@ -18,10 +19,11 @@ import { buildServiceChain } from "./listener/tcp-chain.ts";
 import { outboundClusterName, routeConfigurationName } from "./names.ts";
 import { createOutboundListeners, type OutboundListeners } from "./outbound-listeners.ts";
 import { buildOutboundPolicy } from "./outbound-policy.ts";
+import { configPath } from "./provenance.ts";
 import { buildPodVirtualHost } from "./route/pod-virtual-host.ts";
 import { buildRouteConfiguration } from "./route/route-configuration.ts";
 import { createRouteTables, type RouteTables } from "./route/route-tables.ts";
-import { buildHostVirtualHost, buildServiceVirtualHost } from "./route/virtual-host.ts";
+import { buildHostVirtualHost, buildOnlyVirtualHost, buildServiceVirtualHost } from "./route/virtual-host.ts";
 import type { EgressScope, OutboundScope, PortScope } from "./scope.ts";
 import type { Workload } from "./workload.ts";
 
@@ -60,20 +62,9 @@ export function translateOutbound(
   const { config } = mesh;
   const policy = cache.get(buildOutboundPolicy, config, scope.sidecar);
   const view = viewOf(scope, variant);
-  const clusters: EncodedResource[] = [...fixedClusters];
-  const assignments: AssignmentInput[] = [];
-  for (const { service, rule } of scope.reachable.values()) {
-    const endpoints = mesh.endpointsOf(service);
-    const identities = endpoints.identities.join(",");
-    const policies = mesh.peerAuthenticationsFor(service.namespace);
-    const inputs = cache.get(buildAssignmentInputs, service, endpoints, rule, policies, config, mesh.gateways);
-    // A cluster that has its endpoints by EDS is the same whatever they are.
-    const known = service.resolution === "endpoints" ? null : inputs;
-    clusters.push(...cache.get(buildOutboundClusters, service, rule, identities, config, known));
-    if (known === null) assignments.push(...inputs);
-  }
   const tables = createRouteTables();
-  const listeners = createOutboundListeners({ hasIpv6: variant.hasIpv6, config, policy, cache });
+  const sidecar = scope.sidecar === null ? null : configPath(scope.sidecar);
+  const listeners = createOutboundListeners({ hasIpv6: variant.hasIpv6, config, policy, sidecar, cache });
   const deps = { mesh, scope, variant, cache, tables, listeners };
   addEgress(deps, scope, null);
   for (const port of scope.ports) addEgress(deps, port, port.listener);
@@ -85,10 +76,35 @@ export function translateOutbound(
   if (variant.answersDns) all.push(...dnsListeners(mesh, scope, variant.hasIpv6, cache));
   return {
     view,
-    clusters: cache.list(`clusters ${view}`, clusters),
-    assignments: cache.list(`assignments ${view}`, assignments),
+    ...translateClusters(mesh, scope, view, cache),
     listeners: cache.list(`listeners ${view}`, all),
     routes: cache.list(`routes ${view}`, routes),
+  };
+}
+
+/** The clusters of all that a scope reaches. */
+export function translateClusters(
+  mesh: MeshSnapshot,
+  { reachable }: Pick<OutboundScope, "reachable">,
+  view: string,
+  cache: BuildCache,
+): Pick<Outbound, "clusters" | "assignments"> {
+  const { config } = mesh;
+  const clusters: EncodedResource[] = [...fixedClusters];
+  const assignments: AssignmentInput[] = [];
+  for (const { service, rule } of reachable.values()) {
+    const endpoints = mesh.endpointsOf(service);
+    const identities = endpoints.identities.join(",");
+    const policies = mesh.peerAuthenticationsFor(service.namespace);
+    const inputs = cache.get(buildAssignmentInputs, service, endpoints, rule, policies, config, mesh.networkGateways);
+    // A cluster that has its endpoints by EDS is the same whatever they are.
+    const known = service.resolution === "endpoints" ? null : inputs;
+    clusters.push(...cache.get(buildOutboundClusters, service, rule, identities, config, known));
+    if (known === null) assignments.push(...inputs);
+  }
+  return {
+    clusters: cache.list(`clusters ${view}`, clusters),
+    assignments: cache.list(`assignments ${view}`, assignments),
   };
 }
 
@@ -131,7 +147,7 @@ interface EgressDeps {
 function addEgress(deps: EgressDeps, egress: EgressScope, listener: PortScope["listener"] | null): void {
   const { mesh, scope, variant, cache, tables } = deps;
   const bind = (virtualService: VirtualService) =>
-    bindVirtualService(virtualService, scope, variant.caller, mesh.config.domain, cache);
+    bindVirtualService(virtualService, scope, MESH, variant.caller, mesh.config.domain, cache);
   const used = new Map<string, number>();
   for (const scoped of egress.services) {
     const { service, virtualService, rule } = scoped;
@@ -141,7 +157,9 @@ function addEgress(deps: EgressDeps, egress: EgressScope, listener: PortScope["l
       addPort(deps, service, port, rule, bound, listener, used);
     }
   }
-  for (const [table, port] of [...used].sort(([, a], [, b]) => a - b)) {
+  for (const [table, port] of used) {
+    // Of a host that no service has nobody knows the port: Istio takes it to be HTTP's own.
+    if (port !== 80) continue;
     for (const { host, virtualService } of egress.extraHosts) {
       tables.add(table, (taken) =>
         taken === "" ? cache.get(buildHostVirtualHost, bind(virtualService), host, port, mesh.config) : null,
@@ -173,7 +191,10 @@ function addPort(
     }
     listeners.pass(place, cache.get(buildServiceChain, service, port, serverName, range, endpointAddress, rule));
   };
-  const forwardsByHost = service.resolution === "dynamic-dns";
+  const toTable = (name: string) => ({
+    ...{ kind: "table" as const, name, takesGrpcWeb: false, asksWhoWasDialled: false },
+    forwardsByHost: service.resolution === "dynamic-dns",
+  });
   const addHost = (table: string) =>
     tables.add(table, (taken) => cache.get(buildServiceVirtualHost, service, number, bound, near, mesh.config, taken));
 
@@ -181,8 +202,10 @@ function addPort(
     const table = listener === null || !wide.bindToPort ? routeConfigurationName(number) : wide.name;
     addHost(table);
     used.set(table, number);
-    listeners.route(wide, { kind: "table", name: table, forwardsByHost, takesGrpcWeb: protocol === "grpc-web" });
-    if (!service.isHeadless) return;
+    // Who dials the sidecar itself chooses a pod by its name alone, others by its address.
+    const asksWhoWasDialled = service.isHeadless && !wide.bindToPort;
+    listeners.route(wide, { ...toTable(table), takesGrpcWeb: protocol === "grpc-web", asksWhoWasDialled });
+    if (!service.isHeadless || !wide.bindToPort) return;
     for (const { hostname, address } of dialledEndpoints(mesh, service, cache).endpoints) {
       if (hostname === "") continue;
       tables.add(table, (taken) =>
@@ -208,8 +231,10 @@ function addPort(
     pass(place, "", "", "");
     if (protocol !== "auto") continue;
     const table = `${service.hostname}:${number}`;
-    addHost(table);
-    listeners.route(place, { kind: "table", name: table, forwardsByHost, takesGrpcWeb: false });
+    tables.add(table, (taken) =>
+      taken === "" ? cache.get(buildOnlyVirtualHost, service, number, bound, mesh.config) : null,
+    );
+    listeners.route(place, toTable(table));
   }
   for (const range of addresses.filter((text) => text.includes("/"))) {
     pass(wide, protocol === "tls" ? sniOf(service) : "", range, "");
@@ -222,7 +247,7 @@ function addPort(
     const table = wide.bindToPort ? wide.name : routeConfigurationName(number);
     addHost(table);
     used.set(table, number);
-    listeners.route(wide, { kind: "table", name: table, forwardsByHost, takesGrpcWeb: false });
+    listeners.route(wide, toTable(table));
   }
 }
 

@@ -1,4 +1,5 @@
 import { selectsCallers } from "../mesh/credentials.ts";
+import { holdsAt, MESH } from "../mesh/gateway-server.ts";
 import { compareSpecificity, hostMatches, resolveHost } from "../mesh/hostname.ts";
 import type { DestinationRule } from "../mesh/istio/destination-rule.ts";
 import type { EgressListener, Sidecar } from "../mesh/istio/sidecar.ts";
@@ -10,7 +11,7 @@ import { destinationHosts } from "../mesh/route-destinations.ts";
 import { type EgressHost, parseEgressHost } from "../mesh/sidecar-text.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
 import { countsGlobally, rateLimitHost } from "../mesh/trysail/rate-limit.ts";
-import { visibleFrom } from "../mesh/visibility.ts";
+import { exportedTo, exportRank, visibleFrom } from "../mesh/visibility.ts";
 import { visibleServices } from "./visible-services.ts";
 
 /** The part of the mesh that callers see: all of what their namespace is shown, or what their Sidecar asks for. */
@@ -133,18 +134,23 @@ function countingHosts(mesh: MeshSnapshot, namespace: string): string[] {
     .map(({ metadata, spec }) => resolveHost(rateLimitHost(spec, domain).host, metadata.namespace, domain));
 }
 
-/** Which VirtualService has which host, for callers inside the mesh: the oldest one that names it. */
+/** Which VirtualService has which host, for callers inside the mesh: of those exported most narrowly, the oldest. */
 function claimedHosts(
   { virtualServices, config }: MeshSnapshot,
   namespace: string,
   imports: readonly EgressHost[] | null,
 ) {
   const claims = new Map<string, VirtualService>();
+  const byRank: VirtualService[][] = [[], [], []];
   for (const virtualService of virtualServices) {
     const { metadata, spec } = virtualService;
-    if (!isForMesh(spec.gateways)) continue;
-    const exportTo = spec.exportTo ?? config.defaultVirtualServiceExportTo;
+    if (!holdsAt(spec.gateways, MESH, metadata.namespace)) continue;
+    const exportTo = exportedTo(spec.exportTo, config.defaultVirtualServiceExportTo);
     if (!routesAnything(virtualService) || !visibleFrom(namespace, metadata.namespace, exportTo)) continue;
+    byRank[exportRank(namespace, metadata.namespace, exportTo)]?.push(virtualService);
+  }
+  for (const virtualService of byRank.flat()) {
+    const { metadata, spec } = virtualService;
     for (const host of spec.hosts ?? []) {
       const hostname = resolveHost(host, metadata.namespace, config.domain);
       if (!claims.has(hostname) && isImported(metadata.namespace, hostname, imports))
@@ -166,11 +172,6 @@ function routesAnything({ spec: { http = [], tls = [], tcp = [] } }: VirtualServ
   return http.length + tls.length + tcp.length > 0;
 }
 
-/** Whether a list of gateways, which may be left out, has the sidecars among them. */
-export function isForMesh(gateways: readonly string[] = []): boolean {
-  return gateways.length === 0 || gateways.includes("mesh");
-}
-
 interface VisibleRule {
   readonly host: string;
   readonly rule: DestinationRule;
@@ -190,7 +191,7 @@ function visibleRules(
   const general = destinationRules.filter(({ spec }) => !selectsCallers(spec));
   const rules = [...ownRules, ...general]
     .filter(({ metadata, spec }) =>
-      visibleFrom(namespace, metadata.namespace, spec.exportTo ?? config.defaultDestinationRuleExportTo),
+      visibleFrom(namespace, metadata.namespace, exportedTo(spec.exportTo, config.defaultDestinationRuleExportTo)),
     )
     .map((rule) => ({ host: resolveHost(rule.spec.host, rule.metadata.namespace, config.domain), rule }));
   return {
@@ -199,7 +200,6 @@ function visibleRules(
   };
 }
 
-/** Whether a rule is for some callers of its namespace only. */
 /** The rules of a namespace that are for callers with these labels, and not for all. */
 export function rulesSelecting(
   { destinationRules }: Pick<MeshSnapshot, "destinationRules">,

@@ -181,3 +181,23 @@ for (const [what, yaml, proxy, expected] of changes) {
     assert.deepEqual(differing, expected);
   });
 }
+
+test("a host that no service has is routed on port 80 alone, as in Istio", () => {
+  const mesh = snapshotOf(
+    objectsOf(
+      service({ name: "web", ports: { http: 80, "http-admin": 8080 }, clusterIP: "10.96.0.1" }) +
+        istio("VirtualService", "nobody", {
+          hosts: ["api.example.com"],
+          http: [{ route: [{ destination: { host: "web", port: { number: 80 } } }] }],
+        }),
+    ),
+  );
+  const caller = { name: "a", namespace: "shop", ipAddress: "10.1.0.1", labels: {} };
+  const tables = createTranslator(mesh).translate(caller).get(TYPE_URL.route)?.byName ?? new Map();
+  const naming = [...tables.values()].filter(({ bytes }) => Buffer.from(bytes).includes("api.example.com"));
+  assert.deepEqual([...tables.keys()], ["80", "8080"]);
+  assert.deepEqual(
+    naming.map(({ name }) => name),
+    ["80"],
+  );
+});

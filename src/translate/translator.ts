@@ -4,16 +4,19 @@ import type { Sidecar } from "../mesh/istio/sidecar.ts";
 import { labelsMatch } from "../mesh/labels.ts";
 import { selectSidecar } from "../mesh/select-sidecar.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
+import { placedLabel } from "../mesh/topology-labels.ts";
 import { BuildCache } from "../platform/build-cache.ts";
 import type { ProxyNode } from "../xds/node.ts";
 import { type EncodedResource, type ProxyResources, ResourceSet, TYPE_URL, type TypeUrl } from "../xds/resource-set.ts";
-import { asksWhoCalls } from "./bound-virtual-service.ts";
+import { askedPlaces, asksWhoCalls } from "./bound-virtual-service.ts";
 import { answersDns } from "./dns-capture.ts";
 import { createEndpointSets, type EndpointSets } from "./endpoint/endpoint-sets.ts";
 import { viewpointOf } from "./endpoint/viewpoint.ts";
+import { readGatewayTopology } from "./gateway/topology.ts";
+import { type GatewayOutbound, gatewayView, translateGateway } from "./gateway/translate-gateway.ts";
 import { translateInbound } from "./inbound.ts";
 import { type Interception, readInterception } from "./interception.ts";
-import { type Outbound, translateOutbound, viewOf } from "./outbound.ts";
+import { type Outbound, type SidecarResources, translateOutbound, viewOf } from "./outbound.ts";
 import { readProxyHttp } from "./proxy-http.ts";
 import { type OutboundScope, selectOutboundScope } from "./scope.ts";
 import { tuneClusters } from "./tune-clusters.ts";
@@ -22,7 +25,7 @@ import { buildWorkload, type Workload } from "./workload.ts";
 
 /** What of a node message its configuration depends on. */
 export type ProxyDescription = Pick<ProxyNode, "name" | "namespace" | "ipAddress" | "labels"> &
-  Partial<Pick<ProxyNode, "metadata" | "locality">>;
+  Partial<Pick<ProxyNode, "type" | "metadata" | "locality">>;
 
 /**
  * Translates one mesh snapshot after the other. Proxies that see the same get the same sets (===), and what a change
@@ -44,23 +47,30 @@ export function createTranslator(mesh: MeshSnapshot, cache: BuildCache = new Bui
       round = new Round(next, cache, round);
     },
     translate(proxy) {
-      const interception = readInterception(proxy);
-      const { workload, sidecar, outbound } = round.outbound(proxy, interception);
+      const { outbound, ...own } = proxy.type === "router" ? round.gateway(proxy) : round.sidecar(proxy);
       const endpoints = round.endpoints(outbound, proxy);
-      const address = proxy.ipAddress;
-      const inbound = translateInbound(round.mesh, { workload, address, interception, sidecar }, cache);
+      const inbound = { ...NOTHING, ...own.inbound };
       const http = readProxyHttp(proxy.metadata ?? {});
       const tuned = (listeners: readonly EncodedResource[]) => tuneListeners(listeners, http, cache);
       const clusters = (shared: readonly EncodedResource[]) => tuneClusters(shared, http, cache);
       return new Map<TypeUrl, ResourceSet>([
         [TYPE_URL.cluster, sets.join(TYPE_URL.cluster, clusters(outbound.clusters), clusters(inbound.clusters))],
-        [TYPE_URL.endpoint, sets.join(TYPE_URL.endpoint, endpoints, [])],
+        [TYPE_URL.endpoint, sets.join(TYPE_URL.endpoint, endpoints, inbound.endpoints)],
         [TYPE_URL.listener, sets.join(TYPE_URL.listener, tuned(outbound.listeners), tuned(inbound.listeners))],
         [TYPE_URL.route, sets.join(TYPE_URL.route, tuneRoutes(outbound.routes, http, cache), [])],
       ]);
     },
   };
 }
+
+/** What a proxy shares with others, and what is for its own workload. */
+interface ProxyParts {
+  readonly outbound: Outbound;
+  readonly inbound: Partial<Pick<SidecarResources, "clusters" | "endpoints" | "listeners">>;
+}
+
+const NO_RESOURCES: readonly EncodedResource[] = Object.freeze([]);
+const NOTHING = { clusters: NO_RESOURCES, endpoints: NO_RESOURCES, listeners: NO_RESOURCES };
 
 /** What was worked out from one snapshot, once for all proxies. */
 class Round {
@@ -70,8 +80,9 @@ class Round {
   readonly #workloads = new Map<string, Workload>();
   /** By namespace: rules that some of its callers go by, and others not. */
   readonly #selectingRules: ReadonlyMap<string, readonly DestinationRule[]>;
-  readonly #scopes = new Map<string, { scope: OutboundScope; asksWhoCalls: boolean }>();
+  readonly #scopes = new Map<string, ScopeOfCallers>();
   readonly #outbound = new Map<string, Outbound>();
+  readonly #gateways = new Map<string, GatewayOutbound>();
   readonly #endpoints = new Map<Outbound, EndpointSets>();
 
   constructor(mesh: MeshSnapshot, cache: BuildCache, last?: Round) {
@@ -97,8 +108,9 @@ class Round {
   outbound(proxy: ProxyDescription, { hasIpv6 }: Interception) {
     const workload = this.#workload(proxy);
     const sidecar = selectSidecar(this.mesh, workload.namespace, workload.labels);
-    const { scope, asksWhoCalls } = this.#scope(workload, sidecar);
-    const variant = { caller: asksWhoCalls ? workload : null, hasIpv6, answersDns: answersDns(proxy.metadata ?? {}) };
+    const { scope, asksWhoCalls, places } = this.#scope(workload, sidecar);
+    const caller = asksWhoCalls ? this.#caller(workload, places, proxy) : null;
+    const variant = { caller, hasIpv6, answersDns: answersDns(proxy.metadata ?? {}) };
     const key = viewOf(scope, variant);
     let outbound = this.#outbound.get(key);
     if (outbound === undefined) {
@@ -106,6 +118,25 @@ class Round {
       this.#outbound.set(key, outbound);
     }
     return { workload, sidecar, outbound };
+  }
+
+  sidecar(proxy: ProxyDescription): ProxyParts {
+    const interception = readInterception(proxy);
+    const { workload, sidecar, outbound } = this.outbound(proxy, interception);
+    const inbound = { workload, address: proxy.ipAddress, interception, sidecar };
+    return { outbound, inbound: translateInbound(this.mesh, inbound, this.#cache) };
+  }
+
+  gateway(proxy: ProxyDescription): ProxyParts {
+    const workload = this.#workload(proxy);
+    const { hasIpv6 } = readInterception(proxy);
+    const topology = readGatewayTopology(proxy.metadata);
+    const { network } = viewpointOf(proxy, this.mesh);
+    const asked = { mesh: this.mesh, workload, hasIpv6, topology, network, scope: this.#scope(workload, null).scope };
+    const key = gatewayView(asked);
+    const known = this.#gateways.get(key) ?? translateGateway(asked, this.#cache);
+    this.#gateways.set(key, known);
+    return { outbound: known, inbound: { endpoints: known.sniEndpoints } };
   }
 
   endpoints(outbound: Outbound, proxy: ProxyDescription): readonly EncodedResource[] {
@@ -117,6 +148,21 @@ class Round {
     return sets.seenFrom(() => viewpointOf(proxy, this.mesh));
   }
 
+  /** With the labels that it has from where it runs, as far as they are asked for. */
+  #caller(workload: Workload, places: readonly string[], proxy: ProxyDescription): Workload {
+    if (places.length === 0) return workload;
+    const viewpoint = viewpointOf(proxy, this.mesh);
+    const found = places.flatMap((key): [string, string][] => {
+      const value = placedLabel(key, viewpoint);
+      return value === undefined ? [] : [[key, value]];
+    });
+    const labels = { ...workload.labels, ...Object.fromEntries(found) };
+    const fresh = { ...workload, id: JSON.stringify([workload.id, found]), labels };
+    const caller = this.#workloads.get(fresh.id) ?? this.#last.get(fresh.id) ?? fresh;
+    this.#workloads.set(caller.id, caller);
+    return caller;
+  }
+
   #scope({ namespace, labels }: Workload, sidecar: Sidecar | null) {
     const ownRules = (this.#selectingRules.get(namespace) ?? []).filter(({ spec }) =>
       labelsMatch(spec.workloadSelector?.matchLabels, labels),
@@ -126,11 +172,20 @@ class Round {
     let known = this.#scopes.get(key);
     if (known === undefined) {
       const scope = selectOutboundScope(this.mesh, namespace, sidecar, ownRules);
-      known = { scope, asksWhoCalls: scope.virtualServices.some(asksWhoCalls) };
+      const places = [...new Set(scope.virtualServices.flatMap(askedPlaces))].sort();
+      known = { scope, asksWhoCalls: scope.virtualServices.some(asksWhoCalls), places };
       this.#scopes.set(key, known);
     }
     return known;
   }
+}
+
+interface ScopeOfCallers {
+  readonly scope: OutboundScope;
+  /** Whether its VirtualServices tell its callers apart. */
+  readonly asksWhoCalls: boolean;
+  /** By which of the labels that they have from where they run. */
+  readonly places: readonly string[];
 }
 
 /**

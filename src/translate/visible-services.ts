@@ -1,6 +1,6 @@
 import type { MeshService } from "../mesh/mesh-service.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
-import { visibleFrom } from "../mesh/visibility.ts";
+import { exportedTo, visibleFrom } from "../mesh/visibility.ts";
 
 /** By host name. Of several with one name, the one of the caller's own namespace, else the first. */
 export function visibleServices(
@@ -11,7 +11,8 @@ export function visibleServices(
   for (const service of services) {
     const known = visible.get(service.hostname);
     if (known !== undefined && (known.namespace === namespace || service.namespace !== namespace)) continue;
-    if (!visibleFrom(namespace, service.namespace, service.exportTo ?? config.defaultServiceExportTo)) continue;
+    if (!visibleFrom(namespace, service.namespace, exportedTo(service.exportTo, config.defaultServiceExportTo)))
+      continue;
     visible.set(service.hostname, service);
   }
   return visible;

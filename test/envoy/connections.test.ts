@@ -65,6 +65,14 @@ const routes: Record<string, object[]> = {
   first: [{ route: [to("v1")] }, { route: [to("v2")] }],
 };
 
+/** Of TLS routes: what is not the caller's, and what is. */
+const conditions: readonly [name: string, others: object, own: object][] = [
+  ["labels", { sourceLabels: { app: "other" } }, { sourceLabels: { app: "caller" } }],
+  ["namespace", { sourceNamespace: "edge" }, { sourceNamespace: "shop" }],
+  ["gateway", { gateways: ["edge"] }, { gateways: ["mesh"] }],
+  ["subnet", { destinationSubnets: ["10.0.0.0/8"] }, { destinationSubnets: ["127.0.0.0/8"] }],
+];
+
 const databases = ["mysql", "mongo", "redis", "postgres"];
 
 async function startMesh(t: TestContext) {
@@ -101,6 +109,10 @@ async function startMesh(t: TestContext) {
           { match: [{ sniHosts: ["one.test"] }], route: [secure("v1")] },
           { match: [{ sniHosts: ["*.wild.test", "Two.test"], port: 443 }], route: [secure("v2")] },
           { match: [{ sniHosts: ["one.test"] }], route: [secure("v2")] },
+          ...conditions.flatMap(([name, others, own]) => [
+            { match: [{ sniHosts: [`${name}.test`], ...others }], route: [secure("v1")] },
+            { match: [{ sniHosts: [`${name}.test`], ...own }], route: [secure("v2")] },
+          ]),
         ],
       }),
       service({ name: "idle", ports: { tcp: 3306 }, clusterIP: "10.96.0.3" }),
@@ -192,6 +204,12 @@ test("routes and policies of connections hold at a real Envoy", { skip: envoyMis
     for (let i = 0; i < 5; i++) assert.equal(await tlsGreeting("a.wild.test"), "v2 for a.wild.test");
     assert.equal(await tlsGreeting("two.test"), "v2 for two.test");
   });
+
+  for (const [name] of conditions) {
+    await t.test(`a TLS route's condition on the ${name} holds or not`, async () => {
+      for (let i = 0; i < 5; i++) assert.equal(await tlsGreeting(`${name}.test`), `v2 for ${name}.test`);
+    });
+  }
 
   await t.test("another server's name has the service's own way", async () => {
     const names = new Set<string>();

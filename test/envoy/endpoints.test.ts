@@ -82,6 +82,21 @@ async function startMesh(t: TestContext) {
     }),
     slice("by-hand", two.port, [{ upstream: two }]),
     weighed("weighed", [3, 1]),
+    istio("ServiceEntry", "machines", {
+      hosts: ["machines.example.com"],
+      location: "MESH_INTERNAL",
+      ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+      resolution: "STATIC",
+      workloadSelector: { labels: { app: "machine" } },
+    }),
+    ...[one, two].map(({ ip, port }, at) =>
+      istio("WorkloadEntry", `machine-${at}`, {
+        address: ip,
+        ports: { http: port },
+        labels: { app: "machine" },
+        weight: at === 0 ? 3 : 1,
+      }),
+    ),
   ].join("");
   const running = await startSidecars(t, placeholderIdentity(), { caller: { mesh: meshOf(yaml), pod: "caller.shop" } });
   /** How many of so many requests each upstream answered. */
@@ -124,9 +139,14 @@ test("requests go to the addresses that a service has, and no other", { skip: en
     assert.deepEqual(await reached("by-hand"), ["two"]);
   });
 
-  await t.test("weights of a ServiceEntry's endpoints are kept within five standard deviations", async () => {
-    const found = await answers("weighed.example.com", 400);
-    const light = found.get("two") ?? 0;
-    assert.ok(Math.abs(light - 100) < 5 * Math.sqrt(400 * 0.25 * 0.75), `${light} of 400`);
-  });
+  for (const [whose, host] of [
+    ["a ServiceEntry's endpoints", "weighed.example.com"],
+    ["WorkloadEntries", "machines.example.com"],
+  ] as const) {
+    await t.test(`weights of ${whose} are kept within five standard deviations`, async () => {
+      const found = await answers(host, 400);
+      const light = found.get("two") ?? 0;
+      assert.ok(Math.abs(light - 100) < 5 * Math.sqrt(400 * 0.25 * 0.75), `${light} of 400`);
+    });
+  }
 });

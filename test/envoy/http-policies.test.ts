@@ -31,7 +31,6 @@ const routes: Record<string, object[]> = {
     { match: at("/grpc"), route: [to("v1")], fault: { abort: { grpcStatus: "UNAVAILABLE", ...always } } },
     { match: at("/third"), route: [to("v1")], fault: { abort: { httpStatus: 500, percentage: { value: 33.3 } } } },
     { match: at("/unsaid"), route: [to("v1")], fault: { abort: { httpStatus: 500 } } },
-    { match: at("/redirect"), redirect: { uri: "/x" }, fault: { abort: { httpStatus: 500, ...always } } },
   ],
   delay: [
     { match: at("/all"), route: [to("v1")], fault: { delay: { fixedDelay: "0.4s", ...always } } },
@@ -69,6 +68,7 @@ const routes: Record<string, object[]> = {
   redirect: [
     { match: at("/request"), redirect: { authority: "b.test", derivePort: "FROM_REQUEST_PORT" } },
     { match: at("/default"), redirect: { authority: "b.test", derivePort: "FROM_PROTOCOL_DEFAULT" } },
+    { match: at("/secure"), redirect: { authority: "b.test", scheme: "https", derivePort: "FROM_REQUEST_PORT" } },
   ],
   rewrite: [
     {
@@ -80,7 +80,11 @@ const routes: Record<string, object[]> = {
   ],
   statistics: [{ match: [{ statPrefix: "counted" }], route: [to("v1")] }],
   retries: [
-    { match: at("/status/503/1/same"), route: [to("v1")], retries: { attempts: 1, retryIgnorePreviousHosts: false } },
+    {
+      match: at("/status/503/1/same"),
+      route: [to("v1")],
+      retries: { attempts: 1, retryIgnorePreviousHosts: false, retryOn: "503" },
+    },
     { match: at("/status/503/2/slow"), route: [to("v1")], retries: { attempts: 2, backoff: "1s", retryOn: "503" } },
     {
       match: at("/status/503/2/far"),
@@ -88,7 +92,11 @@ const routes: Record<string, object[]> = {
       retries: { attempts: 2, retryRemoteLocalities: true, retryOn: "5xx" },
     },
     // Each of the two hosts fails at its first request, and only the other one is asked next.
-    { match: at("/status/503/1/other"), route: [{ destination: { host: "web" } }], retries: { attempts: 2 } },
+    {
+      match: at("/status/503/1/other"),
+      route: [{ destination: { host: "web" } }],
+      retries: { attempts: 2, retryOn: "503" },
+    },
   ],
 };
 
@@ -182,11 +190,10 @@ test("HTTP routes' policies hold at a real Envoy", { skip: envoyMissing() }, asy
     assert.deepEqual([(await ask("direct", "/")).status, (await ask("direct", "/")).body], [503, ""]);
   });
 
-  await t.test("fault.abort: with a status of HTTP or gRPC, also in front of a redirect", async () => {
+  await t.test("fault.abort: with a status of HTTP or gRPC", async () => {
     assert.equal((await ask("abort", "/http")).status, 555);
     const grpc = await ask("abort", "/grpc", { headers: { "content-type": "application/grpc" } });
     assert.deepEqual([grpc.status, grpc.headers["grpc-status"]], [200, "14"]);
-    assert.equal((await ask("abort", "/redirect")).status, 500);
     assert.equal(v1.count("/http") + v1.count("/grpc"), 0);
   });
 
@@ -275,10 +282,14 @@ test("HTTP routes' policies hold at a real Envoy", { skip: envoyMissing() }, asy
     assert.equal(seen(await preflight("https://any.test", "/none")).method, "OPTIONS");
   });
 
-  await t.test("redirect.derivePort: the port of the request, or the scheme's own", async () => {
-    assert.equal((await ask("redirect", "/request")).headers.location, "http://b.test:80/request");
-    assert.equal((await ask("redirect", "/default")).headers.location, "http://b.test/default");
-  });
+  await t.test(
+    "redirect.derivePort: the port of the request where the scheme does not say it, or the scheme's own",
+    async () => {
+      assert.equal((await ask("redirect", "/request")).headers.location, "http://b.test/request");
+      assert.equal((await ask("redirect", "/secure")).headers.location, "https://b.test:80/secure");
+      assert.equal((await ask("redirect", "/default")).headers.location, "http://b.test/default");
+    },
+  );
 
   await t.test("rewrite.uriRegexRewrite: groups of the path in a new one", async () => {
     assert.equal(seen(await ask("rewrite", "/service/shop/cart?q=1")).url, "/cart/of/shop?q=1");

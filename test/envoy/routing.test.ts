@@ -270,7 +270,8 @@ test("VirtualServices hold at a real Envoy", { skip: envoyMissing() }, async (t)
   await t.test("hosts are found in any case, with a port, by every name of the service, and by wildcard", async () => {
     assert.equal(await reaches("mixed.case.test", {}), "v1");
     assert.equal(await reaches("MIXED.case.test:80", {}), "v1");
-    for (const host of ["web", "web.shop", "web.shop.svc", "web.shop.svc.cluster.local", "10.96.0.1", "web:80"]) {
+    const fully = "web.shop.svc.cluster.local";
+    for (const host of ["web", "web.shop", "web.shop.svc", fully, `${fully}.`, `${fully}.:80`, "10.96.0.1", "web:80"]) {
       assert.match(await reaches(host, {}), /^v[12]$/, host);
     }
     assert.equal(await reaches("a.b.wild.test", {}), "v1");
@@ -305,8 +306,7 @@ test("VirtualServices hold at a real Envoy", { skip: envoyMissing() }, async (t)
   });
 
   const retries: [host: string, path: string, status: number, attempts: number][] = [
-    ["retries-default", "/status/503/2/default", 200, 3],
-    ["retries-default", "/status/503/9/default", 503, 3],
+    ["retries-default", "/status/503/2/default", 503, 1],
     ["retries-default", "/status/500/9/default", 500, 1],
     ["retries-none", "/status/503/9/none", 503, 1],
     ["retries-unsaid", "/status/503/9/unsaid", 503, 1],

@@ -183,8 +183,13 @@ async function startMesh(t: TestContext) {
       spec: { type: "ExternalName", externalName: "localhost", ports: [{ name: "http", port: upstreams.local.port }] },
     }),
   ].join("");
+  // Who sends requests to the sidecar as to a proxy dials no pod.
+  const explicit = istio("Sidecar", "explicit", {
+    egress: [{ port: { number: 80, protocol: "HTTP", name: "http" }, captureMode: "NONE", hosts: ["./*"] }],
+  });
   const running = await startSidecars(t, await identity("caller"), {
     caller: { mesh: meshOf(yaml), pod: "caller.shop" },
+    explicit: { mesh: meshOf(yaml + explicit), pod: "caller.shop" },
     hasty: { mesh: meshOf(yaml + meshConfig("protocolDetectionTimeout: 0.1s")), pod: "caller.shop" },
   });
   return { ...running, local: upstreams.local, localTls: tls.local };
@@ -218,14 +223,17 @@ test("a sidecar reaches every form of service", { skip: envoyMissing() }, async 
     assert.match(await exchange(at("127.0.0.64_5000"), "x"), /^db-1 for outbound_\.5000_\._\.db\.shop/);
   });
 
-  await t.test("a headless HTTP service: any pod by the service's name, one by its own", async () => {
+  await t.test("a headless HTTP service, asked of the sidecar itself: any pod, or one by its own name", async () => {
+    const listener = port("explicit", "127.0.0.1_80");
+    const who = async (host: string): Promise<string> =>
+      JSON.parse((await get(listener, { headers: { host } })).body).upstream;
     for (const name of ["web-0", "web-1"]) {
       for (const host of [`${name}.web`, `${name}.web.shop`, `${name}.web.shop.svc.cluster.local`]) {
-        for (let i = 0; i < 3; i++) assert.equal(await reaches(host), name, host);
+        for (let i = 0; i < 3; i++) assert.equal(await who(host), name, host);
       }
     }
     const seen = new Set<string>();
-    for (let i = 0; i < 40; i++) seen.add(await reaches("web"));
+    for (let i = 0; i < 40; i++) seen.add(await who("web"));
     assert.deepEqual([...seen].sort(), ["web-0", "web-1"]);
   });
 

@@ -65,7 +65,7 @@ async function startMesh(t: TestContext) {
       workloadSelector: { labels: { app: "bound" } },
       ingress: [
         {
-          port: { number: 9080, protocol: "HTTP", name: "http" },
+          port: { number: 9083, protocol: "HTTP", name: "http" },
           bind: "127.0.0.97",
           captureMode: "NONE",
           defaultEndpoint: `127.0.0.1:${app.port}`,
@@ -136,7 +136,7 @@ test("a Sidecar decides what its proxies see and where they listen", { skip: env
   });
 
   await t.test("an inbound listener that intercepts nothing is called by its own address", async () => {
-    const { body } = await get(port("bound", "127.0.0.97_9080"), {});
+    const { body } = await get(port("bound", "127.0.0.97_9083"), {});
     assert.equal(JSON.parse(body).upstream, "app");
   });
 

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect as connectHttp2, createServer as createHttp2Server } from "node:http2";
-import { connect, createServer as createTcpServer } from "node:net";
+import { createServer as createTcpServer } from "node:net";
 import { type TestContext, test } from "node:test";
 import { placeholderIdentity } from "../../src/ca/serving/placeholder-identity.ts";
 import { get, type HttpCall } from "../support/caller.ts";
@@ -10,6 +9,7 @@ import { envoyMissing } from "../support/envoy.ts";
 import { endpoint, istio, pod, service } from "../support/manifests.ts";
 import { meshOf } from "../support/mesh.ts";
 import { startSidecars } from "../support/sidecars.ts";
+import { startSilent } from "../support/silent.ts";
 import { until } from "../support/until.ts";
 import { listenOn, startUpstream, type Upstream } from "../support/upstream.ts";
 
@@ -57,41 +57,17 @@ async function startHttp2(t: TestContext): Promise<Pick<Upstream, "ip" | "port">
 async function startPreamble(t: TestContext): Promise<Pick<Upstream, "ip" | "port">> {
   const server = createTcpServer((socket) => {
     socket.on("error", () => socket.destroy());
-    socket.once("data", (bytes) => {
-      const before = bytes.subarray(0, Math.max(bytes.indexOf("GET "), 0)).toString("latin1");
+    let heard = "";
+    socket.setEncoding("latin1").on("data", (text: string) => {
+      heard += text;
+      // Both may come in one piece, or not.
+      const at = heard.indexOf("GET ");
+      if (at < 0) return;
+      const before = heard.slice(0, at);
       socket.end(`HTTP/1.1 200 OK\r\ncontent-length: ${before.length}\r\nconnection: close\r\n\r\n${before}`);
     });
   });
   return { ip: "127.0.0.66", port: await listenOn(t, server, "127.0.0.66") };
-}
-
-/** It takes no connection: its queue is full, and whoever dials it hears nothing. */
-async function startSilent(t: TestContext): Promise<Pick<Upstream, "ip" | "port">> {
-  const ip = "127.0.0.68";
-  const server = `
-    const server = require("node:net").createServer().listen({ host: "${ip}", port: 0, backlog: 1 }, () => {
-      require("node:fs").writeSync(1, String(server.address().port));
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
-    });`;
-  const child = spawn(process.execPath, ["-e", server], { stdio: ["ignore", "pipe", "inherit"] });
-  const ended = once(child, "exit");
-  t.after(async () => {
-    child.kill("SIGKILL");
-    await ended;
-  });
-  const port = Number((await once(child.stdout, "data"))[0]);
-  // Those in the queue are connected, and the first that is not tells that it is full.
-  const isFull = async () => {
-    const socket = connect(port, ip).on("error", () => undefined);
-    t.after(() => socket.destroy());
-    const signal = AbortSignal.timeout(300);
-    return once(socket, "connect", { signal }).then(
-      () => false,
-      () => true,
-    );
-  };
-  await until("its queue to be full", isFull);
-  return { ip, port };
 }
 
 async function startMesh(t: TestContext) {
@@ -100,7 +76,7 @@ async function startMesh(t: TestContext) {
   const two = four.slice(0, 2);
   const http2 = [await startHttp2(t)];
   const preamble = [await startPreamble(t)];
-  const silent = [await startSilent(t)];
+  const silent = [await startSilent(t, "127.0.0.68")];
   const refusing = [...one, { ip: "127.0.0.67", port: 9 }];
   const hash = (consistentHash: object) => ({ trafficPolicy: { loadBalancer: { consistentHash } } });
   const pool = (connectionPool: object) => ({ trafficPolicy: { connectionPool } });
@@ -132,6 +108,7 @@ async function startMesh(t: TestContext) {
     requests: [one, pool({ http: { http2MaxRequests: 2 } })],
     "short-lived": [one, pool({ http: { maxRequestsPerConnection: 2 } })],
     idle: [one, pool({ http: { idleTimeout: "0.2s" } })],
+    "idle-by-tcp": [one, pool({ tcp: { idleTimeout: "0.2s" } })],
     aged: [one, pool({ tcp: { maxConnectionDuration: "0.2s" } })],
     upgraded: [http2, pool({ http: { h2UpgradePolicy: "UPGRADE" } })],
     "as-called": [http2, pool({ http: { useClientProtocol: true } })],
@@ -144,6 +121,10 @@ async function startMesh(t: TestContext) {
     "gateway-ejected": [
       two,
       outliers({ consecutive5xxErrors: 0, consecutiveGatewayErrors: 3, baseEjectionTime: "1h" }),
+    ],
+    "gateway-ejected-of-old": [
+      two,
+      outliers({ consecutive5xxErrors: 0, consecutiveErrors: 3, baseEjectionTime: "1h" }),
     ],
     returning: [two, outliers({ consecutive5xxErrors: 2, baseEjectionTime: "0.3s" })],
     unreachable: [
@@ -271,8 +252,10 @@ test("DestinationRules hold at a real Envoy", { skip: envoyMissing() }, async (t
   });
 
   await t.test("connectionPool: connections end that are idle, or too old", async () => {
-    await ask("idle");
-    await until("the idle one to end", async () => (await stat("idle", "upstream_cx_idle_timeout")) === 1);
+    for (const name of ["idle", "idle-by-tcp"]) {
+      await ask(name);
+      await until(`${name} to end`, async () => (await stat(name, "upstream_cx_idle_timeout")) === 1);
+    }
     await ask("aged");
     await until("the old one to end", async () => (await stat("aged", "upstream_cx_max_duration_reached")) >= 1);
   });
@@ -322,10 +305,13 @@ test("DestinationRules hold at a real Envoy", { skip: envoyMissing() }, async (t
   });
 
   await t.test("outlierDetection.consecutiveGatewayErrors: 500 counts as nothing, 503 does", async () => {
-    await failures("gateway-ejected", 500, 10);
-    assert.equal(await ejections("gateway-ejected"), 0);
-    await failures("gateway-ejected", 503, 10);
-    await until("ejections", async () => (await ejections("gateway-ejected")) >= 1);
+    // By its name of today, and by the one it had: consecutiveErrors.
+    for (const name of ["gateway-ejected", "gateway-ejected-of-old"]) {
+      await failures(name, 500, 10);
+      assert.equal(await ejections(name), 0);
+      await failures(name, 503, 10);
+      await until("ejections", async () => (await ejections(name)) >= 1);
+    }
   });
 
   await t.test("outlierDetection.baseEjectionTime: what was left out comes back", async () => {

@@ -22,6 +22,19 @@ const rule = (name: string, namespace: string, spec: object) =>
     namespace,
   );
 
+/** Its hosts are answered with its name. */
+const answering = (name: string, namespace: string, hosts: readonly string[], exportTo: readonly string[] = []) =>
+  hosts
+    .map((host, at) =>
+      istio(
+        "VirtualService",
+        `${name}-${at}`,
+        { hosts: [host], exportTo, http: [{ directResponse: { status: 200, body: { string: name } } }] },
+        namespace,
+      ),
+    )
+    .join("");
+
 function manifests(upstream: Upstream): string {
   let clusterIps = 0;
   const backend = (name: string, namespace = "data") =>
@@ -65,6 +78,11 @@ function manifests(upstream: Upstream): string {
       },
       "data",
     ),
+    // The older ones are first by name, as none says how old it is.
+    answering("a-for-all", "data", ["one.wild.test", "*.wild.test", "*.test"]),
+    answering("b-longer", "data", ["*.longer.wild.test", "two.test"]),
+    answering("c-own", "data", ["one.wild.test"], ["."]),
+    answering("d-named", "data", ["one.wild.test", "*.longer.wild.test"], ["shop"]),
     rule("kept-rule", "data", { host: "ruled", exportTo: ["."] }),
     rule("short-name", "data", { host: "named" }),
     rule("chosen-rule", "shop", {
@@ -98,6 +116,19 @@ test("objects are for those whom they are exported to, or whom they select", { s
     assert.equal((await inside("routed.data")).headers["x-routed"], "yes");
     const { status, headers } = await other("routed.data");
     assert.deepEqual([status, headers["x-routed"]], [200, undefined]);
+  });
+
+  await t.test("of wildcards the longer one holds, whichever is older, and a whole host before both", async () => {
+    const answers = async (host: string) => (await inside(host)).body;
+    assert.equal(await answers("x.test"), "a-for-all");
+    assert.equal(await answers("x.longer.wild.test"), "b-longer");
+    assert.equal(await answers("two.test"), "b-longer");
+  });
+
+  await t.test("one for few comes before one for all, whichever is older", async () => {
+    assert.equal((await inside("one.wild.test")).body, "c-own");
+    assert.equal((await other("one.wild.test")).body, "d-named");
+    assert.equal((await other("x.longer.wild.test")).body, "d-named");
   });
 
   await t.test("exportTo of a DestinationRule", async () => {

@@ -120,9 +120,14 @@ export const ProxyConfig = optional({
   statusPort: Type.Integer({ minimum: 0, maximum: 65535 }),
   extraStatTags: Texts,
   gatewayTopology: optional({
-    numTrustedProxies: Type.Integer({ minimum: 0 }),
-    forwardClientCertDetails: Text,
-    proxyProtocol: Type.Unknown(),
+    // Envoy goes no further back in `x-forwarded-for` than this says; nobody has as many proxies in front.
+    numTrustedProxies: Type.Integer({ minimum: 0, maximum: 255 }),
+    forwardClientCertDetails: Type.Union(
+      ["UNDEFINED", "SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"].map((known) =>
+        Type.Literal(known),
+      ),
+    ),
+    proxyProtocol: optional({}),
   }),
   terminationDrainDuration: DurationText,
   meshId: Text,

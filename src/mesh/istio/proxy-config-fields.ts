@@ -38,7 +38,11 @@ export const PROXY_CONFIG_FIELDS = {
     effect: "where metrics, health and the app's probes are, instead of 15020 (and 15021, where health stays as well)",
   },
   extraStatTags: { by: "bootstrap", effect: "tags in the names of stats (`…;.TAG=.=VALUE;.…`) that become labels" },
-  gatewayTopology: { by: "nobody", effect: "gateways have no routes of their own yet" },
+  gatewayTopology: {
+    by: "control-plane",
+    effect:
+      "of a gateway: how many proxies in front are believed, what becomes of callers' certificates, and whether a balancer speaks the PROXY protocol",
+  },
   terminationDrainDuration: {
     by: "webhook",
     effect: "how long the proxy keeps on at least before it ends, by default 5s",

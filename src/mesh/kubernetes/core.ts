@@ -34,7 +34,11 @@ export const ServiceSpec = Type.Object({
 
 export const ServiceStatus = Type.Object({
   loadBalancer: Type.Optional(
-    Type.Object({ ingress: Type.Optional(Type.Array(Type.Object({ ip: Type.Optional(Type.String()) }))) }),
+    Type.Object({
+      ingress: Type.Optional(
+        Type.Array(Type.Object({ ip: Type.Optional(Type.String()), hostname: Type.Optional(Type.String()) })),
+      ),
+    }),
   ),
 });
 

@@ -52,11 +52,10 @@ export function discovery(
   const name = outboundClusterName(service.hostname, port.number, subset?.name);
   switch (service.resolution) {
     case "endpoints": {
-      const { loadBalancingPolicy, ...plain } = balancing;
       // Who dialled an endpoint has chosen it: no policy that knows nothing of that may choose another.
-      const chosen = service.isHeadless && loadBalancingPolicy !== undefined && port.protocol.startsWith("http");
+      const { loadBalancingPolicy: _, ...plain } = balancing;
       return {
-        ...(service.isHeadless && !chosen ? { ...plain, ...byAddress } : balancing),
+        ...(service.isHeadless ? { ...plain, ...byAddress } : balancing),
         clusterDiscoveryType: type(Cluster_DiscoveryType.EDS),
         edsClusterConfig: { edsConfig: adsSource, serviceName: name },
       };
@@ -119,7 +118,7 @@ function type(value: Cluster_DiscoveryType) {
   return { case: "type" as const, value };
 }
 
-/** Whoever dialled one address of a headless service is sent there; a request by the service's name, to any of them. */
+/** Whoever dialled one address of a headless service is sent there; who dialled something else, to any of them. */
 const byAddress: Pick<ClusterInit, "lbSubsetConfig"> = {
   lbSubsetConfig: {
     fallbackPolicy: Cluster_LbSubsetConfig_LbSubsetFallbackPolicy.ANY_ENDPOINT,

@@ -17,7 +17,7 @@ export function upstreamHttp(
   isUpgradedByDefault: boolean,
 ): UpstreamHttp {
   const { h2UpgradePolicy = "DEFAULT", useClientProtocol } = connectionPool?.http ?? {};
-  if (useClientProtocol === true || protocol === "auto") return "callers";
+  if (useClientProtocol === true || (protocol === "auto" && h2UpgradePolicy !== "UPGRADE")) return "callers";
   if (protocol === "http2" || protocol === "grpc-web") return "http2";
   return h2UpgradePolicy === "UPGRADE" || (h2UpgradePolicy === "DEFAULT" && isUpgradedByDefault) ? "http2" : "http";
 }
@@ -56,8 +56,8 @@ function buildOptions(upstream: UpstreamHttp, policy: PortPolicy): Readonly<Reco
 type Options = MessageInitShape<typeof HttpProtocolOptionsSchema>;
 
 function commonOptions({ connectionPool }: PortPolicy): Pick<Options, "commonHttpProtocolOptions"> {
-  const { maxRequestsPerConnection, idleTimeout } = connectionPool?.http ?? {};
-  const { maxConnectionDuration } = connectionPool?.tcp ?? {};
+  const { maxConnectionDuration, idleTimeout: idleTcp } = connectionPool?.tcp ?? {};
+  const { maxRequestsPerConnection, idleTimeout = idleTcp } = connectionPool?.http ?? {};
   const options = {
     ...(maxRequestsPerConnection ? { maxRequestsPerConnection } : {}),
     ...(idleTimeout === undefined ? {} : { idleTimeout: durationOfMs(parseDurationMs(idleTimeout)) }),

@@ -9,17 +9,19 @@ import { endpointAddress } from "../address.ts";
 import { encodeResource } from "../encode.ts";
 import type { InboundPort } from "../inbound-port.ts";
 import { inboundClusterName } from "../names.ts";
+import { shapedBy } from "../provenance.ts";
 import { circuitBreakers, connectionOptions } from "./connection-pool.ts";
 import { toDialledAddress } from "./fixed.ts";
 import { httpProtocolOptions } from "./http-protocol-options.ts";
 
 /** To the application, where its Sidecar says that it listens, else at the address and port that the caller dialled. */
 export function buildInboundCluster(port: InboundPort, config: MeshConfig): EncodedResource {
-  const { endpoint, connectionPool } = port;
+  const { endpoint, connectionPool, sidecar } = port;
   const policy = connectionPool === null ? {} : { connectionPool };
   const name = inboundClusterName(port.port);
   return encodeResource(ClusterSchema, {
     ...(endpoint === null ? toDialledAddress(name) : toAddress(endpoint, name)),
+    ...shapedBy([sidecar]),
     ...(connectionPool === null
       ? {}
       : {

@@ -6,19 +6,22 @@ import {
   type FilterChainMatchSchema,
   FilterChainSchema,
 } from "../../gen/envoy/config/listener/v3/listener_components_pb.ts";
+import { RetryPolicySchema } from "../../gen/envoy/config/route/v3/route_components_pb.ts";
 import { RouteConfigurationSchema } from "../../gen/envoy/config/route/v3/route_pb.ts";
 import type { MeshConfig } from "../../mesh/mesh-config.ts";
-import type { MutualTlsMode, MutualTlsModes } from "../../mesh/peer-authentication-mode.ts";
-import { isDeclaredHttp } from "../../mesh/port-protocol.ts";
+import type { MutualTlsMode } from "../../mesh/peer-authentication-mode.ts";
+import { isDeclaredHttp, type Protocol } from "../../mesh/port-protocol.ts";
 import type { Authorization } from "../filters/authorization.ts";
 import type { RateLimits } from "../filters/rate-limit.ts";
 import type { InboundPort } from "../inbound-port.ts";
 import { inboundClusterName, MESH_ALPN, MESH_HTTP_ALPNS } from "../names.ts";
+import { shapedBy } from "../provenance.ts";
 import { buildDefaultRoute } from "../route/http-route.ts";
 import { downstreamMutualTls } from "../tls-context.ts";
 import { grpcWeb } from "./grpc-web.ts";
 import { HTTP_BY_INSPECTION } from "./inspectors.ts";
 import { httpConnectionManager, tcpProxy } from "./network-filters.ts";
+import { unreachedReplies } from "./unreached-replies.ts";
 
 /** What stands in front of a port. */
 export interface PortGuards {
@@ -26,25 +29,31 @@ export interface PortGuards {
   readonly limits: RateLimits;
 }
 
+/** What a port asks of its callers, and the paths of the PeerAuthentications that say so. */
+export interface PortTls {
+  readonly mode: MutualTlsMode;
+  readonly policies: readonly string[];
+}
+
 /** How one port is reached; `destinationPort` is undefined where nothing else comes by the listener. */
 export function portChains(
-  { port, protocol }: InboundPort,
+  { port, protocol, sidecar }: InboundPort,
   destinationPort: number | undefined,
-  modes: MutualTlsModes,
+  { mode, policies }: PortTls,
   { authorization, limits }: PortGuards,
   config: MeshConfig,
 ): FilterChain[] {
   const cluster = inboundClusterName(port);
-  const mode = modes.byPort[port] ?? modes.mode;
-  const place = { name: String(port), port: destinationPort };
+  const place = { name: String(port), port: destinationPort, shapers: [...policies, sidecar] };
   const tcp = () => [...limits.network, ...authorization.network, tcpProxy(cluster)];
   const http = () => [
     ...limits.network,
     httpConnectionManager({
       direction: "inbound",
       statPrefix: `inbound_0.0.0.0_${port}`,
-      routeSpecifier: inlineRoute(cluster),
+      routeSpecifier: inlineRoute(cluster, protocol),
       filters: [...authorization.http, ...limits.http, ...(protocol === "grpc-web" ? [grpcWeb] : [])],
+      settings: { localReplyConfig: unreachedReplies },
       config,
     }),
   ];
@@ -57,6 +66,8 @@ interface ChainPlace {
   readonly name: string;
   /** Undefined for every port that has no chain of its own. */
   readonly port?: number | undefined;
+  /** The paths of the objects by which it is reached as it is. */
+  readonly shapers: readonly (string | null)[];
 }
 
 /** Mutual TLS, plaintext, or both told apart by what the caller offers; a connection that fits no chain is closed. */
@@ -127,7 +138,7 @@ type FilterChainMatchInit = Pick<
 >;
 
 function mutualTls(
-  { name, port }: ChainPlace,
+  { name, port, shapers }: ChainPlace,
   suffix: string,
   applicationProtocols: string[],
   alpn: string[],
@@ -136,6 +147,7 @@ function mutualTls(
 ): FilterChain {
   return create(FilterChainSchema, {
     name: `${name}-${suffix}`,
+    ...shapedBy(shapers),
     filterChainMatch: { destinationPort: port, transportProtocol: "tls", applicationProtocols },
     transportSocket: create(TransportSocketSchema, {
       name: "envoy.transport_sockets.tls",
@@ -155,30 +167,38 @@ function knownTrustDomains({ trustDomain, trustDomainAliases, foreignAuthorities
 }
 
 function plaintext(
-  { name, port }: ChainPlace,
+  { name, port, shapers }: ChainPlace,
   suffix: string,
   match: FilterChainMatchInit,
   filters: Filter[],
 ): FilterChain {
   return create(FilterChainSchema, {
     name: `${name}-${suffix}`,
+    ...shapedBy(shapers),
     filterChainMatch: { destinationPort: port, ...match },
     filters,
   });
 }
 
-function inlineRoute(cluster: string) {
+function inlineRoute(cluster: string, protocol: Protocol) {
   const route = create(RouteConfigurationSchema, {
     name: cluster,
     validateClusters: false,
-    virtualHosts: [{ name: "inbound|http", domains: ["*"], routes: [inboundRoute(cluster)] }],
+    virtualHosts: [{ name: "inbound|http", domains: ["*"], routes: [inboundRoute(cluster, protocol)] }],
   });
   return { case: "routeConfig" as const, value: route };
 }
 
-/** The caller's sidecar has retried already. */
-function inboundRoute(cluster: string) {
+/**
+ * The caller's sidecar does the retrying, but for what never reached the application: one that closes idle connections
+ * may close the very one that a request is about to take. As in Istio, calls of gRPC are left alone.
+ */
+function inboundRoute(cluster: string, protocol: Protocol) {
   const route = buildDefaultRoute(cluster, null);
-  if (route.action.case === "route") route.action.value.retryPolicy = undefined;
+  if (route.action.case !== "route") return route;
+  const mayBeGrpc = protocol === "http2" || protocol === "grpc-web";
+  route.action.value.retryPolicy = mayBeGrpc ? undefined : unreached;
   return route;
 }
+
+const unreached = create(RetryPolicySchema, { retryOn: "reset-before-request", numRetries: 2 });

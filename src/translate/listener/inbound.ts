@@ -10,7 +10,7 @@ import { OriginalSrcSchema } from "../../gen/envoy/extensions/filters/listener/o
 import type { AuthorizationPolicy } from "../../mesh/istio/authorization-policy.ts";
 import type { PeerAuthentication } from "../../mesh/istio/peer-authentication.ts";
 import type { MeshConfig } from "../../mesh/mesh-config.ts";
-import { buildMutualTlsModes } from "../../mesh/peer-authentication-mode.ts";
+import { buildMutualTlsModes, policiesOfPort } from "../../mesh/peer-authentication-mode.ts";
 import type { EncodedResource } from "../../xds/resource-set.ts";
 import { address } from "../address.ts";
 import { encodeResource } from "../encode.ts";
@@ -19,9 +19,10 @@ import { type BoundRateLimit, buildRateLimits } from "../filters/rate-limit.ts";
 import type { InboundPort } from "../inbound-port.ts";
 import type { Interception } from "../interception.ts";
 import { BLACKHOLE_CLUSTER, INBOUND_CAPTURE_PORT, INBOUND_PASSTHROUGH_CLUSTER } from "../names.ts";
+import { configPath, shapedBy } from "../provenance.ts";
 import { durationOfMs, parseDurationMs, typedConfig } from "../typed-config.ts";
 import type { Workload } from "../workload.ts";
-import { portChains, tcpChains } from "./inbound-chains.ts";
+import { type PortTls, portChains, tcpChains } from "./inbound-chains.ts";
 import { httpInspector, tlsInspector } from "./inspectors.ts";
 import { tcpProxy } from "./network-filters.ts";
 
@@ -39,6 +40,7 @@ export function buildVirtualInbound(
   interception: Interception,
 ): EncodedResource {
   const modes = buildMutualTlsModes(peerAuthentications, workload.labels, workload.namespace);
+  const tlsOf = portTlsOf(workload, peerAuthentications);
   const authorization = buildAuthorization(authorizationPolicies, workload, config);
   const captured = ports.filter(({ bind, port }) => bind === null && port !== INBOUND_CAPTURE_PORT);
   const served = new Set(ports.map(({ port }) => port));
@@ -71,11 +73,12 @@ export function buildVirtualInbound(
         filterChainMatch: { destinationPort: INBOUND_CAPTURE_PORT },
         filters: [tcpProxy(BLACKHOLE_CLUSTER)],
       }),
-      ...captured.flatMap((port) => portChains(port, port.port, modes, guards(port), config)),
-      ...others.flatMap((port) =>
-        tcpChains({ name: String(port), port }, modes.byPort[port] ?? modes.mode, rest(port), config),
-      ),
-      ...tcpChains({ name: "virtualInbound-catchall" }, modes.mode, rest(), config),
+      ...captured.flatMap((port) => portChains(port, port.port, tlsOf(port.port), guards(port), config)),
+      ...others.flatMap((port) => {
+        const { mode, policies } = tlsOf(port);
+        return tcpChains({ name: String(port), port, shapers: policies }, mode, rest(port), config);
+      }),
+      ...tcpChains({ name: "virtualInbound-catchall", shapers: tlsOf().policies }, modes.mode, rest(), config),
     ],
   });
 }
@@ -89,7 +92,6 @@ export function buildBoundInbound(
   rateLimits: readonly BoundRateLimit[],
   config: MeshConfig,
 ): EncodedResource {
-  const modes = buildMutualTlsModes(peerAuthentications, workload.labels, workload.namespace);
   const authorization = buildAuthorization(authorizationPolicies, workload, config);
   const limits = buildRateLimits(rateLimits, port.port);
   const ip = port.bind ?? "0.0.0.0";
@@ -100,7 +102,23 @@ export function buildBoundInbound(
     trafficDirection: TrafficDirection.INBOUND,
     listenerFilters: [tlsInspector, ...(port.protocol === "auto" ? [httpInspector] : [])],
     ...detection(config),
-    filterChains: portChains(port, undefined, modes, { authorization, limits }, config),
+    filterChains: portChains(
+      port,
+      undefined,
+      portTlsOf(workload, peerAuthentications)(port.port),
+      { authorization, limits },
+      config,
+    ),
+    ...shapedBy([port.sidecar]),
+  });
+}
+
+/** How each port takes its callers; those that nothing is said of, without a number. */
+function portTlsOf({ labels, namespace }: Workload, policies: readonly PeerAuthentication[]) {
+  const { mode, byPort } = buildMutualTlsModes(policies, labels, namespace);
+  return (port?: number): PortTls => ({
+    mode: (port === undefined ? undefined : byPort[port]) ?? mode,
+    policies: policiesOfPort(policies, labels, namespace, port).map(configPath),
   });
 }
 

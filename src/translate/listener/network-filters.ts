@@ -49,6 +49,16 @@ const routePolicies = [
 
 export interface HttpOptions {
   readonly direction: "inbound" | "outbound";
+  /** What else stands in it, over what all have. */
+  readonly settings?: Pick<
+    MessageInitShape<typeof HttpConnectionManagerSchema>,
+    | "useRemoteAddress"
+    | "xffNumTrustedHops"
+    | "forwardClientCertDetails"
+    | "setCurrentClientCertDetails"
+    | "serverName"
+    | "localReplyConfig"
+  >;
   readonly statPrefix: string;
   readonly routeSpecifier: MessageInitShape<typeof HttpConnectionManagerSchema>["routeSpecifier"];
   /** Requests pass these in order, then the router. */
@@ -61,6 +71,7 @@ export function httpConnectionManager({
   statPrefix,
   routeSpecifier,
   filters = [],
+  settings = {},
   config,
 }: HttpOptions): Filter {
   return create(FilterSchema, {
@@ -77,6 +88,7 @@ export function httpConnectionManager({
         ...normalization(config),
         upgradeConfigs: [{ upgradeType: "websocket" }],
         ...(direction === "inbound" ? callerIdentity : {}),
+        ...settings,
       }),
     },
   });

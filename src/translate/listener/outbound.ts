@@ -14,9 +14,11 @@ import { provenance } from "../provenance.ts";
 import { buildDefaultRoute } from "../route/http-route.ts";
 import { adsSource } from "../tls-context.ts";
 import { durationOfMs, parseDurationMs } from "../typed-config.ts";
+import { dialledAddress } from "./dialled-address.ts";
 import { dynamicForwardProxy } from "./dynamic-forward-proxy.ts";
 import { grpcWeb } from "./grpc-web.ts";
 import { HTTP_BY_INSPECTION, httpInspector, tlsInspector } from "./inspectors.ts";
+import { withNarrowerRanges } from "./narrower-ranges.ts";
 import { httpConnectionManager, tcpProxy } from "./network-filters.ts";
 import { buildTcpFilterChain, type TcpChain } from "./tcp-chain.ts";
 
@@ -62,6 +64,8 @@ export interface ListenerPlace {
   readonly port: number;
   /** The application dials the sidecar itself, instead of being intercepted. */
   readonly bindToPort: boolean;
+  /** The path of the Sidecar that asks for it; null where services do. */
+  readonly sidecar: string | null;
 }
 
 /** How requests at a place find their route. */
@@ -71,6 +75,8 @@ export type HttpRouting =
       readonly name: string;
       readonly forwardsByHost: boolean;
       readonly takesGrpcWeb: boolean;
+      /** Some service at the place is headless. */
+      readonly asksWhoWasDialled: boolean;
     }
   /** To the endpoint that was dialled. */
   | { readonly kind: "endpoint"; readonly cluster: string; readonly address: string };
@@ -98,7 +104,7 @@ export function buildOutboundListener(
         : undefined;
   const needsTls = matching.some(({ serverNames }) => serverNames.length > 0);
   const needsHttp = http !== null && (last !== undefined || matching.length > 0);
-  const { name, ip, otherIp, port, bindToPort } = place;
+  const { name, ip, otherIp, port, bindToPort, sidecar } = place;
   return encodeResource(ListenerSchema, {
     name,
     address: endpointAddress(ip, port),
@@ -108,12 +114,12 @@ export function buildOutboundListener(
     listenerFilters: [...(needsTls ? [tlsInspector] : []), ...(needsHttp ? [httpInspector] : [])],
     ...(needsTls || needsHttp ? detection(config) : {}),
     filterChains: [
-      ...matching.map((chain) => buildTcpFilterChain(chain, config)),
+      ...withNarrowerRanges(matching).map((chain) => buildTcpFilterChain(chain, config)),
       ...(http === null ? [] : [httpChain(http, place, needsHttp, config)]),
       ...(http === null && matching.length === 0 && last !== undefined ? [last] : []),
     ],
     ...(last === undefined || (http === null && matching.length === 0) ? {} : { defaultFilterChain: last }),
-    metadata: provenance(null, factsOf(chains, config)),
+    metadata: provenance(null, { ...factsOf(chains, config), ...(sidecar === null ? {} : { shapedBy: [sidecar] }) }),
   });
 }
 
@@ -121,6 +127,7 @@ export function buildOutboundListener(
 function httpChain(http: HttpRouting, { name }: ListenerPlace, isInspected: boolean, config: MeshConfig): FilterChain {
   const forwards = http.kind === "table" && http.forwardsByHost;
   const takesGrpcWeb = http.kind === "table" && http.takesGrpcWeb;
+  const asksWhoWasDialled = http.kind === "table" && http.asksWhoWasDialled;
   return create(FilterChainSchema, {
     ...(isInspected ? { filterChainMatch: { applicationProtocols: HTTP_BY_INSPECTION } } : {}),
     filters: [
@@ -128,7 +135,11 @@ function httpChain(http: HttpRouting, { name }: ListenerPlace, isInspected: bool
         direction: "outbound",
         statPrefix: `outbound_${name}`,
         routeSpecifier: routeSpecifier(http),
-        filters: [...(takesGrpcWeb ? [grpcWeb] : []), ...(forwards ? [dynamicForwardProxy(config)] : [])],
+        filters: [
+          ...(asksWhoWasDialled ? dialledAddress : []),
+          ...(takesGrpcWeb ? [grpcWeb] : []),
+          ...(forwards ? [dynamicForwardProxy(config)] : []),
+        ],
         config,
       }),
     ],

@@ -36,10 +36,11 @@ export function buildRoutedChains(
       endpointAddress: null,
       forwardPort: null,
       isBesideHttp: port.protocol === "auto",
+      database: port.database,
       ...tcpSettings(rules[at] ?? null, route[0]?.destination.subset, first?.port ?? port.number),
     };
   };
-  const fits = (match: L4Match) => appliesTo(match, port.number, bound.caller);
+  const fits = (match: L4Match) => appliesTo(match, port.number, bound);
   const byName = port.protocol === "tls" ? (spec.tls ?? []) : [];
   return [
     ...byName.flatMap(({ match, route }) => match.filter(fits).map((one) => chain(serverNames(one), one, route))),

@@ -13,12 +13,14 @@ import type { DestinationRule } from "../../mesh/istio/destination-rule.ts";
 import type { VirtualService } from "../../mesh/istio/virtual-service.ts";
 import type { MeshConfig } from "../../mesh/mesh-config.ts";
 import type { MeshPort, MeshService } from "../../mesh/mesh-service.ts";
+import type { Database } from "../../mesh/port-protocol.ts";
 import { dnsCache } from "../dns-cache.ts";
 import { ADDRESS_KEY } from "../endpoint/assignment.ts";
 import { parseCidr } from "../filters/authorization-match.ts";
 import { MESH_ALPN, outboundClusterName } from "../names.ts";
 import { provenance } from "../provenance.ts";
 import { durationOfMs, parseDurationMs, typedConfig } from "../typed-config.ts";
+import { mongoProxy, redisProxy } from "./database-filters.ts";
 import { type TcpSettings, tcpSettings } from "./tcp-settings.ts";
 
 /** Where connections that carry no requests go, and by what they are told from others at the same address. */
@@ -36,6 +38,8 @@ export interface TcpChain extends TcpSettings {
   readonly forwardPort: number | null;
   /** The port speaks HTTP as well: the peer's sidecar must be told that these bytes are none. */
   readonly isBesideHttp: boolean;
+  /** What is spoken, where the port declares a database that Envoy knows. */
+  readonly database?: Database | undefined;
   /** The VirtualService that routes it; null for the service's own way. */
   readonly owner: VirtualService | null;
 }
@@ -58,6 +62,7 @@ export function buildServiceChain(
     endpointAddress: endpointAddress === "" ? null : endpointAddress,
     forwardPort: service.resolution === "dynamic-dns" ? port.number : null,
     isBesideHttp: port.protocol === "auto",
+    database: port.database,
     owner: null,
     ...tcpSettings(rule, undefined, port.number),
   };
@@ -78,9 +83,20 @@ export function buildTcpFilterChain(chain: TcpChain, config: MeshConfig): Filter
     filters: [
       ...(isBesideHttp ? [announcesTcp] : []),
       ...(forwardPort === null ? [] : [forwardProxy(forwardPort, config)]),
-      tcpProxyOf(chain),
+      ...passOn(chain, config),
     ],
   });
+}
+
+/** Where the mesh wants a look into what a database is asked, by Envoy's filter for it. */
+function passOn(chain: TcpChain, { databaseFilters }: MeshConfig): Filter[] {
+  const { database, destinations, endpointAddress, forwardPort, tunnel } = chain;
+  const [first, ...others] = destinations;
+  if (first === undefined || database === undefined || !databaseFilters.includes(database)) return [tcpProxyOf(chain)];
+  if (database === "mongo") return [mongoProxy(first.cluster), tcpProxyOf(chain)];
+  // It takes each command to any endpoint of one cluster: what else was chosen for the connection would be lost.
+  const goesAnywhere = others.length === 0 && endpointAddress === null && forwardPort === null && tunnel === null;
+  return [goesAnywhere ? redisProxy(first.cluster) : tcpProxyOf(chain)];
 }
 
 function tcpProxyOf({ destinations, endpointAddress, idleTimeout, maxDuration, tunnel }: TcpChain): Filter {

@@ -49,7 +49,7 @@ const rows: [match: HttpMatch | null, expected: JsonValue][] = [
     },
   ],
   [
-    { withoutHeaders: { "x-a": {}, "x-b": { exact: "1" } } },
+    { withoutHeaders: { "x-a": { regex: "*" }, "x-b": { exact: "1" } } },
     {
       ...any,
       headers: [

@@ -72,8 +72,9 @@ function queryMatcher(name: string, want: HeaderWant): QueryParameterMatcher {
   });
 }
 
-/** Null where only presence is asked for, as an empty prefix does. */
+/** Null where only presence is asked for, as an empty prefix does, and a star, which is no regular expression. */
 function valueMatcher(want: HeaderWant): StringMatcher | null {
+  if ("regex" in want && want.regex === "*") return null;
   if ("exact" in want || "regex" in want) return stringMatcher(want);
   return "prefix" in want && want.prefix !== "" ? stringMatcher(want) : null;
 }

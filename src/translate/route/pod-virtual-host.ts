@@ -7,7 +7,7 @@ import { buildDefaultRoute } from "./http-route.ts";
 import { podDomains } from "./service-domains.ts";
 import { type EncodedVirtualHost, encodeVirtualHost } from "./virtual-host.ts";
 
-/** Requests for one pod of a headless service by its own name go to that pod alone. */
+/** Requests that the sidecar itself is asked, for one pod of a headless service by its own name, go to that pod alone. */
 export function buildPodVirtualHost(
   service: MeshService,
   port: number,

@@ -17,7 +17,9 @@ const CODES: Readonly<Record<number, RedirectAction_RedirectResponseCode>> = {
 /** `requestPort` is the port that the route's table is of, so what FROM_REQUEST_PORT means. */
 export function redirectAction(redirect: HttpRedirect, requestPort: number): RedirectAction {
   const { uri, authority, scheme, redirectCode, derivePort } = redirect;
-  const port = derivePort === "FROM_REQUEST_PORT" ? requestPort : redirect.port;
+  const wanted = derivePort === "FROM_REQUEST_PORT" ? requestPort : redirect.port;
+  // Who follows a redirect finds the port of its scheme by itself; that of requests to a sidecar is http.
+  const port = wanted === (scheme === "https" ? 443 : 80) ? undefined : wanted;
   return create(RedirectActionSchema, {
     ...(authority === undefined ? {} : { hostRedirect: authority }),
     ...(port === undefined ? {} : { portRedirect: port }),

@@ -3,14 +3,14 @@ import { test } from "node:test";
 import type { HttpRetry } from "../../mesh/istio/http-policies.ts";
 import { buildRetryPolicy } from "./retry-policy.ts";
 
-const DEFAULT = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
+const DEFAULT = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes,retriable-headers";
 
 const rows: [retries: HttpRetry | null, expected: [retries: number, on: string, codes: number[]] | null][] = [
-  [null, [2, DEFAULT, [503]]],
+  [null, [2, DEFAULT, []]],
   [{ attempts: 0 }, null],
   [{ perTryTimeout: "1s" }, null],
-  [{ attempts: 3 }, [3, DEFAULT, [503]]],
-  [{ attempts: 3, retryOn: "" }, [3, DEFAULT, [503]]],
+  [{ attempts: 3 }, [3, DEFAULT, []]],
+  [{ attempts: 3, retryOn: "" }, [3, DEFAULT, []]],
   [{ attempts: 1, retryOn: "5xx, reset" }, [1, "5xx,reset", []]],
   [{ attempts: 1, retryOn: "503,5xx,429" }, [1, "5xx,retriable-status-codes", [503, 429]]],
   [{ attempts: 1, retryOn: "retriable-status-codes,429" }, [1, "retriable-status-codes", [429]]],

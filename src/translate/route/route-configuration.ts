@@ -8,14 +8,20 @@ import { buildDefaultRoute } from "./http-route.ts";
 import { type EncodedVirtualHost, encodeVirtualHost } from "./virtual-host.ts";
 
 /**
- * The routes of one outbound HTTP port. Encoded virtual hosts are put together as they are: a protobuf message is the
- * concatenation of its fields, so one changed service costs one virtual host.
+ * The routes of one outbound HTTP port, or of one address's. Encoded virtual hosts are put together as they are: a
+ * protobuf message is the concatenation of its fields, so one changed service costs one virtual host.
  */
 export function buildRouteConfiguration(
   virtualHosts: readonly EncodedVirtualHost[],
   name: string,
   policy: OutboundPolicy,
 ): EncodedResource {
+  const hasCatchAll = virtualHosts.some(({ domains }) => domains.includes("*"));
+  return buildRouteTable(hasCatchAll ? virtualHosts : [...virtualHosts, catchAll(policy)], name);
+}
+
+/** A table of these hosts alone: requests for others are not found. */
+export function buildRouteTable(virtualHosts: readonly EncodedVirtualHost[], name: string): EncodedResource {
   const head = create(RouteConfigurationSchema, {
     name,
     validateClusters: false,
@@ -24,7 +30,7 @@ export function buildRouteConfiguration(
   });
   const writer = new BinaryWriter().raw(toBinary(RouteConfigurationSchema, head));
   const field = RouteConfigurationSchema.field.virtualHosts.number;
-  for (const { bytes } of [...virtualHosts, catchAll(policy)]) {
+  for (const { bytes } of virtualHosts) {
     writer.tag(field, WireType.LengthDelimited).bytes(bytes);
   }
   return encodedResource(name, writer.finish());

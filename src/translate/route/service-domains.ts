@@ -1,13 +1,19 @@
 import type { MeshService } from "../../mesh/mesh-service.ts";
 
-/** The hosts by which requests ask for a service: every name it has, the shortest only in its own namespace, and addresses. */
+/**
+ * The hosts by which requests ask for a service: every name it has, the shortest only in its own namespace, and
+ * addresses. A headless one's routes hold for its pods' names as well, whatever pods there are.
+ */
 export function serviceDomains(service: MeshService, sameNamespace: boolean): string[] {
-  const { kind, hostname, addresses, autoAddresses } = service;
+  const { kind, hostname, addresses, autoAddresses, isHeadless } = service;
   const ips = [...addresses.filter((text) => !text.includes("/")), ...autoAddresses].map((ip) =>
     ip.includes(":") ? `[${ip}]` : ip,
   );
-  if (kind === "ServiceEntry") return [...new Set([hostname, ...ips])];
-  return [...new Set([...shortNames("", service, sameNamespace), ...ips])];
+  // With the dot at its end a name is absolute: resolvers then try no search domains on it.
+  const absolute = `${hostname}.`;
+  if (kind === "ServiceEntry") return [...new Set([hostname, absolute, ...ips])];
+  const podNames = isHeadless ? shortNames("*.", service, sameNamespace) : [];
+  return [...new Set([...shortNames("", service, sameNamespace), absolute, ...podNames, ...ips])];
 }
 
 /** Of one pod of a headless service that has a name of its own, such as a StatefulSet's. */

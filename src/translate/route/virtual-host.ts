@@ -1,5 +1,9 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { type Route, VirtualHostSchema } from "../../gen/envoy/config/route/v3/route_components_pb.ts";
+import {
+  type Route,
+  VirtualHost_TlsRequirementType,
+  VirtualHostSchema,
+} from "../../gen/envoy/config/route/v3/route_components_pb.ts";
 import type { Destination } from "../../mesh/istio/fields.ts";
 import type { MeshConfig } from "../../mesh/mesh-config.ts";
 import type { MeshService } from "../../mesh/mesh-service.ts";
@@ -33,11 +37,29 @@ export function buildServiceVirtualHost(
   const lost = new Set(taken.split(","));
   const domains = serviceDomains(service, sameNamespace).filter((name) => !lost.has(name));
   if (domains.length === 0) return null;
+  return encodeVirtualHost(`${hostname}:${port}`, domains, serviceRoutes(service, port, bound, config));
+}
+
+/** Where a service's own address was dialled: its routes hold whatever host a request names. */
+export function buildOnlyVirtualHost(
+  service: MeshService,
+  port: number,
+  bound: BoundVirtualService | null,
+  config: RouteDefaults,
+): EncodedVirtualHost {
+  return encodeVirtualHost(`${service.hostname}:${port}`, ["*"], serviceRoutes(service, port, bound, config));
+}
+
+/** Where no route of the VirtualService is for this port or this caller, it has nothing to say. */
+function serviceRoutes(
+  { hostname }: MeshService,
+  port: number,
+  bound: BoundVirtualService | null,
+  config: RouteDefaults,
+): Route[] {
   const routes = bound === null ? [] : routesOf(bound, port, config);
-  // Where no route of the VirtualService is for this port or this caller, it has nothing to say.
-  if (routes.length === 0)
-    routes.push(buildDefaultRoute(outboundClusterName(hostname, port), config.defaultHttpRetryPolicy));
-  return encodeVirtualHost(`${hostname}:${port}`, domains, routes);
+  if (routes.length > 0) return routes;
+  return [buildDefaultRoute(outboundClusterName(hostname, port), config.defaultHttpRetryPolicy)];
 }
 
 /** For a host that only a VirtualService knows; null where no route of it is for this port or this caller. */
@@ -51,18 +73,25 @@ export function buildHostVirtualHost(
   return routes.length === 0 ? null : encodeVirtualHost(`${host}:${port}`, [host], routes);
 }
 
-export function encodeVirtualHost(name: string, domains: readonly string[], routes: Route[]): EncodedVirtualHost {
+export function encodeVirtualHost(
+  name: string,
+  domains: readonly string[],
+  routes: Route[],
+  requireTls: VirtualHost_TlsRequirementType = VirtualHost_TlsRequirementType.NONE,
+): EncodedVirtualHost {
   const virtualHost = create(VirtualHostSchema, {
     name,
     domains: [...domains],
     routes,
+    requireTls,
     includeRequestAttemptCount: true,
   });
   return { domains, bytes: toBinary(VirtualHostSchema, virtualHost) };
 }
 
-function routesOf(bound: BoundVirtualService, port: number, config: RouteDefaults): Route[] {
-  const { virtualService, caller } = bound;
+/** The routes of a VirtualService for requests that come by a port, as its callers know it. */
+export function routesOf(bound: BoundVirtualService, port: number, config: RouteDefaults): Route[] {
+  const { virtualService } = bound;
   const clusterOf = (destination: Destination) => resolveDestination(destination, bound, port, config.domain).cluster;
   const target = { port, clusterOf, defaultRetries: config.defaultHttpRetryPolicy };
   return (virtualService.spec.http ?? []).flatMap((route) => {
@@ -70,7 +99,7 @@ function routesOf(bound: BoundVirtualService, port: number, config: RouteDefault
       return [buildHttpRoute(route, null, target, virtualService)];
     }
     return route.match
-      .filter((match) => appliesTo(match, port, caller))
+      .filter((match) => appliesTo(match, port, bound))
       .map((match) => buildHttpRoute(route, match, target, virtualService));
   });
 }
