@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { envoyMissing } from "../support/envoy.ts";
 import { netnsMissing } from "../support/netns.ts";
-import { createDevFolder } from "./runner.ts";
+import { createDevFolder, FIND_PODS } from "./runner.ts";
 
 /** Every protocol the mesh tells apart, called from one injected pod to another under STRICT. */
 
@@ -80,11 +80,8 @@ process.on("SIGTERM", () => process.exit(0));
 
 /** Runs on the node, outside the mesh: asks the caller's pod to call, then tries the server's pod in plaintext. */
 const ASK = `
-import { readdirSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
-const folder = process.env.TRYSAIL_STATE + "/objects/";
-const pods = readdirSync(folder).filter((file) => file.startsWith("pod_")).map((file) => JSON.parse(readFileSync(folder + file)));
-const ip = (app) => pods.find(({ metadata }) => metadata.labels?.app === app).status.podIP;
+${FIND_PODS}
 const results = {};
 for (const name of ["http", "tcp", "grpc", "stream"]) results[name] = await (await fetch("http://" + ip("caller") + ":8080/" + name)).json();
 const refused = (port, hello) => new Promise((resolve) => {

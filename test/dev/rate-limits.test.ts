@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { envoyMissing } from "../support/envoy.ts";
 import { netnsMissing } from "../support/netns.ts";
-import { createDevFolder } from "./runner.ts";
+import { createDevFolder, FIND_PODS } from "./runner.ts";
 
 /** A mesh on one machine that limits requests by a service of its own, every hop of it under STRICT. */
 
@@ -80,11 +80,8 @@ process.on("SIGTERM", () => process.exit(0));
 `;
 
 const ASK = `
-import { readdirSync, readFileSync } from "node:fs";
-const folder = process.env.TRYSAIL_STATE + "/objects/";
-const pods = readdirSync(folder).filter((file) => file.startsWith("pod_")).map((file) => JSON.parse(readFileSync(folder + file)));
-const ip = pods.find(({ metadata }) => metadata.labels?.app === "caller").status.podIP;
-console.log("RESULT " + await (await fetch("http://" + ip + ":8080/call")).text());
+${FIND_PODS}
+console.log("RESULT " + await (await fetch("http://" + ip("caller") + ":8080/call")).text());
 `;
 
 test("trysail dev runs a mesh whose requests are counted by a service in it, under STRICT", { skip }, async (t) => {

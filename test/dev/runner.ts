@@ -26,6 +26,14 @@ export interface PodObject {
   };
 }
 
+/** The head of a program that `trysail dev … -- PROGRAM` runs on the node: `ip(APP)` is the address of the pod with that label. */
+export const FIND_PODS = `
+import { readdirSync, readFileSync } from "node:fs";
+const folder = process.env.TRYSAIL_STATE + "/objects/";
+const pods = readdirSync(folder).filter((file) => file.startsWith("pod_")).map((file) => JSON.parse(readFileSync(folder + file)));
+const ip = (app) => pods.find(({ metadata }) => metadata.labels?.app === app).status.podIP;
+`;
+
 /** A folder of manifests with its state folder, and `trysail dev` on it. All ends with the test. */
 export interface DevFolder {
   readonly folder: string;

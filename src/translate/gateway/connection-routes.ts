@@ -1,13 +1,13 @@
 import { hostMatches } from "../../mesh/hostname.ts";
 import type { DestinationRule } from "../../mesh/istio/destination-rule.ts";
 import type { L4Match, RouteDestination } from "../../mesh/istio/tcp-route.ts";
-import { appliesTo, type BoundVirtualService, resolveDestination } from "../bound-virtual-service.ts";
+import { appliesTo, type BoundVirtualService } from "../bound-virtual-service.ts";
+import { nameOf } from "../listener/claimed-chains.ts";
+import { buildChainTarget } from "../listener/routed-chains.ts";
 import type { TcpChain } from "../listener/tcp-chain.ts";
-import { tcpSettings } from "../listener/tcp-settings.ts";
 import type { RoutedHost } from "./bound-routes.ts";
 import type { BoundServer } from "./served-ports.ts";
 
-export type ConnectionRoute = TcpChain;
 /** Of the services that routes lead to, by host name. */
 export type DestinationRules = ReadonlyMap<string, DestinationRule>;
 
@@ -20,33 +20,22 @@ export function connectionRoutes(
   routed: readonly RoutedHost[],
   rules: DestinationRules,
   domain: string,
-): readonly ConnectionRoute[] {
+): readonly TcpChain[] {
   const port = server.port.number;
-  const own = { hostname: gateway.metadata.name, name: gateway.metadata.name, namespace: gateway.metadata.namespace };
+  const { name, namespace } = gateway.metadata;
+  const service = { hostname: name, name, namespace };
   const routeTo = (
     bound: BoundVirtualService,
     serverNames: readonly string[],
     match: L4Match,
     route: readonly RouteDestination[],
-  ): ConnectionRoute => {
-    const destinations = route.map(({ destination, weight = 0 }) => ({
-      ...resolveDestination(destination, bound, port, domain),
-      weight: route.length === 1 ? 1 : weight,
-    }));
-    const [first] = destinations;
-    const rule = rules.get(first?.hostname ?? "") ?? null;
-    return {
-      service: own,
-      owner: bound.virtualService,
-      serverNames,
-      ranges: match.destinationSubnets ?? [],
-      destinations: destinations.map(({ cluster, weight }) => ({ cluster, weight })),
-      endpointAddress: null,
-      forwardPort: null,
-      isBesideHttp: false,
-      ...tcpSettings(rule, route[0]?.destination.subset, first?.port ?? port),
-    };
-  };
+  ): TcpChain => ({
+    service,
+    serverNames,
+    ranges: match.destinationSubnets ?? [],
+    isBesideHttp: false,
+    ...buildChainTarget(bound, route, port, (host) => rules.get(host) ?? null, domain),
+  });
   const passesTls = kind === "tls" && (server.tls?.mode ?? "PASSTHROUGH") === "PASSTHROUGH";
   const byServer = new Map(routed.map(({ bound }) => [bound, hostsOf(routed, bound)]));
   return [...byServer].flatMap(([bound, own]) => {
@@ -59,11 +48,11 @@ export function connectionRoutes(
             const names = one.sniHosts
               .map((name) => name.toLowerCase())
               .filter((name) => hosts.some(({ host }) => hostMatches(host, name) || host === name));
-            return names.length === 0 ? [] : [routeTo(bound, names.map(anyName), one, route)];
+            return names.length === 0 ? [] : [routeTo(bound, names.map(nameOf), one, route)];
           }),
       );
     }
-    const names = kind === "tls" ? own.map(anyName) : [];
+    const names = kind === "tls" ? own.map(nameOf) : [];
     return tcp.flatMap(({ match = [], route }) =>
       match.length === 0
         ? [routeTo(bound, names, {}, route)]
@@ -74,9 +63,4 @@ export function connectionRoutes(
 
 function hostsOf(routed: readonly RoutedHost[], bound: BoundVirtualService): string[] {
   return routed.filter((one) => one.bound === bound).map(({ host }) => host);
-}
-
-/** `*` asks for no name at all. */
-function anyName(host: string): string {
-  return host === "*" ? "" : host;
 }

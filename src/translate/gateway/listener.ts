@@ -16,17 +16,17 @@ import { encodeResource } from "../encode.ts";
 import type { AssignmentInput } from "../endpoint/assignment.ts";
 import { buildAuthorization } from "../filters/authorization.ts";
 import { type BoundRateLimit, buildRateLimits } from "../filters/rate-limit.ts";
-import { unclaimed } from "../listener/claimed-chains.ts";
+import { claimOf, nameOf, unclaimed } from "../listener/claimed-chains.ts";
 import { grpcWeb } from "../listener/grpc-web.ts";
 import { tlsInspector } from "../listener/inspectors.ts";
 import { httpConnectionManager } from "../listener/network-filters.ts";
-import { buildTcpFilterChain } from "../listener/tcp-chain.ts";
+import { buildTcpFilterChain, type TcpChain } from "../listener/tcp-chain.ts";
 import { provenance } from "../provenance.ts";
 import { adsSource } from "../tls-context.ts";
 import { typedConfig } from "../typed-config.ts";
 import type { Workload } from "../workload.ts";
 import type { RoutedHost } from "./bound-routes.ts";
-import { type ConnectionRoute, connectionRoutes, type DestinationRules } from "./connection-routes.ts";
+import { connectionRoutes, type DestinationRules } from "./connection-routes.ts";
 import { routeTableName } from "./route-tables.ts";
 import type { BoundServer, ServedPort } from "./served-ports.ts";
 import { serverTls } from "./server-tls.ts";
@@ -68,9 +68,7 @@ export function buildGatewayListener(
   const claimed = new Set<string>();
   const sharing = servers.map(({ server }) => server);
   const chains = servers.flatMap((one) => {
-    const names = one.server.hosts.map(({ host }) => serverName(host));
-    const free = [...new Set(names)].filter((name) => !claimed.has(ofAnyRange(name)));
-    return serverChains(one, { place: { ip, number }, sharing, free, claimed, guard, topology: known, guards, config });
+    return serverChains(one, { place: { ip, number }, sharing, claimed, guard, topology: known, guards, config });
   });
   if (chains.length === 0) return null;
   const readsTls = sharing.some(({ kind }) => kind === "https" || kind === "tls");
@@ -88,8 +86,7 @@ interface ChainContext {
   readonly place: Omit<ServedPort, "servers">;
   /** All servers of the port. */
   readonly sharing: readonly BoundServer[];
-  /** Server names that nobody before has. */
-  readonly free: readonly string[];
+  /** What chains before have, by `claimOf` and the like. */
   readonly claimed: Set<string>;
   readonly guard: {
     readonly authorization: ReturnType<typeof buildAuthorization>;
@@ -101,17 +98,16 @@ interface ChainContext {
 }
 
 function serverChains({ server, routed, services }: RoutedServer, context: ChainContext): FilterChain[] {
-  const { free, claimed, config } = context;
+  const { claimed, config } = context;
   const { gateway, kind } = server;
   const { tls } = server.server;
   switch (kind) {
     case "http":
-      if (claimed.has(HTTP)) return [];
-      claimed.add(HTTP);
+      if (!claim(HTTP, claimed)) return [];
       return [create(FilterChainSchema, { filters: requestFilters(server, context), metadata: provenance(gateway) })];
-    case "https":
+    case "https": {
+      const free = server.hosts.map(({ host }) => nameOf(host)).filter((name) => claim(claimOf(name), claimed));
       if (free.length === 0) return [];
-      for (const name of free) claimed.add(ofAnyRange(name));
       return [
         create(FilterChainSchema, {
           ...matching(free),
@@ -120,6 +116,7 @@ function serverChains({ server, routed, services }: RoutedServer, context: Chain
           metadata: provenance(gateway),
         }),
       ];
+    }
     case "tls":
       if (tls?.mode === "AUTO_PASSTHROUGH") {
         return sniChains(services, server.hosts, gateway).filter((chain) => claim(`mesh ${chain.name}`, claimed));
@@ -159,7 +156,7 @@ function speaksGrpcWeb({ server }: BoundServer): boolean {
 }
 
 /** Chains of connections, each with the names that nobody before it has. */
-function guarded(routes: readonly ConnectionRoute[], context: ChainContext, server: BoundServer): FilterChain[] {
+function guarded(routes: readonly TcpChain[], context: ChainContext, server: BoundServer): FilterChain[] {
   const { claimed, guard, config } = context;
   return routes.flatMap((route): FilterChain[] => {
     const free = unclaimed(route, claimed);
@@ -176,19 +173,9 @@ function guarded(routes: readonly ConnectionRoute[], context: ChainContext, serv
   });
 }
 
-/** Whether nobody has it before. */
+/** Whether nobody had it before; now somebody has. */
 function claim(key: string, claimed: Set<string>): boolean {
   return claimed.size < claimed.add(key).size;
-}
-
-/** As `unclaimed` claims names, whatever address the caller dialled. */
-function ofAnyRange(name: string): string {
-  return `${name} `;
-}
-
-/** `*` is for any name, and for none. */
-function serverName(host: string): string {
-  return host === "*" ? "" : host;
 }
 
 function matching(names: readonly string[]) {

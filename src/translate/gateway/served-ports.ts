@@ -8,6 +8,7 @@ import {
   serverKind,
 } from "../../mesh/gateway-server.ts";
 import type { Gateway, GatewayServer } from "../../mesh/istio/gateway.ts";
+import type { MeshService } from "../../mesh/mesh-service.ts";
 import type { MeshSnapshot } from "../../mesh/snapshot.ts";
 import type { BuildCache } from "../../platform/build-cache.ts";
 import { leadsTo, workloadPort } from "../service-ports.ts";
@@ -38,11 +39,12 @@ export interface ServedPort {
  */
 export function selectServedPorts(mesh: MeshSnapshot, workload: Workload, cache: BuildCache): readonly ServedPort[] {
   const ports = new Map<string, { ip: string; number: number; servers: BoundServer[] }>();
+  const leading = mesh.servicesIn(workload.namespace).filter((service) => leadsTo(service, workload, NO_ADDRESS, mesh));
   for (const gateway of mesh.gateways) {
     if (!selectsProxy(gateway, workload.labels)) continue;
     for (const server of gateway.spec.servers ?? []) {
       const bound = cache.get(bindServer, server, gateway);
-      for (const number of listeningPorts(server.port.number, workload, mesh)) {
+      for (const number of listeningPorts(server.port.number, leading, workload, mesh)) {
         const ip = boundAddress(server);
         const key = `${ip} ${number}`;
         const port = ports.get(key) ?? { ip, number, servers: [] };
@@ -68,10 +70,14 @@ function bindServer(server: GatewayServer, gateway: Gateway): BoundServer {
 }
 
 /** The pod's own ports behind this port of the Services that lead to it; where none has it, the number itself. */
-function listeningPorts(number: number, workload: Workload, mesh: MeshSnapshot): readonly number[] {
+function listeningPorts(
+  number: number,
+  leading: readonly MeshService[],
+  workload: Workload,
+  mesh: MeshSnapshot,
+): readonly number[] {
   const found = new Set<number>();
-  for (const service of mesh.servicesIn(workload.namespace)) {
-    if (!leadsTo(service, workload, NO_ADDRESS, mesh)) continue;
+  for (const service of leading) {
     for (const port of service.ports) {
       if (port.number !== number) continue;
       const target = workloadPort(port, service, workload, NO_ADDRESS, mesh);

@@ -19,27 +19,16 @@ export function buildRoutedChains(
   domain: string,
 ): readonly TcpChain[] {
   const { spec } = bound.virtualService;
-  const chain = (serverNames: readonly string[], match: L4Match, route: readonly RouteDestination[]): TcpChain => {
-    const destinations = route.map(({ destination, weight = 0 }) => ({
-      ...resolveDestination(destination, bound, port.number, domain),
-      weight: route.length === 1 ? 1 : weight,
-    }));
-    const [first] = destinations;
-    const at = bound.destinations.findIndex(({ hostname }) => hostname === first?.hostname);
-    const { hostname, name, namespace } = service;
-    return {
-      service: { hostname, name, namespace },
-      owner: bound.virtualService,
-      serverNames,
-      ranges: match.destinationSubnets ?? (range === "" ? [] : [range]),
-      destinations: destinations.map(({ cluster, weight }) => ({ cluster, weight })),
-      endpointAddress: null,
-      forwardPort: null,
-      isBesideHttp: port.protocol === "auto",
-      database: port.database,
-      ...tcpSettings(rules[at] ?? null, route[0]?.destination.subset, first?.port ?? port.number),
-    };
-  };
+  const { hostname, name, namespace } = service;
+  const ruleOf = (host: string) => rules[bound.destinations.findIndex((known) => known.hostname === host)] ?? null;
+  const chain = (serverNames: readonly string[], match: L4Match, route: readonly RouteDestination[]): TcpChain => ({
+    service: { hostname, name, namespace },
+    serverNames,
+    ranges: match.destinationSubnets ?? (range === "" ? [] : [range]),
+    isBesideHttp: port.protocol === "auto",
+    database: port.database,
+    ...buildChainTarget(bound, route, port.number, ruleOf, domain),
+  });
   const fits = (match: L4Match) => appliesTo(match, port.number, bound);
   const byName = port.protocol === "tls" ? (spec.tls ?? []) : [];
   return [
@@ -48,6 +37,29 @@ export function buildRoutedChains(
       match.length === 0 ? [chain([], {}, route)] : match.filter(fits).map((one) => chain([], one, route)),
     ),
   ];
+}
+
+/** Where a route of a VirtualService leads from a port, under the rule that `ruleOf` finds for its first destination's host. */
+export function buildChainTarget(
+  bound: BoundVirtualService,
+  route: readonly RouteDestination[],
+  port: number,
+  ruleOf: (hostname: string) => DestinationRule | null,
+  domain: string,
+): Omit<TcpChain, "service" | "serverNames" | "ranges" | "isBesideHttp" | "database"> {
+  const destinations = route.map(({ destination, weight = 0 }) => ({
+    ...resolveDestination(destination, bound, port, domain),
+    weight: route.length === 1 ? 1 : weight,
+  }));
+  const [first] = destinations;
+  const rule = first === undefined ? null : ruleOf(first.hostname);
+  return {
+    owner: bound.virtualService,
+    destinations: destinations.map(({ cluster, weight }) => ({ cluster, weight })),
+    endpointAddress: null,
+    forwardPort: null,
+    ...tcpSettings(rule, route[0]?.destination.subset, first?.port ?? port),
+  };
 }
 
 /** `*` asks for no name at all. */
