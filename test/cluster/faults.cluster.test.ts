@@ -16,7 +16,7 @@ import {
   upgradeMesh,
   withRevision,
 } from "./mesh-cluster.ts";
-import { apiServerOutage, notOurNode, signalContainer } from "./node-faults.ts";
+import { apiServerOutage, notOurNode, signalContainer, startedAgain } from "./node-faults.ts";
 import { restart, rolledOut, scaleControlPlane } from "./rollouts.ts";
 import { trysail } from "./trysail.ts";
 
@@ -131,8 +131,9 @@ test("what goes on in a cluster's life costs no request", { skip, timeout: 600_0
       const [victim] = await cluster.readyPods(SYSTEM_NAMESPACE, "trysail", 2);
       assert.ok(victim !== undefined);
       await underLoad(async () => {
-        await signalContainer(cluster, victim, "SIGKILL");
+        const killed = await signalContainer(cluster, victim, "SIGKILL");
         await configurationArrives("one-killed", { timeoutMs: LOST_REPLICA_MS, everyMs: 100 });
+        await startedAgain(cluster, victim, killed);
       });
     },
   );

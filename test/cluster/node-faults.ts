@@ -34,18 +34,46 @@ export async function apiServerOutage(cluster: MeshCluster): Promise<{ end(): Pr
 }
 
 /**
- * Sends a signal to the first container of a pod. Killed, the kubelet starts it again; stopped, its connections stay open and
- * nobody answers on them.
+ * Sends a signal to the first container of a pod, and returns the container's id. Killed, the kubelet starts another; stopped, its
+ * connections stay open and nobody answers on them.
  */
 export async function signalContainer(
   cluster: MeshCluster,
-  { namespace, name }: PodName,
+  pod: PodName,
   signal: "SIGKILL" | "SIGSTOP" | "SIGCONT",
-): Promise<void> {
-  const { status } = await cluster.read(`/api/v1/namespaces/${namespace}/pods/${name}`);
-  const id: string = status.containerStatuses[0].containerID.replace("containerd://", "");
+): Promise<string> {
   const ctr = ["-a", join(nodeFolder(), "containerd.sock"), "-n", "k8s.io"];
-  await promisify(execFile)("ctr", [...ctr, "tasks", "kill", "--signal", signal, id]);
+  return until(
+    `a container of ${pod.name} that takes ${signal}`,
+    async () => {
+      const { containerID } = await firstContainer(cluster, pod);
+      const task = containerID.replace("containerd://", "");
+      await promisify(execFile)("ctr", [...ctr, "tasks", "kill", "--signal", signal, task]);
+      return containerID;
+    },
+    // The status of a pod names a container that has ended until the kubelet writes of the next one.
+    { timeoutMs: 30_000, everyMs: 200 },
+  );
+}
+
+/** Waits until the kubelet has started another container in place of one that was killed. */
+export async function startedAgain(cluster: MeshCluster, pod: PodName, killed: string): Promise<void> {
+  await until(
+    `${pod.name} to be started again`,
+    async () => {
+      const { containerID, ready } = await firstContainer(cluster, pod);
+      return ready && containerID !== killed;
+    },
+    { timeoutMs: 60_000, everyMs: 200 },
+  );
+}
+
+async function firstContainer(
+  cluster: MeshCluster,
+  { namespace, name }: PodName,
+): Promise<{ containerID: string; ready: boolean }> {
+  const { status } = await cluster.read(`/api/v1/namespaces/${namespace}/pods/${name}`);
+  return status.containerStatuses[0];
 }
 
 function nodeFolder(): string {
