@@ -11,7 +11,7 @@ import sys
 from google.protobuf import descriptor_pb2
 from google.protobuf.compiler import plugin_pb2
 
-OPTIONS = "target=ts,import_extension=ts,erasable_syntax=true"
+OPTIONS = "target=ts,import_extension=ts,erasable_syntax=true,json_types=true"
 # protobuf-es ships these itself (@bufbuild/protobuf/wkt).
 SHIPPED = "google/protobuf/"
 

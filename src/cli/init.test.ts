@@ -54,6 +54,24 @@ test("the bootstrap is written whole, for every user to read, and again on a res
   assert.match(readFileSync(join(folder, "iptables-restore.input"), "utf8"), /-A OUTPUT -p tcp -j ISTIO_OUTPUT/);
 });
 
+test("nothing of Envoy's descriptors is loaded: every pod waits for it", async (t) => {
+  const refusal = `
+    import { registerHooks } from "node:module";
+    registerHooks({
+      load(url, context, next) {
+        if (/[/]src[/]gen[/]|@bufbuild/.test(url)) throw new Error("loaded: " + url);
+        return next(url, context);
+      },
+    });`;
+  const tasks = { preStop: { kind: "drain", holdSeconds: 5, untilIdle: true } };
+  const { folder, init } = pod(t, {
+    NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(refusal)}`,
+    PROXY_LIFECYCLE_TASKS: JSON.stringify(tasks),
+  });
+  await init();
+  assert.deepEqual(readdirSync(join(folder, "proxy")), ["envoy.json", "pre-stop.json"]);
+});
+
 test("an image without a shell gets the bootstraps of its hooks, which Envoy accepts", { skip }, async (t) => {
   const tasks = { postStart: { kind: "wait" }, preStop: { kind: "drain", holdSeconds: 5, untilIdle: true } };
   const { folder, init } = pod(t, { PROXY_LIFECYCLE_TASKS: JSON.stringify(tasks) });

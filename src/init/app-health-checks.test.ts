@@ -7,7 +7,7 @@ import { bootstrapInput } from "../../test/support/bootstrap-input.ts";
 import { envoyMissing, type RunningEnvoy, startEnvoy } from "../../test/support/envoy.ts";
 import { until } from "../../test/support/until.ts";
 import type { AppProbers } from "../injection/pod-contract.ts";
-import { bootstrapJson, buildBootstrap } from "./bootstrap.ts";
+import { buildBootstrap } from "./bootstrap.ts";
 
 const skip = envoyMissing();
 
@@ -105,7 +105,7 @@ function asConfig(dump: string): string {
 async function startStatusPort(t: TestContext, probers: AppProbers, memoryLimitBytes?: number) {
   const input = bootstrapInput({ probers });
   const bootstrap = buildBootstrap(memoryLimitBytes === undefined ? input : { ...input, memoryLimitBytes });
-  const { admin: _, dynamicResources: __, ...rest } = Object(bootstrapJson(bootstrap));
+  const { admin: _, dynamicResources: __, ...rest } = Object(bootstrap);
   const envoy: RunningEnvoy = await startEnvoy(t, rest);
   const port = await envoy.listenerPort("status");
   const status = async (path: string, method = "GET") => {

@@ -1,41 +1,31 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { anyPack } from "@bufbuild/protobuf/wkt";
-import type { Cluster } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
-import type { HealthCheckSchema } from "../gen/envoy/config/core/v3/health_check_pb.ts";
-import type { HeaderMatcherSchema } from "../gen/envoy/config/route/v3/route_components_pb.ts";
-import { HealthCheckSchema as HealthCheckFilterSchema } from "../gen/envoy/extensions/filters/http/health_check/v3/health_check_pb.ts";
-import {
-  type HttpFilter,
-  HttpFilterSchema,
-} from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
+import type { ClusterJson } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { HealthCheckJson } from "../gen/envoy/config/core/v3/health_check_pb.ts";
+import type { HealthCheckSchema as HealthCheckFilterSchema } from "../gen/envoy/extensions/filters/http/health_check/v3/health_check_pb.ts";
+import type { HttpFilterJson } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import type { AppGrpcProber, AppProbers, AppTcpProber } from "../injection/pod-contract.ts";
 import { type AppAddress, hostAndPort } from "./app-address.ts";
 import { loopbackCluster } from "./loopback-cluster.ts";
+import { packed } from "./packed.ts";
 
 /**
  * TCP and gRPC probes of the app. Envoy cannot ask these on demand over HTTP, so it asks by itself, as health checks
  * of a cluster that has no other use, and tells what the last one said: 200 for a healthy app, else 503.
  */
-export function appHealthCheckFilters(probers: AppProbers): HttpFilter[] {
-  return checkedProbers(probers).map(([path, prober]) =>
-    create(HttpFilterSchema, {
-      name: `envoy.filters.http.health_check ${path}`,
-      configType: {
-        case: "typedConfig",
-        value: anyPack(
-          HealthCheckFilterSchema,
-          create(HealthCheckFilterSchema, {
-            passThroughMode: false,
-            clusterMinHealthyPercentages: { [clusterName(prober)]: { value: 100 } },
-            headers: [exactly(":path", path), exactly(":method", "GET")],
-          }),
-        ),
-      },
+export function appHealthCheckFilters(probers: AppProbers): HttpFilterJson[] {
+  return checkedProbers(probers).map(([path, prober]) => ({
+    name: `envoy.filters.http.health_check ${path}`,
+    typedConfig: packed<typeof HealthCheckFilterSchema>("envoy.extensions.filters.http.health_check.v3.HealthCheck", {
+      passThroughMode: false,
+      clusterMinHealthyPercentages: { [clusterName(prober)]: { value: 100 } },
+      headers: [
+        { name: ":path", stringMatch: { exact: path } },
+        { name: ":method", stringMatch: { exact: "GET" } },
+      ],
     }),
-  );
+  }));
 }
 
-export function appHealthCheckClusters(probers: AppProbers, app: AppAddress): Cluster[] {
+export function appHealthCheckClusters(probers: AppProbers, app: AppAddress): ClusterJson[] {
   const byCluster = Map.groupBy(checkedProbers(probers), ([, prober]) => clusterName(prober));
   return [...byCluster].flatMap(([name, group]) => {
     const intervalMs = Math.min(...group.map(([, prober]) => checkIntervalMs(prober)));
@@ -64,14 +54,10 @@ function checkIntervalMs({ periodSeconds }: CheckedProber): number {
   return Math.min(1000, (periodSeconds || 10) * 250);
 }
 
-function buildHealthCheck(
-  prober: CheckedProber,
-  intervalMs: number,
-  authority: string,
-): MessageInitShape<typeof HealthCheckSchema> {
-  const interval = { seconds: BigInt(Math.floor(intervalMs / 1000)), nanos: (intervalMs % 1000) * 1_000_000 };
+function buildHealthCheck(prober: CheckedProber, intervalMs: number, authority: string): HealthCheckJson {
+  const interval = `${intervalMs / 1000}s`;
   return {
-    timeout: { seconds: BigInt(timeoutSeconds(prober)) },
+    timeout: `${timeoutSeconds(prober)}s`,
     interval,
     // Nothing is ever sent to this cluster, and by default Envoy checks such a one once a minute.
     noTrafficInterval: interval,
@@ -80,10 +66,9 @@ function buildHealthCheck(
     healthyThreshold: 1,
     unhealthyThreshold: 1,
     reuseConnection: false,
-    healthChecker:
-      "grpc" in prober
-        ? { case: "grpcHealthCheck", value: { serviceName: prober.grpc.service ?? "", authority } }
-        : { case: "tcpHealthCheck", value: {} },
+    ...("grpc" in prober
+      ? { grpcHealthCheck: { serviceName: prober.grpc.service ?? "", authority } }
+      : { tcpHealthCheck: {} }),
   };
 }
 
@@ -101,11 +86,4 @@ function portOf(prober: CheckedProber): number {
 /** Kubernetes' own default is one second. */
 function timeoutSeconds(prober: CheckedProber): number {
   return prober.timeoutSeconds || 1;
-}
-
-function exactly(name: string, value: string): MessageInitShape<typeof HeaderMatcherSchema> {
-  return {
-    name,
-    headerMatchSpecifier: { case: "stringMatch", value: { matchPattern: { case: "exact", value } } },
-  };
 }

@@ -5,7 +5,7 @@ import { type TestContext, test } from "node:test";
 import { bootstrapInput } from "../../test/support/bootstrap-input.ts";
 import { envoyMissing, type RunningEnvoy, startEnvoy } from "../../test/support/envoy.ts";
 import type { AppMetrics } from "../injection/pod-contract.ts";
-import { bootstrapJson, buildBootstrap } from "./bootstrap.ts";
+import { buildBootstrap } from "./bootstrap.ts";
 
 /** The port for Prometheus, of the real Envoy in front of an app of the test's own. */
 
@@ -129,15 +129,13 @@ async function startPair(
     app.close();
   });
   const { port }: AddressInfo = addressOf(app.address());
-  const bootstrap = bootstrapJson(
-    buildBootstrap(
-      bootstrapInput({
-        interceptionMode: "NONE",
-        proxyConfig,
-        appMetrics: { port, path: "/metrics?all=1", scheme: "http", ...metrics },
-        ports: { admin: await freePort(), status: 0, metrics: 0, mergedMetrics: 0 },
-      }),
-    ),
+  const bootstrap = buildBootstrap(
+    bootstrapInput({
+      interceptionMode: "NONE",
+      proxyConfig,
+      appMetrics: { port, path: "/metrics?all=1", scheme: "http", ...metrics },
+      ports: { admin: await freePort(), status: 0, metrics: 0, mergedMetrics: 0 },
+    }),
   );
   const { dynamicResources: _, ...alone } = bootstrap;
   const envoy: RunningEnvoy = await startEnvoy(t, alone);

@@ -1,42 +1,30 @@
-import { create } from "@bufbuild/protobuf";
-import { anyPack } from "@bufbuild/protobuf/wkt";
-import type { Cluster } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
-import { type Route, RouteSchema } from "../gen/envoy/config/route/v3/route_components_pb.ts";
-import { LuaSchema } from "../gen/envoy/extensions/filters/http/lua/v3/lua_pb.ts";
-import {
-  type HttpFilter,
-  HttpFilterSchema,
-} from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
+import type { ClusterJson } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { RouteJson } from "../gen/envoy/config/route/v3/route_components_pb.ts";
+import type { HttpFilterJson } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import type { AppMetrics } from "../injection/pod-contract.ts";
 import { type AppAddress, hostAndPort } from "./app-address.ts";
 import { loopbackCluster } from "./loopback-cluster.ts";
+import { LUA_FILTER, luaFilter } from "./lua-filter.ts";
 
 /**
  * One answer to Prometheus with the metrics of both the proxy and the app, by a filter that asks both. The proxy's are
  * there whatever the app does; where the app's are missing, a comment says why and the last metric is 0.
  */
-export function appMetricsFilter(): HttpFilter {
-  const lua = create(LuaSchema, { defaultSourceCode: { specifier: { case: "inlineString", value: SCRIPT } } });
-  return create(HttpFilterSchema, {
-    name: LUA,
-    configType: { case: "typedConfig", value: anyPack(LuaSchema, lua) },
-  });
+export function appMetricsFilter(): HttpFilterJson {
+  return luaFilter(SCRIPT);
 }
 
 /** What the filter should ask the app for is data beside the route: a path never becomes part of a program. */
-export function appMetricsRoute(metrics: AppMetrics, app: AppAddress): Route {
-  const get = { matchPattern: { case: "exact" as const, value: "GET" } };
-  return create(RouteSchema, {
-    match: {
-      pathSpecifier: { case: "path", value: "/stats/prometheus" },
-      headers: [{ name: ":method", headerMatchSpecifier: { case: "stringMatch", value: get } }],
-    },
-    metadata: { filterMetadata: { [LUA]: { path: metrics.path, authority: hostAndPort(app.address, metrics.port) } } },
-    action: { case: "directResponse", value: { status: 503 } },
-  });
+export function appMetricsRoute(metrics: AppMetrics, app: AppAddress): RouteJson {
+  const asked = { path: metrics.path, authority: hostAndPort(app.address, metrics.port) };
+  return {
+    match: { path: "/stats/prometheus", headers: [{ name: ":method", stringMatch: { exact: "GET" } }] },
+    metadata: { filterMetadata: { [LUA_FILTER]: asked } },
+    directResponse: { status: 503 },
+  };
 }
 
-export function appMetricsCluster({ port, scheme }: AppMetrics, app: AppAddress): Cluster {
+export function appMetricsCluster({ port, scheme }: AppMetrics, app: AppAddress): ClusterJson {
   return loopbackCluster({
     name: "app_metrics",
     ...app,
@@ -45,8 +33,6 @@ export function appMetricsCluster({ port, scheme }: AppMetrics, app: AppAddress)
     oneRequestPerConnection: true,
   });
 }
-
-const LUA = "envoy.filters.http.lua";
 
 /**
  * The app is asked for Prometheus' text format alone, since of two formats no one document can be made, and gets four

@@ -1,12 +1,12 @@
-import type { Cluster } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
-import type { Route } from "../gen/envoy/config/route/v3/route_components_pb.ts";
+import type { ClusterJson } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { RouteJson } from "../gen/envoy/config/route/v3/route_components_pb.ts";
 import { APP_PATH, type AppHttpProber, type AppProbers } from "../injection/pod-contract.ts";
 import { type AppAddress, hostAndPort } from "./app-address.ts";
 import { forwardedRoute } from "./local-listener.ts";
 import { type LoopbackClusterInput, loopbackCluster } from "./loopback-cluster.ts";
 
 /** The app's own HTTP probes and lifecycle hooks, asked on its behalf. */
-export function appProbeRoutes(probers: AppProbers, app: AppAddress): Route[] {
+export function appProbeRoutes(probers: AppProbers, app: AppAddress): RouteJson[] {
   return httpProbers(probers).map(([path, prober]) =>
     forwardedRoute({
       path,
@@ -18,7 +18,7 @@ export function appProbeRoutes(probers: AppProbers, app: AppAddress): Route[] {
   );
 }
 
-export function appProbeClusters(probers: AppProbers, app: AppAddress): Cluster[] {
+export function appProbeClusters(probers: AppProbers, app: AppAddress): ClusterJson[] {
   const inputs = new Map<string, LoopbackClusterInput>();
   for (const [, prober] of httpProbers(probers)) {
     const name = clusterName(prober);

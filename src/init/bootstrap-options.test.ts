@@ -4,7 +4,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { bootstrapInput } from "../../test/support/bootstrap-input.ts";
 import { envoyMissing, startEnvoy, validateConfig } from "../../test/support/envoy.ts";
 import { until } from "../../test/support/until.ts";
-import { type BootstrapInput, bootstrapJson, buildBootstrap, printBootstrap } from "./bootstrap.ts";
+import { type BootstrapInput, buildBootstrap, printBootstrap } from "./bootstrap.ts";
 import { type BootstrapConfig, parseBootstrapConfig } from "./bootstrap-config.ts";
 import { mergeBootstrap } from "./merge-bootstrap.ts";
 
@@ -33,17 +33,17 @@ for (const [title, proxyConfig] of Object.entries({
 })) {
   test(`Envoy accepts ${title}, and a memory limit`, { skip }, async () => {
     // Envoy reads the file with the certificates even then; any file is good enough.
-    const bootstrap = bootstrapJson(buildBootstrap(input({ proxyConfig, memoryLimitBytes: 2 ** 30 })));
+    const bootstrap = buildBootstrap(input({ proxyConfig, memoryLimitBytes: 2 ** 30 }));
     assert.equal(await validateConfig(bootstrap), null);
   });
 }
 
 test("each report goes to a cluster with Istio's name", () => {
   const { staticResources, statsSinks, tracing } = buildBootstrap(input({ proxyConfig: everything }));
-  const names = staticResources?.clusters.map(({ name }) => name);
+  const names = staticResources?.clusters?.map(({ name }) => name);
   assert.deepEqual(names, ["agent", "prometheus_stats", "zipkin", "envoy_metrics_service", "envoy_accesslog_service"]);
   assert.deepEqual(
-    statsSinks.map(({ name }) => name),
+    statsSinks?.map(({ name }) => name),
     ["envoy.stat_sinks.statsd", "envoy.stat_sinks.metrics_service"],
   );
   assert.equal(tracing?.http?.name, "envoy.tracers.zipkin");
@@ -85,9 +85,7 @@ test("only the mesh's own stats are kept, and what the matcher adds", { skip }, 
       dynamicResources: _,
       admin: __,
       ...rest
-    } = bootstrapJson(
-      buildBootstrap(input({ proxyConfig, probers: { "/app-health/app/livez": { tcpSocket: { port: 1 } } } })),
-    );
+    } = buildBootstrap(input({ proxyConfig, probers: { "/app-health/app/livez": { tcpSocket: { port: 1 } } } }));
     return await (await startEnvoy(t, rest)).admin("/stats");
   };
   const kept = await names({});
@@ -134,7 +132,7 @@ test("tags that extensions write into names become labels, and histograms get th
   });
   const annotations = { "sidecar.istio.io/statsHistogramBuckets": '{"http":[2,4000]}' };
   const bootstrap = buildBootstrap({ ...base, node: { ...base.node, annotations } });
-  const { dynamicResources: _, admin: __, ...rest } = mergeBootstrap(bootstrapJson(bootstrap), over);
+  const { dynamicResources: _, admin: __, ...rest } = mergeBootstrap(bootstrap, over);
   const envoy = await startEnvoy(t, rest);
   await fetch(`http://127.0.0.1:${await envoy.listenerPort("calls")}/`);
   const page = await until("the histogram to be there", async () => {
@@ -154,7 +152,7 @@ test("the names of clusters become labels whole", { skip }, async (t) => {
     static_resources: { clusters: [{ name: outbound, type: "STATIC", connect_timeout: "1s" }] },
     stats_config: { stats_matcher: { inclusion_list: { patterns: [{ prefix: "cluster.outbound" }] } } },
   };
-  const { dynamicResources: _, admin: __, ...rest } = mergeBootstrap(bootstrapJson(buildBootstrap(input({}))), over);
+  const { dynamicResources: _, admin: __, ...rest } = mergeBootstrap(buildBootstrap(input({})), over);
   const envoy = await startEnvoy(t, rest);
   const page = await envoy.admin("/stats/prometheus");
   assert.ok(page.includes(`cluster_name="${outbound}"`), page);

@@ -1,21 +1,5 @@
-import { create, createRegistry, type JsonObject, toJsonString } from "@bufbuild/protobuf";
-import { type Bootstrap, BootstrapSchema } from "../gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
-import { FileBasedMetadataConfigSchema } from "../gen/envoy/config/grpc_credential/v3/file_based_metadata_pb.ts";
-import { MetricsServiceConfigSchema } from "../gen/envoy/config/metrics/v3/metrics_service_pb.ts";
-import { StatsdSinkSchema } from "../gen/envoy/config/metrics/v3/stats_pb.ts";
-import { DatadogConfigSchema } from "../gen/envoy/config/trace/v3/datadog_pb.ts";
-import { ZipkinConfigSchema } from "../gen/envoy/config/trace/v3/zipkin_pb.ts";
-import { GzipSchema } from "../gen/envoy/extensions/compression/gzip/compressor/v3/gzip_pb.ts";
-import { CompressorSchema } from "../gen/envoy/extensions/filters/http/compressor/v3/compressor_pb.ts";
-import { HTTPFaultSchema } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
-import { HealthCheckSchema } from "../gen/envoy/extensions/filters/http/health_check/v3/health_check_pb.ts";
-import { LuaSchema } from "../gen/envoy/extensions/filters/http/lua/v3/lua_pb.ts";
-import { RouterSchema } from "../gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
-import { HttpConnectionManagerSchema } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
-import { DownstreamConnectionsConfigSchema } from "../gen/envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections_pb.ts";
-import { FixedHeapConfigSchema } from "../gen/envoy/extensions/resource_monitors/fixed_heap/v3/fixed_heap_pb.ts";
-import { UpstreamTlsContextSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
-import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
+import type { JsonObject } from "@bufbuild/protobuf";
+import type { BootstrapJson } from "../gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
 import { durationSeconds } from "../injection/duration-seconds.ts";
 import type { AppMetrics, AppProbers } from "../injection/pod-contract.ts";
 import { MAX_REGEX_SIZE } from "../mesh/regex-size.ts";
@@ -54,14 +38,14 @@ export interface BootstrapInput {
  *
  * @throws TrysailError `invalid-argument` naming the field of ProxyConfig that cannot be used.
  */
-export function buildBootstrap(input: BootstrapInput): Bootstrap {
+export function buildBootstrap(input: BootstrapInput): BootstrapJson {
   const { node, proxyConfig = {}, memoryLimitBytes, discovery, probers, appMetrics, ports } = input;
   const reporting = buildReporting(proxyConfig, nodeCluster(node, proxyConfig));
   const bindTo = node.ipAddress.includes(":") ? "::" : "0.0.0.0";
   const app = appAddress(node.ipAddress, node.metadata.INTERCEPTION_MODE !== "NONE");
   const readiness = forwardedRoute({ path: "/healthz/ready", to: "/ready", cluster: "agent", timeoutSeconds: 1 });
   const health = { routes: [readiness, ...appProbeRoutes(probers, app)], filters: appHealthCheckFilters(probers) };
-  return create(BootstrapSchema, {
+  return {
     node: {
       id: nodeId(node),
       cluster: nodeCluster(node, proxyConfig),
@@ -92,17 +76,10 @@ export function buildBootstrap(input: BootstrapInput): Bootstrap {
     statsConfig: statsConfig(proxyConfig, node.domainSuffix, node.annotations),
     ...(proxyConfig.statsEvictionInterval === undefined
       ? {}
-      : {
-          statsEviction: {
-            case: "statsEvictionInterval",
-            value: { seconds: BigInt(durationSeconds(proxyConfig.statsEvictionInterval)) },
-          },
-        }),
+      : { statsEvictionInterval: `${durationSeconds(proxyConfig.statsEvictionInterval)}s` }),
     overloadManager: overloadManager(memoryLimitBytes),
-    layeredRuntime: {
-      layers: [{ name: "trysail", layerSpecifier: { case: "staticLayer", value: runtimeValues(proxyConfig) } }],
-    },
-  });
+    layeredRuntime: { layers: [{ name: "trysail", staticLayer: runtimeValues(proxyConfig) }] },
+  };
 }
 
 function runtimeValues({ runtimeValues = {} }: BootstrapConfig): JsonObject {
@@ -122,33 +99,9 @@ function typed(value: string | number | boolean): string | number | boolean {
 }
 
 /** The bootstrap, with the user's own fields merged in, as the JSON that `envoy -c` reads. */
-export function printBootstrap(bootstrap: Bootstrap, override: JsonObject = {}): string {
-  return `${JSON.stringify(mergeBootstrap(bootstrapJson(bootstrap), override), null, 1)}\n`;
+export function printBootstrap(bootstrap: BootstrapJson, override: JsonObject = {}): string {
+  return `${JSON.stringify(mergeBootstrap(bootstrap, override), null, 1)}\n`;
 }
-
-export function bootstrapJson(bootstrap: Bootstrap): JsonObject {
-  return JSON.parse(toJsonString(BootstrapSchema, bootstrap, { registry: packedTypes }));
-}
-
-/** The messages that the bootstrap packs into `google.protobuf.Any`. */
-const packedTypes = createRegistry(
-  CompressorSchema,
-  DatadogConfigSchema,
-  DownstreamConnectionsConfigSchema,
-  FileBasedMetadataConfigSchema,
-  FixedHeapConfigSchema,
-  GzipSchema,
-  HealthCheckSchema,
-  HTTPFaultSchema,
-  HttpConnectionManagerSchema,
-  HttpProtocolOptionsSchema,
-  LuaSchema,
-  MetricsServiceConfigSchema,
-  RouterSchema,
-  StatsdSinkSchema,
-  UpstreamTlsContextSchema,
-  ZipkinConfigSchema,
-);
 
 function localityOf(node: NodeIdentity) {
   const locality = nodeLocality(node);

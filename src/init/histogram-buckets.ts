@@ -1,5 +1,5 @@
-import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
-import type { HistogramBucketSettingsSchema } from "../gen/envoy/config/metrics/v3/stats_pb.ts";
+import type { JsonObject } from "@bufbuild/protobuf";
+import type { HistogramBucketSettingsJson } from "../gen/envoy/config/metrics/v3/stats_pb.ts";
 import { TrysailError } from "../platform/errors.ts";
 
 const ANNOTATION = "sidecar.istio.io/statsHistogramBuckets";
@@ -9,9 +9,7 @@ const ANNOTATION = "sidecar.istio.io/statsHistogramBuckets";
  *
  * @throws TrysailError `failed-precondition` where it is of another form, which the webhook would have refused.
  */
-export function histogramBuckets(
-  annotations: Readonly<Record<string, string>>,
-): MessageInitShape<typeof HistogramBucketSettingsSchema>[] {
+export function histogramBuckets(annotations: Readonly<Record<string, string>>): HistogramBucketSettingsJson[] {
   const text = annotations[ANNOTATION];
   if (text === undefined) return [];
   return Object.entries(parse(text))
@@ -20,7 +18,7 @@ export function histogramBuckets(
       if (!Array.isArray(bounds)) throw unreadable();
       const buckets = bounds.filter((bound) => typeof bound === "number");
       if (buckets.length < bounds.length) throw unreadable();
-      return { match: { matchPattern: { case: "prefix", value: prefix } }, buckets };
+      return { match: { prefix }, buckets };
     });
 }
 

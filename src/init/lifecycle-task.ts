@@ -1,19 +1,15 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { anyPack } from "@bufbuild/protobuf/wkt";
-import { type Bootstrap, BootstrapSchema } from "../gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
-import { type Cluster, Cluster_DiscoveryType, ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
-import { type Address, AddressSchema } from "../gen/envoy/config/core/v3/address_pb.ts";
-import type { HealthCheckSchema } from "../gen/envoy/config/core/v3/health_check_pb.ts";
-import { type Route, RouteSchema } from "../gen/envoy/config/route/v3/route_components_pb.ts";
-import { HTTPFaultSchema } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
-import { LuaSchema } from "../gen/envoy/extensions/filters/http/lua/v3/lua_pb.ts";
-import {
-  type HttpFilter,
-  HttpFilterSchema,
-} from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
+import type { BootstrapJson } from "../gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
+import type { ClusterJson } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { AddressJson } from "../gen/envoy/config/core/v3/address_pb.ts";
+import type { HealthCheckJson } from "../gen/envoy/config/core/v3/health_check_pb.ts";
+import type { RouteJson } from "../gen/envoy/config/route/v3/route_components_pb.ts";
+import type { HTTPFaultSchema } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
+import type { HttpFilterJson } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import type { LifecycleTask } from "../injection/pod-contract.ts";
 import { socketAddress } from "./address.ts";
 import { localListener } from "./local-listener.ts";
+import { luaFilter } from "./lua-filter.ts";
+import { packed } from "./packed.ts";
 
 export interface LifecycleTaskInput {
   readonly task: LifecycleTask;
@@ -28,18 +24,22 @@ export interface LifecycleTaskInput {
  * an image has nothing but Envoy. A health check begins the task, a filter is its course, a delayed answer its pause. It
  * is run inside the container, so that nobody from outside the pod can make a proxy drain.
  */
-export function buildLifecycleTask({ task, name, ports }: LifecycleTaskInput): Bootstrap {
+export function buildLifecycleTask({ task, name, ports }: LifecycleTaskInput): BootstrapJson {
   // Abstract sockets need no file, and there is no folder to write to.
-  const own = (part: string) =>
-    create(AddressSchema, { address: { case: "pipe", value: { path: `@trysail-${name}-${part}` } } });
+  const own = (part: string): AddressJson => ({ pipe: { path: `@trysail-${name}-${part}` } });
   const holdSeconds = task.kind === "drain" ? task.holdSeconds : 0;
-  return create(BootstrapSchema, {
+  return {
     admin: { address: own("admin") },
     staticResources: {
       listeners: [
-        localListener("task", own("task"), [anyPath], [lua(task.kind === "wait" ? WAIT : drainCourse(task, ports))]),
-        localListener("hold", own("hold"), [anyPath], [answerAfter(BigInt(holdSeconds), 0)]),
-        localListener("pause", own("pause"), [anyPath], [answerAfter(0n, 200_000_000)]),
+        localListener(
+          "task",
+          own("task"),
+          [anyPath],
+          [luaFilter(task.kind === "wait" ? WAIT : drainCourse(task, ports))],
+        ),
+        localListener("hold", own("hold"), [anyPath], [answerAfter(holdSeconds)]),
+        localListener("pause", own("pause"), [anyPath], [answerAfter(0.2)]),
       ],
       clusters: [
         cluster("proxy", socketAddress("127.0.0.1", ports.admin)),
@@ -49,17 +49,17 @@ export function buildLifecycleTask({ task, name, ports }: LifecycleTaskInput): B
         cluster("task", own("task"), begin),
       ],
     },
-  });
+  };
 }
 
 /** Asks once: the answer never comes, since the process ends with the task. */
-const begin: MessageInitShape<typeof HealthCheckSchema> = {
-  timeout: { seconds: 86_400n },
-  interval: { nanos: 50_000_000 },
-  noTrafficInterval: { nanos: 50_000_000 },
+const begin: HealthCheckJson = {
+  timeout: "86400s",
+  interval: "0.05s",
+  noTrafficInterval: "0.05s",
   healthyThreshold: 1,
   unhealthyThreshold: 1,
-  healthChecker: { case: "httpHealthCheck", value: { path: "/" } },
+  httpHealthCheck: { path: "/" },
 };
 
 /** What the courses have in common. */
@@ -110,39 +110,23 @@ end
 `;
 }
 
-const anyPath: Route = create(RouteSchema, {
-  match: { pathSpecifier: { case: "prefix", value: "/" } },
-  action: { case: "directResponse", value: { status: 200 } },
-});
+const anyPath: RouteJson = { match: { prefix: "/" }, directResponse: { status: 200 } };
 
-function lua(source: string): HttpFilter {
-  const config = create(LuaSchema, { defaultSourceCode: { specifier: { case: "inlineString", value: source } } });
-  return create(HttpFilterSchema, {
-    name: "envoy.filters.http.lua",
-    configType: { case: "typedConfig", value: anyPack(LuaSchema, config) },
-  });
+function answerAfter(seconds: number): HttpFilterJson {
+  const delay = { fixedDelay: `${seconds}s`, percentage: { numerator: 100 } };
+  const typedConfig = packed<typeof HTTPFaultSchema>(
+    "envoy.extensions.filters.http.fault.v3.HTTPFault",
+    seconds === 0 ? {} : { delay },
+  );
+  return { name: "envoy.filters.http.fault", typedConfig };
 }
 
-function answerAfter(seconds: bigint, nanos: number): HttpFilter {
-  const isAtOnce = seconds === 0n && nanos === 0;
-  const fixedDelay = { case: "fixedDelay" as const, value: { seconds, nanos } };
-  const delay = { faultDelaySecifier: fixedDelay, percentage: { numerator: 100 } };
-  const config = create(HTTPFaultSchema, isAtOnce ? {} : { delay });
-  return create(HttpFilterSchema, {
-    name: "envoy.filters.http.fault",
-    configType: { case: "typedConfig", value: anyPack(HTTPFaultSchema, config) },
-  });
-}
-
-function cluster(name: string, address: Address, healthCheck?: MessageInitShape<typeof HealthCheckSchema>): Cluster {
-  return create(ClusterSchema, {
+function cluster(name: string, address: AddressJson, healthCheck?: HealthCheckJson): ClusterJson {
+  return {
     name,
-    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
-    connectTimeout: { seconds: 1n },
-    loadAssignment: {
-      clusterName: name,
-      endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: "endpoint", value: { address } } }] }],
-    },
+    type: "STATIC",
+    connectTimeout: "1s",
+    loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ endpoint: { address } }] }] },
     ...(healthCheck === undefined ? {} : { healthChecks: [healthCheck] }),
-  });
+  };
 }

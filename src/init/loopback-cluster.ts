@@ -1,10 +1,9 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { anyPack } from "@bufbuild/protobuf/wkt";
-import { type Cluster, Cluster_DiscoveryType, ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
-import type { HealthCheckSchema } from "../gen/envoy/config/core/v3/health_check_pb.ts";
-import { UpstreamTlsContextSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
-import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
+import type { ClusterJson } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { HealthCheckJson } from "../gen/envoy/config/core/v3/health_check_pb.ts";
+import type { UpstreamTlsContextSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
 import { socketAddress } from "./address.ts";
+import { httpProtocolOptions } from "./http-protocol-options.ts";
+import { packed } from "./packed.ts";
 
 export interface LoopbackClusterInput {
   readonly name: string;
@@ -18,51 +17,33 @@ export interface LoopbackClusterInput {
   readonly oneRequestPerConnection?: boolean;
   /** HTTP/2 without TLS. */
   readonly http2?: boolean;
-  readonly healthCheck?: MessageInitShape<typeof HealthCheckSchema>;
+  readonly healthCheck?: HealthCheckJson;
 }
 
 /** One endpoint inside this pod. */
-export function loopbackCluster(input: LoopbackClusterInput): Cluster {
+export function loopbackCluster(input: LoopbackClusterInput): ClusterJson {
   const { name, address, port, source, tls = false, oneRequestPerConnection, http2, healthCheck } = input;
   const endpoint = { address: socketAddress(address, port) };
-  return create(ClusterSchema, {
+  return {
     name,
-    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
-    connectTimeout: { seconds: 1n },
-    loadAssignment: {
-      clusterName: name,
-      endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: "endpoint", value: endpoint } }] }],
-    },
-    ...(source === undefined
-      ? {}
-      : { upstreamBindConfig: { sourceAddress: { address: source, portSpecifier: { case: "portValue", value: 0 } } } }),
-    ...(tls
-      ? {
-          transportSocket: {
-            name: "envoy.transport_sockets.tls",
-            configType: {
-              case: "typedConfig",
-              value: anyPack(UpstreamTlsContextSchema, create(UpstreamTlsContextSchema)),
-            },
-          },
-        }
-      : {}),
+    type: "STATIC",
+    connectTimeout: "1s",
+    loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ endpoint }] }] },
+    ...(source === undefined ? {} : { upstreamBindConfig: { sourceAddress: { address: source, portValue: 0 } } }),
+    ...(tls ? { transportSocket: { name: "envoy.transport_sockets.tls", typedConfig: anyCertificate } } : {}),
     ...(oneRequestPerConnection || http2 ? { typedExtensionProtocolOptions: protocolOptions(input) } : {}),
     ...(healthCheck === undefined ? {} : { healthChecks: [healthCheck] }),
-  });
+  };
 }
 
+const anyCertificate = packed<typeof UpstreamTlsContextSchema>(
+  "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+  {},
+);
+
 function protocolOptions({ oneRequestPerConnection = false, http2 = false }: LoopbackClusterInput) {
-  const options = create(HttpProtocolOptionsSchema, {
+  return httpProtocolOptions({
     ...(oneRequestPerConnection ? { commonHttpProtocolOptions: { maxRequestsPerConnection: 1 } } : {}),
-    upstreamProtocolOptions: {
-      case: "explicitHttpConfig",
-      value: {
-        protocolConfig: http2
-          ? { case: "http2ProtocolOptions", value: {} }
-          : { case: "httpProtocolOptions", value: {} },
-      },
-    },
+    explicitHttpConfig: http2 ? { http2ProtocolOptions: {} } : { httpProtocolOptions: {} },
   });
-  return { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": anyPack(HttpProtocolOptionsSchema, options) };
 }

@@ -1,18 +1,14 @@
-import { create } from "@bufbuild/protobuf";
-import { anyPack } from "@bufbuild/protobuf/wkt";
-import type { Listener } from "../gen/envoy/config/listener/v3/listener_pb.ts";
-import type { Route } from "../gen/envoy/config/route/v3/route_components_pb.ts";
-import { GzipSchema } from "../gen/envoy/extensions/compression/gzip/compressor/v3/gzip_pb.ts";
-import { CompressorSchema } from "../gen/envoy/extensions/filters/http/compressor/v3/compressor_pb.ts";
-import {
-  type HttpFilter,
-  HttpFilterSchema,
-} from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
+import type { ListenerJson } from "../gen/envoy/config/listener/v3/listener_pb.ts";
+import type { RouteJson } from "../gen/envoy/config/route/v3/route_components_pb.ts";
+import type { GzipSchema } from "../gen/envoy/extensions/compression/gzip/compressor/v3/gzip_pb.ts";
+import type { CompressorSchema } from "../gen/envoy/extensions/filters/http/compressor/v3/compressor_pb.ts";
+import type { HttpFilterJson } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import type { AppMetrics } from "../injection/pod-contract.ts";
 import { socketAddress } from "./address.ts";
 import type { AppAddress } from "./app-address.ts";
 import { appMetricsFilter, appMetricsRoute } from "./app-metrics.ts";
 import { forwardedRoute, localListener } from "./local-listener.ts";
+import { packed } from "./packed.ts";
 
 export interface MetricsListenersInput {
   /** Address to listen at. */
@@ -22,13 +18,13 @@ export interface MetricsListenersInput {
   /** Where the app has metrics of its own, if it says so. */
   readonly appMetrics: AppMetrics | undefined;
   /** What the status port answers, which Istio's agent answers beside the metrics. */
-  readonly health: { readonly routes: readonly Route[]; readonly filters: readonly HttpFilter[] };
+  readonly health: { readonly routes: readonly RouteJson[]; readonly filters: readonly HttpFilterJson[] };
   /** For those who accept gzip; by default they are, as in Istio. */
   readonly isCompressed: boolean;
 }
 
 /** Where Prometheus finds the proxy's metrics and, where the app has some, both parties' in one answer. */
-export function metricsListeners(input: MetricsListenersInput): Listener[] {
+export function metricsListeners(input: MetricsListenersInput): ListenerJson[] {
   const { bindTo, ports, app, appMetrics, health, isCompressed } = input;
   const filters = isCompressed ? [gzip] : [];
   const own = forwardedRoute({
@@ -50,18 +46,12 @@ export function metricsListeners(input: MetricsListenersInput): Listener[] {
   ];
 }
 
-const gzip: HttpFilter = create(HttpFilterSchema, {
+const gzip: HttpFilterJson = {
   name: "envoy.filters.http.compressor",
-  configType: {
-    case: "typedConfig",
-    value: anyPack(
-      CompressorSchema,
-      create(CompressorSchema, {
-        compressorLibrary: {
-          name: "gzip",
-          typedConfig: anyPack(GzipSchema, create(GzipSchema)),
-        },
-      }),
-    ),
-  },
-});
+  typedConfig: packed<typeof CompressorSchema>("envoy.extensions.filters.http.compressor.v3.Compressor", {
+    compressorLibrary: {
+      name: "gzip",
+      typedConfig: packed<typeof GzipSchema>("envoy.extensions.compression.gzip.compressor.v3.Gzip", {}),
+    },
+  }),
+};

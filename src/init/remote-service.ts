@@ -1,16 +1,15 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { anyPack } from "@bufbuild/protobuf/wkt";
-import { type Cluster, Cluster_DiscoveryType, ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
-import { ApiVersion } from "../gen/envoy/config/core/v3/config_source_pb.ts";
-import { SubjectAltNameMatcher_SanType } from "../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts";
-import {
-  type CommonTlsContextSchema,
+import type { ClusterJson } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { SubjectAltNameMatcherJson } from "../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts";
+import type { SdsSecretConfigJson } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
+import type {
+  CommonTlsContextJson,
   UpstreamTlsContextSchema,
 } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
-import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { socketAddress } from "./address.ts";
 import type { BootstrapConfig } from "./bootstrap-config.ts";
+import { httpProtocolOptions } from "./http-protocol-options.ts";
+import { packed } from "./packed.ts";
 
 export interface RemoteServiceInput {
   readonly name: string;
@@ -29,22 +28,20 @@ type TlsSettings = NonNullable<NonNullable<BootstrapConfig["tracing"]>["tlsSetti
  *
  * @throws TrysailError `invalid-argument` naming the field.
  */
-export function remoteServiceCluster({ name, address, field, tls, isGrpc }: RemoteServiceInput): Cluster {
+export function remoteServiceCluster({ name, address, field, tls, isGrpc }: RemoteServiceInput): ClusterJson {
   const { host, port } = parseHostAndPort(address, field);
-  return create(ClusterSchema, {
+  return {
     name,
-    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STRICT_DNS },
-    connectTimeout: { seconds: 1n },
+    type: "STRICT_DNS",
+    connectTimeout: "1s",
     respectDnsTtl: true,
     loadAssignment: {
       clusterName: name,
-      endpoints: [
-        { lbEndpoints: [{ hostIdentifier: { case: "endpoint", value: { address: socketAddress(host, port) } } }] },
-      ],
+      endpoints: [{ lbEndpoints: [{ endpoint: { address: socketAddress(host, port) } }] }],
     },
     ...(isGrpc ? { typedExtensionProtocolOptions: http2 } : {}),
     ...(tls?.mode === undefined || tls.mode === "DISABLE" ? {} : { transportSocket: transportSocket(tls, host) }),
-  });
+  };
 }
 
 /** Of `HOST:PORT` or `[IPV6]:PORT`, where `$(HOST_IP)` may have left the brackets out. */
@@ -59,70 +56,48 @@ export function parseHostAndPort(address: string, field: string): { host: string
   return { host, port };
 }
 
-const http2 = {
-  "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": anyPack(
-    HttpProtocolOptionsSchema,
-    create(HttpProtocolOptionsSchema, {
-      upstreamProtocolOptions: {
-        case: "explicitHttpConfig",
-        value: { protocolConfig: { case: "http2ProtocolOptions", value: {} } },
-      },
-    }),
-  ),
-};
+const http2 = httpProtocolOptions({ explicitHttpConfig: { http2ProtocolOptions: {} } });
 
 function transportSocket(tls: TlsSettings, host: string) {
-  const context = create(UpstreamTlsContextSchema, { sni: tls.sni ?? host, commonTlsContext: tlsContext(tls) });
-  return {
-    name: "envoy.transport_sockets.tls",
-    configType: { case: "typedConfig" as const, value: anyPack(UpstreamTlsContextSchema, context) },
-  };
+  const typedConfig = packed<typeof UpstreamTlsContextSchema>(
+    "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+    { sni: tls.sni ?? host, commonTlsContext: tlsContext(tls) },
+  );
+  return { name: "envoy.transport_sockets.tls", typedConfig };
 }
 
-function tlsContext(tls: TlsSettings): MessageInitShape<typeof CommonTlsContextSchema> {
-  const matchTypedSubjectAltNames = (tls.subjectAltNames ?? []).flatMap((exact) =>
-    [SubjectAltNameMatcher_SanType.DNS, SubjectAltNameMatcher_SanType.URI].map((sanType) => ({
-      sanType,
-      matcher: { matchPattern: { case: "exact" as const, value: exact } },
-    })),
-  );
+function tlsContext(tls: TlsSettings): CommonTlsContextJson {
+  const matchTypedSubjectAltNames = (tls.subjectAltNames ?? []).flatMap((exact): SubjectAltNameMatcherJson[] => [
+    { sanType: "DNS", matcher: { exact } },
+    { sanType: "URI", matcher: { exact } },
+  ]);
   if (tls.mode === "ISTIO_MUTUAL") {
     return {
       tlsCertificateSdsSecretConfigs: [overAds("default")],
-      validationContextType: {
-        case: "combinedValidationContext",
-        value: {
-          defaultValidationContext: { matchTypedSubjectAltNames },
-          validationContextSdsSecretConfig: overAds("ROOTCA"),
-        },
+      combinedValidationContext: {
+        defaultValidationContext: { matchTypedSubjectAltNames },
+        validationContextSdsSecretConfig: overAds("ROOTCA"),
       },
     };
   }
+  const { clientCertificate = "", privateKey = "", caCertificates = SYSTEM_BUNDLE } = tls;
   return {
     ...(tls.mode === "MUTUAL"
-      ? { tlsCertificates: [{ certificateChain: file(tls.clientCertificate), privateKey: file(tls.privateKey) }] }
+      ? {
+          tlsCertificates: [
+            { certificateChain: { filename: clientCertificate }, privateKey: { filename: privateKey } },
+          ],
+        }
       : {}),
     ...(tls.insecureSkipVerify
       ? {}
-      : {
-          validationContextType: {
-            case: "validationContext",
-            // What the image trusts, where no bundle is named.
-            value: { trustedCa: file(tls.caCertificates ?? SYSTEM_BUNDLE), matchTypedSubjectAltNames },
-          },
-        }),
+      : { validationContext: { trustedCa: { filename: caCertificates }, matchTypedSubjectAltNames } }),
   };
 }
 
+/** What the image trusts, where no bundle is named. */
 const SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt";
 
-function file(filename = "") {
-  return { specifier: { case: "filename" as const, value: filename } };
-}
-
-function overAds(name: string) {
-  return {
-    name,
-    sdsConfig: { configSourceSpecifier: { case: "ads" as const, value: {} }, resourceApiVersion: ApiVersion.V3 },
-  };
+function overAds(name: string): SdsSecretConfigJson {
+  return { name, sdsConfig: { ads: {}, resourceApiVersion: "V3" } };
 }

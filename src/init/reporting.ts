@@ -1,20 +1,18 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { anyPack } from "@bufbuild/protobuf/wkt";
-import type { BootstrapSchema } from "../gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
-import type { Cluster } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
-import { ApiVersion } from "../gen/envoy/config/core/v3/config_source_pb.ts";
-import { MetricsServiceConfigSchema } from "../gen/envoy/config/metrics/v3/metrics_service_pb.ts";
-import { StatsdSinkSchema } from "../gen/envoy/config/metrics/v3/stats_pb.ts";
-import { DatadogConfigSchema } from "../gen/envoy/config/trace/v3/datadog_pb.ts";
-import { ZipkinConfig_CollectorEndpointVersion, ZipkinConfigSchema } from "../gen/envoy/config/trace/v3/zipkin_pb.ts";
+import type { BootstrapJson } from "../gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
+import type { ClusterJson } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { MetricsServiceConfigSchema } from "../gen/envoy/config/metrics/v3/metrics_service_pb.ts";
+import type { StatsdSinkSchema } from "../gen/envoy/config/metrics/v3/stats_pb.ts";
+import type { DatadogConfigSchema } from "../gen/envoy/config/trace/v3/datadog_pb.ts";
+import type { ZipkinConfigSchema } from "../gen/envoy/config/trace/v3/zipkin_pb.ts";
 import { socketAddress } from "./address.ts";
 import type { BootstrapConfig } from "./bootstrap-config.ts";
+import { packed } from "./packed.ts";
 import { parseHostAndPort, remoteServiceCluster } from "./remote-service.ts";
 
 /** Where the proxy reports to by itself: traces, metrics, access logs. The names of the clusters are Istio's. */
 export interface Reporting {
-  readonly clusters: Cluster[];
-  readonly bootstrap: Pick<MessageInitShape<typeof BootstrapSchema>, "statsSinks" | "tracing">;
+  readonly clusters: ClusterJson[];
+  readonly bootstrap: Pick<BootstrapJson, "statsSinks" | "tracing">;
 }
 
 /** @throws TrysailError `invalid-argument` naming the field of ProxyConfig that is no address. */
@@ -43,53 +41,44 @@ export function buildReporting(config: BootstrapConfig, nodeCluster: string): Re
 
 type Tls = Parameters<typeof remoteServiceCluster>[0]["tls"];
 
-function cluster(name: string, field: string, address: string | undefined, tls: Tls, isGrpc: boolean): Cluster[] {
+function cluster(name: string, field: string, address: string | undefined, tls: Tls, isGrpc: boolean): ClusterJson[] {
   return address ? [remoteServiceCluster({ name, field, address, tls, isGrpc })] : [];
 }
 
-function statsd(address: string) {
-  const { host, port } = parseHostAndPort(address, "statsdUdpAddress");
-  const sink = create(StatsdSinkSchema, { statsdSpecifier: { case: "address", value: socketAddress(host, port) } });
+function statsd(statsdUdpAddress: string) {
+  const { host, port } = parseHostAndPort(statsdUdpAddress, "statsdUdpAddress");
+  const address = socketAddress(host, port);
   return {
     name: "envoy.stat_sinks.statsd",
-    configType: { case: "typedConfig" as const, value: anyPack(StatsdSinkSchema, sink) },
+    typedConfig: packed<typeof StatsdSinkSchema>("envoy.config.metrics.v3.StatsdSink", { address }),
   };
 }
 
 const metricsService = {
   name: "envoy.stat_sinks.metrics_service",
-  configType: {
-    case: "typedConfig" as const,
-    value: anyPack(
-      MetricsServiceConfigSchema,
-      create(MetricsServiceConfigSchema, {
-        transportApiVersion: ApiVersion.V3,
-        grpcService: { targetSpecifier: { case: "envoyGrpc", value: { clusterName: "envoy_metrics_service" } } },
-      }),
-    ),
-  },
+  typedConfig: packed<typeof MetricsServiceConfigSchema>("envoy.config.metrics.v3.MetricsServiceConfig", {
+    transportApiVersion: "V3",
+    grpcService: { envoyGrpc: { clusterName: "envoy_metrics_service" } },
+  }),
 };
 
 function zipkinProvider(address: string) {
-  const config = create(ZipkinConfigSchema, {
+  const typedConfig = packed<typeof ZipkinConfigSchema>("envoy.config.trace.v3.ZipkinConfig", {
     collectorCluster: "zipkin",
     collectorEndpoint: "/api/v2/spans",
-    collectorEndpointVersion: ZipkinConfig_CollectorEndpointVersion.HTTP_JSON,
+    collectorEndpointVersion: "HTTP_JSON",
     collectorHostname: parseHostAndPort(address, "tracing.zipkin.address").host,
     traceId128bit: true,
     // A client and the server it calls are two spans, as the sidecars of both report.
     sharedSpanContext: false,
   });
-  return {
-    name: "envoy.tracers.zipkin",
-    configType: { case: "typedConfig" as const, value: anyPack(ZipkinConfigSchema, config) },
-  };
+  return { name: "envoy.tracers.zipkin", typedConfig };
 }
 
 function datadogProvider(serviceName: string) {
-  const config = create(DatadogConfigSchema, { collectorCluster: "datadog_agent", serviceName });
-  return {
-    name: "envoy.tracers.datadog",
-    configType: { case: "typedConfig" as const, value: anyPack(DatadogConfigSchema, config) },
-  };
+  const typedConfig = packed<typeof DatadogConfigSchema>("envoy.config.trace.v3.DatadogConfig", {
+    collectorCluster: "datadog_agent",
+    serviceName,
+  });
+  return { name: "envoy.tracers.datadog", typedConfig };
 }

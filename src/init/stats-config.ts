@@ -1,5 +1,4 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { StatsConfigSchema } from "../gen/envoy/config/metrics/v3/stats_pb.ts";
+import type { StatsConfigJson } from "../gen/envoy/config/metrics/v3/stats_pb.ts";
 import { escapeRegex } from "../platform/escape-regex.ts";
 import type { BootstrapConfig } from "./bootstrap-config.ts";
 import { histogramBuckets } from "./histogram-buckets.ts";
@@ -13,32 +12,22 @@ export function statsConfig(
   config: BootstrapConfig,
   domainSuffix: string,
   annotations: Readonly<Record<string, string>>,
-): MessageInitShape<typeof StatsConfigSchema> {
+): StatsConfigJson {
   const { inclusionPrefixes = [], inclusionSuffixes = [], inclusionRegexps = [] } = config.proxyStatsMatcher ?? {};
   return {
     useAllDefaultTags: true,
     statsTags: [
-      { tagName: "cluster_name", tagValue: { case: "regex", value: clusterNamePattern(domainSuffix) } },
-      ...(config.extraStatTags ?? []).map((tagName) => ({
-        tagName,
-        tagValue: { case: "regex" as const, value: extraTagPattern(tagName) },
-      })),
+      { tagName: "cluster_name", regex: clusterNamePattern(domainSuffix) },
+      ...(config.extraStatTags ?? []).map((tagName) => ({ tagName, regex: extraTagPattern(tagName) })),
     ],
     histogramBucketSettings: histogramBuckets(annotations),
     statsMatcher: {
-      statsMatcher: {
-        case: "inclusionList",
-        value: {
-          patterns: [
-            ...[...keptPrefixes, ...inclusionPrefixes].map((value) => ({
-              matchPattern: { case: "prefix" as const, value },
-            })),
-            ...[...keptSuffixes, ...inclusionSuffixes].map((value) => ({
-              matchPattern: { case: "suffix" as const, value },
-            })),
-            ...inclusionRegexps.map((regex) => ({ matchPattern: { case: "safeRegex" as const, value: { regex } } })),
-          ],
-        },
+      inclusionList: {
+        patterns: [
+          ...[...keptPrefixes, ...inclusionPrefixes].map((prefix) => ({ prefix })),
+          ...[...keptSuffixes, ...inclusionSuffixes].map((suffix) => ({ suffix })),
+          ...inclusionRegexps.map((regex) => ({ safeRegex: { regex } })),
+        ],
       },
     },
   };

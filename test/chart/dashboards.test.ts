@@ -5,7 +5,7 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { bootstrapJson, buildBootstrap } from "../../src/init/bootstrap.ts";
+import { buildBootstrap } from "../../src/init/bootstrap.ts";
 import { PROXY_PORT } from "../../src/injection/pod-contract.ts";
 import { isRecord } from "../../src/mesh/conform.ts";
 import { bootstrapInput } from "../support/bootstrap-input.ts";
@@ -97,7 +97,7 @@ const ONLY_IN_A_CLUSTER = new Set(["trysail_kubernetes_kinds", "trysail_status_w
 
 /** What an Envoy beside a pod counts, unless its ProxyConfig asks for more. */
 async function proxyMetrics(t: TestContext): Promise<string> {
-  const { statsConfig = {} } = bootstrapJson(buildBootstrap(bootstrapInput({ ports: PROXY_PORT })));
+  const { statsConfig = {} } = buildBootstrap(bootstrapInput({ ports: PROXY_PORT }));
   const { port } = await startUpstream(t, "web");
   const http2 = {
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {

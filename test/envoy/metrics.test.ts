@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { bootstrapJson, buildBootstrap } from "../../src/init/bootstrap.ts";
+import { buildBootstrap } from "../../src/init/bootstrap.ts";
 import { planMetrics } from "../../src/injection/metrics.ts";
 import { PROXY_PORT } from "../../src/injection/pod-contract.ts";
 import { bootstrapInput } from "../support/bootstrap-input.ts";
@@ -23,7 +23,7 @@ test("a Prometheus that goes by the pod's annotations has the metrics of proxy a
   await runInit(t, pod, []);
   const plan = planMetrics({ "prometheus.io/scrape": "true", "prometheus.io/port": "8080" });
   // No listener is on 15006: as under strict mTLS, nothing in plaintext gets to the app by itself.
-  const { dynamicResources: _, admin: __, ...config } = bootstrapJson(bootstrapOf(pod.ipv4, plan.app));
+  const { dynamicResources: _, admin: __, ...config } = bootstrapOf(pod.ipv4, plan.app);
   await startEnvoyInPod(t, pod, config);
   await startPrometheus(t, machine, `${pod.ipv4}:8080`, plan.annotations);
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { bootstrapJson, buildBootstrap } from "../../src/init/bootstrap.ts";
+import { buildBootstrap } from "../../src/init/bootstrap.ts";
 import type { AppProbers } from "../../src/injection/pod-contract.ts";
 import { bootstrapInput } from "../support/bootstrap-input.ts";
 import { envoyMissing } from "../support/envoy.ts";
@@ -30,7 +30,7 @@ for (const family of ["ipv4", "ipv6"] as const) {
     await startApps(pod, family === "ipv4" ? "127.0.0.1" : "::1");
     await runInit(t, pod, []);
     // No listener is on 15006, so what the rules took for inbound would be refused.
-    const { dynamicResources: _, admin: __, ...config } = bootstrapJson(bootstrapOf(pod[family]));
+    const { dynamicResources: _, admin: __, ...config } = bootstrapOf(pod[family]);
     await startEnvoyInPod(t, pod, config);
     const host = family === "ipv4" ? pod.ipv4 : `[${pod.ipv6}]`;
     const ask = (path: string) => machine.run("curl", ["-s", "-w", " %{http_code}", `http://${host}:15021${path}`]);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { type TestContext, test } from "node:test";
 import type { JsonObject } from "@bufbuild/protobuf";
-import { bootstrapJson, buildBootstrap } from "../../src/init/bootstrap.ts";
+import { buildBootstrap } from "../../src/init/bootstrap.ts";
 import { PROXY_PORT } from "../../src/injection/pod-contract.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { temporaryAuthority } from "../support/authority.ts";
@@ -208,10 +208,8 @@ async function startPair(
 /** The part of the bootstrap that `trysail init` makes of the same ProxyConfig. */
 function reporting(proxyConfig: JsonObject): JsonObject {
   const zipkin = JSON.parse(JSON.stringify(proxyConfig)).tracing?.zipkin;
-  const { tracing, staticResources } = bootstrapJson(
-    buildBootstrap(
-      bootstrapInput({ proxyConfig: zipkin === undefined ? {} : { tracing: { zipkin } }, ports: PROXY_PORT }),
-    ),
+  const { tracing, staticResources } = buildBootstrap(
+    bootstrapInput({ proxyConfig: zipkin === undefined ? {} : { tracing: { zipkin } }, ports: PROXY_PORT }),
   );
   if (tracing === undefined) return {};
   const { clusters = [] }: { clusters?: { name: string }[] } = JSON.parse(JSON.stringify(staticResources));

@@ -3,9 +3,6 @@ import { writeFile } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { create, createRegistry, toJson } from "@bufbuild/protobuf";
-import { Bootstrap_DynamicResourcesSchema } from "../../src/gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
-import { FileBasedMetadataConfigSchema } from "../../src/gen/envoy/config/grpc_credential/v3/file_based_metadata_pb.ts";
 import { discoveryResources } from "../../src/init/discovery.ts";
 import { testControlPlane } from "../support/control-plane.ts";
 import { envoyMissing, startEnvoy } from "../support/envoy.ts";
@@ -26,16 +23,13 @@ test("a control plane that falls silent, as a lost node does, is left for anothe
   const tokenFile = await temporaryPath(t, "token");
   await writeFile(tokenFile, await mesh.issuer.issue({ ...account, audience: "istio-ca", ttlMs: 3_600_000 }));
   const discovery = discoveryResources({ address: `127.0.0.1:${relay.port}`, tokenFile, rootCertFile: mesh.rootPath });
-  const resources = toJson(Bootstrap_DynamicResourcesSchema, create(Bootstrap_DynamicResourcesSchema, discovery), {
-    registry: createRegistry(FileBasedMetadataConfigSchema),
-  });
   const envoy = await startEnvoy(t, {
     node: {
       id: "sidecar~127.0.0.1~web-0.shop~shop.svc.cluster.local",
       cluster: "web",
       metadata: { NAMESPACE: "shop", SERVICE_ACCOUNT: "web" },
     },
-    dynamic_resources: resources,
+    dynamic_resources: discovery,
   });
   const knows = async (name: string) => (await envoy.admin("/clusters")).includes(`outbound|80||${name}.`);
   await until("the first service", () => knows("first"));
