@@ -5,7 +5,7 @@ import { spiffeId } from "./identity.ts";
 import { localSignatures, type Signatures } from "./signatures.ts";
 import type { IssuedCertificate, ServingLeaf, WorkloadLeaf } from "./signer.ts";
 import { nameOf, subjectNameOf } from "./x509/certificate.ts";
-import { readDer, readOne, sequence, TAG } from "./x509/der.ts";
+import { type DerElement, readOne, sequence, TAG } from "./x509/der.ts";
 import { CLIENT_AUTHENTICATION, EXTENSION_TYPE, SERVER_AUTHENTICATION } from "./x509/extensions.ts";
 import { type ParsedCertificate, type ParsedExtension, parseCertificate } from "./x509/parse-certificate.ts";
 import { firstCertificateDer } from "./x509/pem-certificates.ts";
@@ -81,9 +81,9 @@ const URI_NAME = 0x86;
 const KNOWN_TYPES = Object.values(EXTENSION_TYPE);
 
 function assertLeaf(leaf: ParsedCertificate, asked: AskedLeaf, issuer: Issuer, now: number): void {
-  if (!leaf.issuer.equals(issuer.name)) throw new Error("it does not name its authority");
-  if (!leaf.publicKey.equals(asked.publicKey)) throw new Error("it is for another key");
-  if (!leaf.subject.equals(NO_NAME)) throw new Error("it has a subject");
+  if (!leaf.issuer.is(issuer.name)) throw new Error("it does not name its authority");
+  if (!leaf.publicKey.is(asked.publicKey)) throw new Error("it is for another key");
+  if (!leaf.subject.is(NO_NAME)) throw new Error("it has a subject");
   if (leaf.notBefore > now || leaf.notAfter <= now) throw new Error("it is not valid now");
   if (leaf.notAfter > asked.notAfter) throw new Error("it lives longer than asked for");
   if (leaf.notAfter > issuer.notAfter) throw new Error("it outlives its authority");
@@ -92,19 +92,19 @@ function assertLeaf(leaf: ParsedCertificate, asked: AskedLeaf, issuer: Issuer, n
 
 function assertUsages(leaf: ParsedCertificate): void {
   for (const { type, isCritical } of leaf.extensions) {
-    if (isCritical && !KNOWN_TYPES.some((known) => known.equals(type))) {
+    if (isCritical && !KNOWN_TYPES.some((known) => type.is(known))) {
       throw new Error("it has a critical extension that nobody asked for");
     }
   }
   const constraints = extensionOf(leaf, EXTENSION_TYPE.basicConstraints);
-  if (constraints !== undefined && !constraints.value.equals(NO_AUTHORITY)) throw new Error("it is an authority");
-  const [, bits = 0] = readDer(extensionOf(leaf, EXTENSION_TYPE.keyUsage)?.value ?? Buffer.alloc(0))[0]?.content ?? [];
+  if (constraints !== undefined && !constraints.value.content.equals(NO_AUTHORITY))
+    throw new Error("it is an authority");
+  const [, bits = 0] = extensionOf(leaf, EXTENSION_TYPE.keyUsage)?.value.elements()[0]?.content ?? [];
   if ((bits & DIGITAL_SIGNATURE) === 0 || (bits & CERTIFICATE_AND_CRL_SIGNING) !== 0) {
     throw new Error("its key is for other uses");
   }
-  const purposes = extensionOf(leaf, EXTENSION_TYPE.extendedKeyUsage)?.value;
-  const [server, client, ...more] = purposes === undefined ? [] : readOne(purposes, TAG.sequence);
-  if (!server?.raw.equals(SERVER_AUTHENTICATION) || !client?.raw.equals(CLIENT_AUTHENTICATION) || more.length > 0) {
+  const [server, client, ...more] = listIn(extensionOf(leaf, EXTENSION_TYPE.extendedKeyUsage));
+  if (!server?.is(SERVER_AUTHENTICATION) || !client?.is(CLIENT_AUTHENTICATION) || more.length > 0) {
     throw new Error("it is for other purposes than TLS servers and clients");
   }
 }
@@ -112,7 +112,7 @@ function assertUsages(leaf: ParsedCertificate): void {
 /** One name, and critical, since there is no subject beside it (RFC 5280, 4.2.1.6). */
 function assertSpiffeId(leaf: ParsedCertificate, id: string): void {
   const extension = extensionOf(leaf, EXTENSION_TYPE.subjectAlternativeName);
-  const names = extension === undefined ? [] : readOne(extension.value, TAG.sequence);
+  const names = listIn(extension);
   const [name] = names;
   if (names.length !== 1 || name?.tag !== URI_NAME || name.content.toString("latin1") !== id) {
     throw new Error(`its names are not "URI:${id}" alone`);
@@ -121,7 +121,12 @@ function assertSpiffeId(leaf: ParsedCertificate, id: string): void {
 }
 
 function extensionOf({ extensions }: ParsedCertificate, type: Buffer): ParsedExtension | undefined {
-  return extensions.find((extension) => extension.type.equals(type));
+  return extensions.find((extension) => extension.type.is(type));
+}
+
+/** The elements of the one SEQUENCE that an extension is; none where there is no such extension. */
+function listIn(extension: ParsedExtension | undefined): DerElement[] {
+  return extension === undefined ? [] : readOne(extension.value.content, TAG.sequence);
 }
 
 interface Issuer {

@@ -95,9 +95,9 @@ export function nameOf(parts: { organization?: string; commonName?: string }): B
 /** DER of the subject of a certificate, byte for byte: what its issued certificates must name as their issuer. */
 export function subjectNameOf(certificate: X509Certificate): Buffer {
   const [whole] = readDer(certificate.raw);
-  const [toBeSigned] = readDer(whole?.content ?? Buffer.alloc(0));
+  const [toBeSigned] = whole?.elements() ?? [];
   // [version], serialNumber, signature, issuer, validity, subject, …; the version is there in every v3 certificate.
-  const subject = readDer(toBeSigned?.content ?? Buffer.alloc(0))[5];
+  const subject = toBeSigned?.elements()[5];
   if (subject?.tag !== TAG.sequence) throw new RangeError("not an X.509 v3 certificate");
   return subject.raw;
 }
@@ -116,12 +116,12 @@ export function keyIdentifierOf(certificate: X509Certificate): Buffer {
 export function extensionValueOf(certificate: X509Certificate, type: string): Buffer | undefined {
   const wanted = objectIdentifier(type);
   const [whole] = readDer(certificate.raw);
-  const [toBeSigned] = readDer(whole?.content ?? Buffer.alloc(0));
-  const tagged = readDer(toBeSigned?.content ?? Buffer.alloc(0)).find(({ tag }) => tag === EXTENSIONS);
-  const [extensions] = readDer(tagged?.content ?? Buffer.alloc(0));
-  for (const extension of readDer(extensions?.content ?? Buffer.alloc(0))) {
-    const parts = readDer(extension.content);
-    if (parts[0]?.raw.equals(wanted)) return parts.at(-1)?.content;
+  const [toBeSigned] = whole?.elements() ?? [];
+  const tagged = toBeSigned?.elements().find(({ tag }) => tag === EXTENSIONS);
+  const [extensions] = tagged?.elements() ?? [];
+  for (const extension of extensions?.elements() ?? []) {
+    const parts = extension.elements();
+    if (parts[0]?.is(wanted)) return parts.at(-1)?.content;
   }
   return undefined;
 }
@@ -132,7 +132,7 @@ const EXTENSIONS = 0xa3;
 /** SHA-1 over the key's bits, as RFC 5280 (4.2.1.2) has it: a name for the key, not a protection of it. */
 export function keyIdentifier(publicKey: Uint8Array): Buffer {
   const [info] = readDer(publicKey);
-  const [, bits] = readDer(info?.content ?? Buffer.alloc(0));
+  const [, bits] = info?.elements() ?? [];
   if (bits?.tag !== TAG.bitString) throw new RangeError("not a SubjectPublicKeyInfo");
   return hash("sha1", bits.content.subarray(1), "buffer");
 }

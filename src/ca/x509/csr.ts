@@ -2,7 +2,7 @@ import { messageOf, TrysailError } from "../../platform/errors.ts";
 import { spiffeId, type WorkloadIdentity } from "../identity.ts";
 import { Refusal } from "../refusal.ts";
 import type { Signatures } from "../signatures.ts";
-import { type DerElement, objectIdentifier, readDer, readOne, TAG } from "./der.ts";
+import { type DerElement, objectIdentifier, readOne, TAG } from "./der.ts";
 import { type LeafPublicKey, parsePublicKey } from "./public-key.ts";
 import { type SignatureAlgorithm, signatureAlgorithm } from "./signature-algorithm.ts";
 
@@ -91,19 +91,19 @@ function derOfPem(text: string): Buffer {
 
 function readCsr(der: Buffer): Csr {
   const [info, algorithmElement, signatureBits, ...more] = readOne(der, TAG.sequence);
-  if (info?.tag !== TAG.sequence || signatureBits?.tag !== TAG.bitString || signatureBits.content[0] !== 0) {
+  if (info?.tag !== TAG.sequence || signatureBits?.tag !== TAG.bitString || signatureBits.firstOctet !== 0) {
     throw new RangeError("not a CertificationRequest");
   }
-  const [version, subject, key, attributes, ...others] = readDer(info.content);
-  if (!version?.raw.equals(VERSION_1) || subject?.tag !== TAG.sequence || key === undefined) {
+  const [version, subject, key, attributes, ...others] = info.elements();
+  if (!version?.is(VERSION_1) || subject?.tag !== TAG.sequence || key === undefined) {
     throw new RangeError("not a CertificationRequestInfo");
   }
   // OpenSSL leaves the attributes out where there are none, though RFC 2986 has them always.
   if (more.length + others.length > 0 || (attributes !== undefined && attributes.tag !== ATTRIBUTES)) {
     throw new RangeError("elements that do not belong there");
   }
-  const publicKey = parsePublicKey(key.raw);
-  const algorithm = signatureAlgorithm(algorithmElement?.raw ?? Buffer.alloc(0));
+  const publicKey = parsePublicKey(key);
+  const algorithm = algorithmElement === undefined ? undefined : signatureAlgorithm(algorithmElement);
   if (algorithm === undefined) {
     throw new Refusal("csr-unsupported-key", "the request must be signed with SHA-256, SHA-384, SHA-512 or Ed25519");
   }
@@ -112,15 +112,15 @@ function readCsr(der: Buffer): Csr {
   return {
     der,
     publicKey,
-    hasPlainSubject: about.every(({ type }) => type.equals(COMMON_NAME)),
+    hasPlainSubject: about.every(({ type }) => type.is(COMMON_NAME)),
     names: atMost(MOST_NAMES, [...commonNames(about), ...alternativeNames(attributes)]),
     proof: { algorithm, signed: info.raw, signature: signatureBits.content.subarray(1) },
   };
 }
 
 interface SubjectAttribute {
-  /** DER of the OBJECT IDENTIFIER. */
-  readonly type: Buffer;
+  /** An OBJECT IDENTIFIER. */
+  readonly type: DerElement;
   readonly value: DerElement;
 }
 
@@ -131,14 +131,14 @@ function attributesOf(subject: DerElement): SubjectAttribute[] {
       if (type?.tag !== TAG.objectIdentifier || value === undefined || more.length > 0) {
         throw new RangeError("not a Name");
       }
-      return { type: type.raw, value };
+      return { type, value };
     }),
   );
 }
 
 function commonNames(subject: readonly SubjectAttribute[]): RequestedName[] {
   // An empty one names nobody: tools write it where the user left the question open.
-  const named = subject.filter(({ type, value }) => type.equals(COMMON_NAME) && value.content.length > 0);
+  const named = subject.filter(({ type, value }) => type.is(COMMON_NAME) && value.content.length > 0);
   return named.map(({ value }) =>
     value.tag === TAG.utf8String || value.tag === TAG.printableString
       ? textName("common-name", value)
@@ -155,11 +155,11 @@ function alternativeNames(attributes: DerElement | undefined): RequestedName[] {
   if (extensions === undefined || more.length > 0) throw new RangeError("not an extension request");
   const named = children(extensions, TAG.sequence).filter((extension) => {
     const [type] = children(extension, TAG.sequence);
-    return type?.raw.equals(SUBJECT_ALTERNATIVE_NAME);
+    return type?.is(SUBJECT_ALTERNATIVE_NAME);
   });
   const [extension] = atMost(1, named);
   if (extension === undefined) return [];
-  const value = readDer(extension.content).at(-1);
+  const value = extension.elements().at(-1);
   if (value?.tag !== TAG.octetString) throw new RangeError("not an Extension");
   const names = readOne(value.content, TAG.sequence);
   if (names.length > MOST_NAMES) throw tooMany();
@@ -173,22 +173,23 @@ function valuesOf(attributes: readonly DerElement[], wanted: Buffer, tag: number
     if (type?.tag !== TAG.objectIdentifier || values?.tag !== tag || more.length > 0) {
       throw new RangeError("not an Attribute");
     }
-    return type.raw.equals(wanted) ? [children(values, tag)] : [];
+    return type.is(wanted) ? [children(values, tag)] : [];
   });
 }
 
 function children(element: DerElement, tag: number): DerElement[] {
   if (element.tag !== tag) throw new RangeError(`a DER element of tag ${element.tag}, not ${tag}`);
-  const inside = readDer(element.content);
+  const inside = element.elements();
   if (inside.length > MOST_ELEMENTS) throw tooMany();
   return inside;
 }
 
+const PRINTABLE = /^[\x21-\x7e]*$/;
+
 /** A URI is an IA5String: what is beyond ASCII equals no SPIFFE id, and shows as itself nowhere. */
 function textName(kind: "uri" | "common-name", { content }: DerElement): RequestedName {
-  return content.every((byte) => byte > 0x20 && byte < 0x7f)
-    ? { kind, value: content.toString("latin1") }
-    : { kind: "other" };
+  const value = content.toString("latin1");
+  return PRINTABLE.test(value) ? { kind, value } : { kind: "other" };
 }
 
 function atMost<T>(most: number, list: readonly T[]): readonly T[] {

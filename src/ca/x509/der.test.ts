@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { der, integer, objectIdentifier, readDer, TAG, time } from "./der.ts";
+import { type DerElement, der, integer, objectIdentifier, readDer, sequence, TAG, time } from "./der.ts";
 
 const integers = [
   { bytes: "", hex: "020100" },
@@ -35,6 +35,12 @@ for (const { iso, tag, text } of times) {
   });
 }
 
+test("a time that no certificate can hold is a RangeError", () => {
+  for (const epochMs of [Number.NaN, Number.POSITIVE_INFINITY, Date.parse("+010000-01-01T00:00:00Z")]) {
+    assert.throws(() => time(epochMs), RangeError);
+  }
+});
+
 test("what is written is read back, whatever its length", () => {
   const contents = fc.oneof(
     fc.uint8Array({ maxLength: 300 }),
@@ -67,3 +73,45 @@ test("bytes that are no DER are a RangeError, never a hang or a read past the en
     { numRuns: 300 },
   );
 });
+
+test("what is inside an element is read as if nothing stood behind it", () => {
+  const pieces = fc.constantFrom<number[]>(
+    [0x30],
+    [0x80],
+    [0x81],
+    [0x82, 0x01],
+    [0x02, 0x01, 0x05],
+    [0x04, 0x00],
+    [0x00],
+  );
+  const bytes = fc.array(pieces, { maxLength: 6 }).map((all) => Buffer.from(all.flat()));
+  fc.assert(
+    fc.property(bytes, bytes, (content, behind) => {
+      const alone = hexOf(() => readDer(content));
+      const [element] = readDer(Buffer.concat([sequence(content), sequence(behind)]));
+      assert.deepEqual(
+        hexOf(() => element?.elements() ?? []),
+        alone,
+      );
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test("an element is what has the same octets, all of them", () => {
+  const [element] = readDer(Buffer.concat([objectIdentifier("2.5.29.17"), sequence()]));
+  assert.equal(element?.is(objectIdentifier("2.5.29.17")), true);
+  for (const other of ["0603551d12", "0603551d", "0603551d113000", "04", ""]) {
+    assert.equal(element?.is(Buffer.from(other, "hex")), false, other);
+  }
+});
+
+/** Null where there is nothing to read. */
+function hexOf(read: () => readonly DerElement[]): string[] | null {
+  try {
+    return read().map(({ raw }) => raw.toString("hex"));
+  } catch (error) {
+    assert.ok(error instanceof RangeError);
+    return null;
+  }
+}

@@ -22,10 +22,14 @@ export function der(tag: number, ...contents: Uint8Array[]): Buffer {
   let length = 0;
   for (const content of contents) length += content.length;
   const octets = lengthOctets(length);
-  const element = Buffer.allocUnsafe(1 + octets.length + length);
+  const element = Buffer.allocUnsafe(1 + octets + length);
   element[0] = tag;
-  element.set(octets, 1);
-  let at = 1 + octets.length;
+  if (octets === 1) element[1] = length;
+  else {
+    element[1] = 0x80 | (octets - 1);
+    element.writeUIntBE(length, 2, octets - 1);
+  }
+  let at = 1 + octets;
   for (const content of contents) {
     element.set(content, at);
     at += content.length;
@@ -77,23 +81,23 @@ export function objectIdentifier(dotted: string): Buffer {
 
 /** A time to the second, in the form RFC 5280 (4.1.2.5) asks for: UTCTime through 2049, GeneralizedTime after it. */
 export function time(epochMs: number): Buffer {
-  const iso = new Date(epochMs).toISOString();
-  const century = iso.slice(0, 2);
-  const rest = `${iso.slice(2, 4)}${iso.slice(5, 7)}${iso.slice(8, 10)}${iso.slice(11, 13)}${iso.slice(14, 16)}${iso.slice(17, 19)}Z`;
-  return iso < "2050"
-    ? der(TAG.utcTime, Buffer.from(rest, "latin1"))
-    : der(TAG.generalizedTime, Buffer.from(century + rest, "latin1"));
+  const date = new Date(epochMs);
+  const year = date.getUTCFullYear();
+  if (!(year <= 9999)) throw new RangeError("not a time that a certificate can hold");
+  const rest = [
+    date.getUTCMonth() + 1,
+    date.getUTCDate(),
+    date.getUTCHours(),
+    date.getUTCMinutes(),
+    date.getUTCSeconds(),
+  ];
+  const years = year < 2050 ? [year % 100] : [Math.floor(year / 100), year % 100];
+  const text = `${[...years, ...rest].map(twoDigits).join("")}Z`;
+  return der(year < 2050 ? TAG.utcTime : TAG.generalizedTime, Buffer.from(text, "latin1"));
 }
 
-export interface DerElement {
-  readonly tag: number;
-  readonly content: Buffer;
-  /** Tag, length and content. */
-  readonly raw: Buffer;
-}
-
-/** Its parts are cut out when they are asked for: a Buffer costs more than all else of reading, and most are never used. */
-class ReadElement implements DerElement {
+/** One element of what was read, inside the bytes that it was read from: to cut out a Buffer costs more than all else of reading. */
+export class DerElement {
   readonly tag: number;
   readonly #bytes: Buffer;
   readonly #start: number;
@@ -112,8 +116,27 @@ class ReadElement implements DerElement {
     return this.#bytes.subarray(this.#contentStart, this.#end);
   }
 
+  /** Tag, length and content. */
   get raw(): Buffer {
     return this.#bytes.subarray(this.#start, this.#end);
+  }
+
+  /** The first octet of the content; undefined where there is none. */
+  get firstOctet(): number | undefined {
+    return this.#contentStart < this.#end ? this.#bytes[this.#contentStart] : undefined;
+  }
+
+  /** Whether it is `der`, tag and length included. */
+  is(der: Uint8Array): boolean {
+    const length = this.#end - this.#start;
+    if (length !== der.length) return false;
+    for (let at = 0; at < length; at++) if (this.#bytes[this.#start + at] !== der[at]) return false;
+    return true;
+  }
+
+  /** What `readDer` reads from the content. */
+  elements(): DerElement[] {
+    return readElements(this.#bytes, this.#contentStart, this.#end);
   }
 }
 
@@ -123,23 +146,26 @@ class ReadElement implements DerElement {
  * (X.690, 10.1), a tag of several octets, an element that ends behind `bytes`.
  */
 export function readDer(bytes: Uint8Array): DerElement[] {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return readElements(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), 0, bytes.length);
+}
+
+function readElements(bytes: Buffer, from: number, to: number): DerElement[] {
   const elements: DerElement[] = [];
-  for (let start = 0; start < buffer.length; ) {
-    const tag = buffer.readUInt8(start);
+  for (let start = from; start < to; ) {
+    const tag = bytes[start] ?? 0;
     if ((tag & 0x1f) === 0x1f) throw new RangeError("DER tag of several octets");
-    let length = buffer.readUInt8(start + 1);
+    let length = bytes[start + 1] ?? 0;
     let contentStart = start + 2;
     if (length >= 0x80) {
       const octets = length & 0x7f;
       if (octets < 1 || octets > 4) throw new RangeError(`DER length of ${octets} octets`);
-      length = buffer.readUIntBE(contentStart, octets);
+      length = bytes.readUIntBE(contentStart, octets);
       if (length < (octets === 1 ? 0x80 : 2 ** (8 * (octets - 1)))) throw new RangeError("DER length not minimal");
       contentStart += octets;
     }
     const end = contentStart + length;
-    if (end > buffer.length) throw new RangeError("DER element ends behind its container");
-    elements.push(new ReadElement(tag, buffer, start, contentStart, end));
+    if (end > to) throw new RangeError("DER element ends behind its container");
+    elements.push(new DerElement(tag, bytes, start, contentStart, end));
     start = end;
   }
   return elements;
@@ -149,18 +175,23 @@ export function readDer(bytes: Uint8Array): DerElement[] {
 export function readOne(bytes: Uint8Array, tag: number): DerElement[] {
   const [element, ...more] = readDer(bytes);
   if (element?.tag !== tag || more.length > 0) throw new RangeError(`not one DER element of tag ${tag}`);
-  return readDer(element.content);
+  return element.elements();
 }
 
-function lengthOctets(length: number): number[] {
-  if (length < 0x80) return [length];
-  const octets: number[] = [];
-  for (let rest = length; rest > 0; rest = Math.floor(rest / 256)) octets.unshift(rest % 256);
-  return [0x80 | octets.length, ...octets];
+/** How many octets the length itself takes: one, or as few as hold it behind one that counts them. */
+function lengthOctets(length: number): number {
+  if (length < 0x80) return 1;
+  let octets = 2;
+  for (let rest = length >>> 8; rest > 0; rest >>>= 8) octets++;
+  return octets;
 }
 
 function base128(value: number): number[] {
   const digits = [value % 128];
   for (let rest = Math.floor(value / 128); rest > 0; rest = Math.floor(rest / 128)) digits.unshift(0x80 | (rest % 128));
   return digits;
+}
+
+function twoDigits(number: number): string {
+  return number < 10 ? `0${number}` : String(number);
 }

@@ -28,14 +28,14 @@ for (const { title, args } of made) {
     const ours = parseCertificate(theirs.raw);
     assert.equal(ours.notBefore, theirs.validFromDate.getTime());
     assert.equal(ours.notAfter, theirs.validToDate.getTime());
-    assert.deepEqual(ours.publicKey, theirs.publicKey.export({ type: "spki", format: "der" }));
-    assert.deepEqual(ours.subject, ours.issuer);
+    assert.deepEqual(ours.publicKey.raw, theirs.publicKey.export({ type: "spki", format: "der" }));
+    assert.deepEqual(ours.subject.raw, ours.issuer.raw);
     assert.equal(ours.algorithm.keyType, theirs.publicKey.asymmetricKeyType);
-    const names = ours.extensions.find(({ type }) => type.equals(EXTENSION_TYPE.subjectAlternativeName));
+    const names = ours.extensions.find(({ type }) => type.is(EXTENSION_TYPE.subjectAlternativeName));
     assert.equal(names?.isCritical, true);
-    assert.match(names?.value.toString("latin1") ?? "", /spiffe:\/\/cluster\.local\/ns\/shop\/sa\/cart$/);
-    const purposes = ours.extensions.find(({ type }) => type.equals(EXTENSION_TYPE.extendedKeyUsage));
-    assert.equal(purposes?.value.includes(objectIdentifier("1.3.6.1.5.5.7.3.1")) ?? false, title === "RSA");
+    assert.match(names?.value.content.toString("latin1") ?? "", /spiffe:\/\/cluster\.local\/ns\/shop\/sa\/cart$/);
+    const purposes = ours.extensions.find(({ type }) => type.is(EXTENSION_TYPE.extendedKeyUsage));
+    assert.equal(purposes?.value.content.includes(objectIdentifier("1.3.6.1.5.5.7.3.1")) ?? false, title === "RSA");
   });
 }
 
@@ -75,8 +75,7 @@ for (const text of [
 ]) {
   test(`a time of ${text} is none`, () => {
     const tag = text.length === 15 ? TAG.generalizedTime : TAG.utcTime;
-    const element = { tag, content: Buffer.from(text), raw: Buffer.alloc(0) };
-    assert.throws(() => timeOf(element), RangeError);
+    assert.throws(() => timeOf({ tag, content: Buffer.from(text) }), RangeError);
   });
 }
 

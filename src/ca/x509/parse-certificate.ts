@@ -1,16 +1,16 @@
-import { type DerElement, readDer, readOne, TAG } from "./der.ts";
+import { type DerElement, readOne, TAG } from "./der.ts";
 import { type SignatureAlgorithm, signatureAlgorithm } from "./signature-algorithm.ts";
 
 /** What an X.509 v3 certificate says (RFC 5280, 4.1). Nothing of it is verified. Times are milliseconds since the epoch. */
 export interface ParsedCertificate {
-  /** DER of the issuer's Name. */
-  readonly issuer: Buffer;
+  /** A Name. */
+  readonly issuer: DerElement;
   readonly notBefore: number;
   readonly notAfter: number;
-  /** DER of the subject's Name. */
-  readonly subject: Buffer;
-  /** DER of the SubjectPublicKeyInfo. */
-  readonly publicKey: Buffer;
+  /** A Name. */
+  readonly subject: DerElement;
+  /** A SubjectPublicKeyInfo. */
+  readonly publicKey: DerElement;
   readonly extensions: readonly ParsedExtension[];
   /** What the signature is over. */
   readonly signed: Buffer;
@@ -19,11 +19,11 @@ export interface ParsedCertificate {
 }
 
 export interface ParsedExtension {
-  /** DER of the OBJECT IDENTIFIER. */
-  readonly type: Buffer;
+  /** An OBJECT IDENTIFIER. */
+  readonly type: DerElement;
   readonly isCritical: boolean;
-  /** The DER inside the OCTET STRING. */
-  readonly value: Buffer;
+  /** An OCTET STRING. */
+  readonly value: DerElement;
 }
 
 const VERSION_3 = Buffer.from([0xa0, 0x03, 0x02, 0x01, 0x02]);
@@ -36,25 +36,24 @@ export function parseCertificate(der: Buffer): ParsedCertificate {
   if (toBeSigned?.tag !== TAG.sequence || signatureBits?.tag !== TAG.bitString || more.length > 0) {
     throw new RangeError("not a certificate");
   }
-  const [version, serial, algorithm, issuer, validity, subject, publicKey, extensions, ...others] = readDer(
-    toBeSigned.content,
-  );
-  if (!version?.raw.equals(VERSION_3) || serial?.tag !== TAG.integer || others.length > 0) {
+  const [version, serial, algorithm, issuer, validity, subject, publicKey, extensions, ...others] =
+    toBeSigned.elements();
+  if (!version?.is(VERSION_3) || serial?.tag !== TAG.integer || others.length > 0) {
     throw new RangeError("not a certificate of version 3");
   }
-  if (algorithm === undefined || !outerAlgorithm?.raw.equals(algorithm.raw)) {
+  if (algorithm === undefined || !outerAlgorithm?.is(algorithm.raw)) {
     throw new RangeError("a certificate that names two signature algorithms");
   }
-  const known = signatureAlgorithm(algorithm.raw);
+  const known = signatureAlgorithm(algorithm);
   if (known === undefined) throw new RangeError("a certificate with an unknown signature algorithm");
-  if (signatureBits.content[0] !== 0) throw new RangeError("not a signature");
+  if (signatureBits.firstOctet !== 0) throw new RangeError("not a signature");
   const [notBefore, notAfter] = timesOf(validity);
   return {
-    issuer: nameOf(issuer),
+    issuer: sequenceOf(issuer),
     notBefore,
     notAfter,
-    subject: nameOf(subject),
-    publicKey: nameOf(publicKey),
+    subject: sequenceOf(subject),
+    publicKey: sequenceOf(publicKey),
     extensions: extensionsOf(extensions),
     signed: toBeSigned.raw,
     algorithm: known,
@@ -62,13 +61,13 @@ export function parseCertificate(der: Buffer): ParsedCertificate {
   };
 }
 
-function nameOf(element: DerElement | undefined): Buffer {
+function sequenceOf(element: DerElement | undefined): DerElement {
   if (element?.tag !== TAG.sequence) throw new RangeError("a certificate without a name or a key");
-  return element.raw;
+  return element;
 }
 
 function timesOf(validity: DerElement | undefined): [number, number] {
-  const [notBefore, notAfter, ...more] = validity?.tag === TAG.sequence ? readDer(validity.content) : [];
+  const [notBefore, notAfter, ...more] = validity?.tag === TAG.sequence ? validity.elements() : [];
   if (notBefore === undefined || notAfter === undefined || more.length > 0) throw new RangeError("not a Validity");
   return [timeOf(notBefore), timeOf(notAfter)];
 }
@@ -76,7 +75,7 @@ function timesOf(validity: DerElement | undefined): [number, number] {
 const DIGITS = /^[0-9]+Z$/;
 
 /** As `time` writes it: to the second, in UTC. Throws a RangeError for any other. */
-export function timeOf({ tag, content }: DerElement): number {
+export function timeOf({ tag, content }: Pick<DerElement, "tag" | "content">): number {
   const text = content.toString("latin1");
   const isUtc = tag === TAG.utcTime && text.length === 13;
   if (!isUtc && !(tag === TAG.generalizedTime && text.length === 15)) {
@@ -98,24 +97,21 @@ export function timeOf({ tag, content }: DerElement): number {
 function extensionsOf(tagged: DerElement | undefined): ParsedExtension[] {
   if (tagged === undefined) return [];
   if (tagged.tag !== EXTENSIONS) throw new RangeError("not the extensions of a certificate");
-  return parseExtensions(tagged.content);
-}
-
-/** Reads the DER of a list of extensions (RFC 5280, 4.1), each of a type of its own; throws a RangeError for anything else. */
-export function parseExtensions(der: Buffer): ParsedExtension[] {
+  const [list, ...more] = tagged.elements();
+  if (list?.tag !== TAG.sequence || more.length > 0) throw new RangeError("not a list of extensions");
   const types = new Set<string>();
-  return readOne(der, TAG.sequence).map(({ tag, content }) => {
-    const [type, second, third, ...more] = tag === TAG.sequence ? readDer(content) : [];
+  return list.elements().map((extension) => {
+    const [type, second, third, ...others] = extension.tag === TAG.sequence ? extension.elements() : [];
     const value = third ?? second;
     const isCritical = third !== undefined;
-    if (type?.tag !== TAG.objectIdentifier || value?.tag !== TAG.octetString || more.length > 0) {
+    if (type?.tag !== TAG.objectIdentifier || value?.tag !== TAG.octetString || others.length > 0) {
       throw new RangeError("not an extension");
     }
     // DER leaves out what is FALSE by default.
-    if (isCritical && !second?.raw.equals(TRUE)) throw new RangeError("not an extension");
+    if (isCritical && !second?.is(TRUE)) throw new RangeError("not an extension");
     const name = type.raw.toString("latin1");
     if (types.has(name)) throw new RangeError("an extension that stands there twice");
     types.add(name);
-    return { type: type.raw, isCritical, value: value.content };
+    return { type, isCritical, value };
   });
 }

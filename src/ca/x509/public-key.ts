@@ -1,6 +1,6 @@
 import { pemText } from "../../platform/pem.ts";
 import { Refusal } from "../refusal.ts";
-import { objectIdentifier, readOne, sequence, TAG } from "./der.ts";
+import { type DerElement, objectIdentifier, readOne, sequence, TAG } from "./der.ts";
 
 /** A key that a leaf may hold: P-256, P-384, RSA of 2048 to 4096 bits, Ed25519. */
 export interface LeafPublicKey {
@@ -22,22 +22,23 @@ const CURVES = [
 const UNCOMPRESSED = 0x04;
 
 /** Reads a SubjectPublicKeyInfo (RFC 5280, 4.1.2.7); throws a Refusal that says which keys are taken. */
-export function parsePublicKey(der: Buffer): LeafPublicKey {
-  const [algorithm, bits, ...more] = readOne(der, TAG.sequence);
-  if (algorithm?.tag !== TAG.sequence || bits?.tag !== TAG.bitString || bits.content[0] !== 0 || more.length > 0) {
+export function parsePublicKey(info: DerElement): LeafPublicKey {
+  const [algorithm, bits, ...more] = info.tag === TAG.sequence ? info.elements() : [];
+  if (algorithm?.tag !== TAG.sequence || bits?.tag !== TAG.bitString || bits.firstOctet !== 0 || more.length > 0) {
     throw new RangeError("not a SubjectPublicKeyInfo");
   }
+  const der = info.raw;
   const key = bits.content.subarray(1);
-  const curve = CURVES.find(({ identifier }) => identifier.equals(algorithm.raw));
+  const curve = CURVES.find(({ identifier }) => algorithm.is(identifier));
   if (curve !== undefined) {
     assertPoint(curve, key);
     return { keyType: "ec", der, pem: pemOf(der) };
   }
-  if (algorithm.raw.equals(RSA)) {
+  if (algorithm.is(RSA)) {
     assertRsa(key);
     return { keyType: "rsa", der, pem: pemOf(der) };
   }
-  if (algorithm.raw.equals(ED25519) && key.length === 32) {
+  if (algorithm.is(ED25519) && key.length === 32) {
     return { keyType: "ed25519", der, pem: pemOf(der) };
   }
   throw new Refusal("csr-unsupported-key", "the key must be P-256, P-384, RSA (2048 to 4096 bits) or Ed25519");

@@ -48,7 +48,7 @@ function parseRevocationList(der: Buffer): RevocationList {
   if (algorithm === undefined || issuer?.tag !== TAG.sequence || thisUpdate === undefined) {
     throw new RangeError("not a revocation list");
   }
-  const known = signatureAlgorithm(algorithm.raw);
+  const known = signatureAlgorithm(algorithm);
   if (known === undefined || !outerAlgorithm?.raw.equals(algorithm.raw) || signatureBits.content[0] !== 0) {
     throw new RangeError("a revocation list with an unknown signature algorithm");
   }
