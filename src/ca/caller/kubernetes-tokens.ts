@@ -41,14 +41,22 @@ const ALGORITHMS = ["RS256", "ES256", "ES384", "ES512"];
  * would outlive every pod.
  */
 export function createKubernetesTokens(deps: KubernetesTokensDeps): Authenticator {
-  const verify = createTokenVerifier({ ...deps, key: deps.keys, algorithms: ALGORITHMS });
+  const verify = createTokenVerifier({
+    ...deps,
+    key: deps.keys,
+    algorithms: ALGORITHMS,
+    read: (payload) => ({
+      identity: { trustDomain: deps.trustDomain, ...workloadOf(payload) },
+      accountUid: accountUidOf(payload[KUBERNETES_CLAIM]),
+    }),
+  });
   return {
     name: "kubernetes",
     authenticate({ token }) {
       if (token?.issuer !== deps.issuer) return null;
-      return verify(token.text).then((payload) => {
-        const identity = { trustDomain: deps.trustDomain, ...workloadOf(payload) };
-        assertBound(deps.objects, identity, accountUidOf(payload[KUBERNETES_CLAIM]));
+      return verify(token.text).then(({ identity, accountUid }) => {
+        // Asked each time, for what a token is bound to may be gone by now.
+        assertBound(deps.objects, identity, accountUid);
         return identity;
       });
     },

@@ -21,12 +21,13 @@ export function createMeshTokens(deps: MeshTokensDeps): Authenticator {
     issuer: TOKEN_ISSUER,
     audiences: deps.audiences,
     clock: deps.clock,
+    read: (payload) => ({ trustDomain: deps.trustDomain, ...workloadOf(payload) }),
   });
   return {
     name: "mesh-token",
     authenticate({ token }) {
       if (token?.issuer !== TOKEN_ISSUER) return null;
-      return verify(token.text).then((payload) => ({ trustDomain: deps.trustDomain, ...workloadOf(payload) }));
+      return verify(token.text);
     },
   };
 }

@@ -38,19 +38,24 @@ const Discovery = Compile(Type.Object({ issuer: Type.String(), jwks_uri: Type.St
  */
 export function createOidcTokens(deps: OidcTokensDeps): Authenticator {
   const key = createIssuerKeys({ clock: deps.clock, fetchKeys: async () => deps.fetch(await discoverKeys(deps)) });
-  const verify = createTokenVerifier({ ...deps, key, algorithms: ALGORITHMS });
+  const verify = createTokenVerifier({
+    ...deps,
+    key,
+    algorithms: ALGORITHMS,
+    read({ sub }) {
+      const account = parseSubject(sub);
+      if (account === undefined) {
+        const cause = new Error(`sub ${JSON.stringify(sub)?.slice(0, 300)}`);
+        throw new Refusal("token-no-workload", "token does not name a workload", { cause });
+      }
+      return { trustDomain: deps.trustDomain, ...account };
+    },
+  });
   return {
     name: `oidc=${deps.issuer}`,
     authenticate({ token }) {
       if (token?.issuer !== deps.issuer) return null;
-      return verify(token.text).then(({ sub }) => {
-        const account = parseSubject(sub);
-        if (account === undefined) {
-          const cause = new Error(`sub ${JSON.stringify(sub)?.slice(0, 300)}`);
-          throw new Refusal("token-no-workload", "token does not name a workload", { cause });
-        }
-        return { trustDomain: deps.trustDomain, ...account };
-      });
+      return verify(token.text);
     },
   };
 }

@@ -5,7 +5,7 @@ import { TrysailError } from "../../platform/errors.ts";
 import { Refusal } from "../refusal.ts";
 import { createTokenCache } from "./token-cache.ts";
 
-export interface TokenVerifierDeps {
+export interface TokenVerifierDeps<T> {
   readonly key: KeyObject | JWTVerifyGetKey;
   /** The list is what refuses `none`, and an HMAC keyed with a public key. */
   readonly algorithms: readonly string[];
@@ -13,10 +13,12 @@ export interface TokenVerifierDeps {
   /** The token must be for one of these. */
   readonly audiences: readonly string[];
   readonly clock: Pick<Clock, "now">;
+  /** What is wanted of the claims of a token that holds; throws a Refusal. */
+  read(payload: JWTPayload): T;
 }
 
-/** Answers the claims of a token that holds; rejects with a Refusal. */
-export type VerifyToken = (token: string) => Promise<JWTPayload>;
+/** Answers what a token that holds says; rejects with a Refusal. */
+export type VerifyToken<T> = (token: string) => Promise<T>;
 
 /** How far the clocks of issuer and verifier may stand apart. */
 const CLOCK_SKEW_SECONDS = 30;
@@ -26,18 +28,19 @@ const REMEMBERED_TOKENS = 20_000;
 const BAD_SIGNATURE = "token not signed by this mesh's issuer";
 
 /** Verifies signature, issuer, audience and times (RFC 7519, 4.1). */
-export function createTokenVerifier(deps: TokenVerifierDeps): VerifyToken {
-  const verified = createTokenCache<JWTPayload>({ clock: deps.clock, maxEntries: REMEMBERED_TOKENS });
+export function createTokenVerifier<T>(deps: TokenVerifierDeps<T>): VerifyToken<T> {
+  const verified = createTokenCache<T>({ clock: deps.clock, maxEntries: REMEMBERED_TOKENS });
   return async (token) => {
     const known = verified.get(token);
     if (known !== undefined) return known;
     const payload = await verifiedPayload(deps, token);
-    verified.set(token, payload, Math.min(deps.clock.now() + REMEMBERED_MS, (payload.exp ?? 0) * 1000));
-    return payload;
+    const said = deps.read(payload);
+    verified.set(token, said, Math.min(deps.clock.now() + REMEMBERED_MS, (payload.exp ?? 0) * 1000));
+    return said;
   };
 }
 
-async function verifiedPayload(deps: TokenVerifierDeps, token: string): Promise<JWTPayload> {
+async function verifiedPayload(deps: Omit<TokenVerifierDeps<unknown>, "read">, token: string): Promise<JWTPayload> {
   const { key } = deps;
   const options: JWTVerifyOptions = {
     algorithms: [...deps.algorithms],
