@@ -26,7 +26,13 @@ test("what a proxy refuses of a listener is told on the RateLimit that changed i
     ["requests", yaml(2, 1)],
     ["connections", yaml(1, 2)],
   ] as const) {
-    const refusal = { typeUrl: TYPE_URL.listener, refused: inboundListener(text), kept: before, message: "no" };
+    const refusal = {
+      typeUrl: TYPE_URL.listener,
+      refused: inboundListener(text),
+      kept: before,
+      isNamed: true,
+      message: "no",
+    };
     const proxy: ProxyNode = {
       ...{ id: "sidecar~10.0.0.1~api-0.shop~shop.svc.cluster.local", type: "sidecar" },
       ...{ name: "api-0", namespace: "shop", ipAddress: "10.0.0.1", labels: {}, metadata: {} },

@@ -26,7 +26,7 @@ function resource(yaml: string, typeUrl: TypeUrl, name: string) {
 function blamed(typeUrl: TypeUrl, name: string, now: string, before: string | null): string[] {
   const refused = resource(now, typeUrl, name);
   const kept = before === null ? null : resource(before, typeUrl, name);
-  const refusals = [{ typeUrl, refused, kept, message: "no" }];
+  const refusals = [{ typeUrl, refused, kept, isNamed: true, message: "no" }];
   const objects = objectsOf(now);
   const found = blameRefusals([{ proxy, connectedSinceMs: 0, behindSinceMs: null, refusals }], objects);
   return objects

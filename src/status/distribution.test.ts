@@ -97,8 +97,8 @@ const resource = (resources: ProxyResources, typeUrl: TypeUrl, name: string) => 
   assert.ok(found, `${name} among ${[...(resources.get(typeUrl)?.byName.keys() ?? [])].join(", ")}`);
   return found;
 };
-const refusing = (refusal: Omit<Refusal, "message">) => [
-  proxy("web.shop", { labels: { app: "web" }, refusals: [{ ...refusal, message: "no good" }] }),
+const refusing = (refusal: Omit<Refusal, "message" | "isNamed">) => [
+  proxy("web.shop", { labels: { app: "web" }, refusals: [{ ...refusal, isNamed: true, message: "no good" }] }),
 ];
 
 test("a refused cluster is its DestinationRule's", () => {

@@ -328,3 +328,42 @@ test("what a proxy refuses stays refused when it accepts others, until it accept
   assert.deepEqual(refused(), []);
   assert.equal(cluster?.acceptedVersion("a"), version("a", "3"));
 });
+
+const NO_LISTENER = "Error adding/updating listener(s) new: cannot bind";
+
+test("a new listener that stays refused keeps nothing else from going", () => {
+  const { change, take, ack } = settled();
+  change({ listener: { l: "1", new: "1" } });
+  assert.deepEqual(take(), ["listener: new=1"]);
+  ack("listener", NO_LISTENER);
+  change({ listener: { l: "1", new: "1" }, cluster: { a: "1" }, endpoint: { a: "1" }, route: { r: "1" } });
+  assert.deepEqual(take(), ["cluster: -b"]);
+});
+
+test("what a listener may use that goes on as it was, since its change is refused, stays until it is taken", () => {
+  const { change, take, ack } = settled();
+  change({ listener: { l: "bad" } });
+  take();
+  ack("listener", "Error adding/updating listener(s) l: no good");
+  const smaller = { cluster: { a: "1" }, endpoint: { a: "1" } };
+  change({ ...smaller, listener: { l: "bad", other: "1" } });
+  assert.deepEqual(take(), ["listener: other=1"]);
+  ack("listener");
+  assert.deepEqual(take(), [], "that another one was taken says nothing of it");
+  change({ ...smaller, listener: { l: "2", other: "1" } });
+  assert.deepEqual(take(), ["listener: l=2"]);
+  ack("listener");
+  assert.deepEqual(take(), ["cluster: -b"]);
+});
+
+test("what came with a refused listener counts as had, when its own change is refused next", () => {
+  const { change, take, ack } = settled();
+  change({ listener: { l: "1", new: "1", good: "1" } });
+  take();
+  ack("listener", NO_LISTENER);
+  change({ listener: { l: "1", new: "1", good: "bad" } });
+  take();
+  ack("listener", "Error adding/updating listener(s) good: no good");
+  change({ listener: { l: "1", new: "1", good: "bad" }, cluster: { a: "1" }, endpoint: { a: "1" } });
+  assert.deepEqual(take(), []);
+});

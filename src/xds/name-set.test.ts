@@ -24,3 +24,33 @@ test("no name can pass for several", () => {
     }),
   );
 });
+
+test("bytes that were seen before are the same set and are not read again, however many others came between", () => {
+  const table = new NameTable();
+  let read = 0;
+  const ask = (name: string) =>
+    table.ofWire(Buffer.from(name), () => {
+      read++;
+      return [name];
+    });
+  const names = Array.from({ length: 20 }, (_, index) => `cluster-${index}`);
+  const sets = names.map(ask);
+  assert.equal(read, names.length);
+  for (const order of [names, names.toReversed(), names]) {
+    for (const name of order) assert.equal(ask(name), sets[names.indexOf(name)]);
+  }
+  assert.equal(read, names.length);
+  assert.deepEqual(
+    sets.map((set) => [...set.names]),
+    names.map((name) => [name]),
+  );
+});
+
+test("bytes that the caller overwrites afterwards change nothing of what was known by them", () => {
+  const table = new NameTable();
+  const bytes = Buffer.from("cluster-a");
+  const a = table.ofWire(bytes, () => ["a"]);
+  bytes.write("cluster-b");
+  const b = table.ofWire(bytes, () => ["b"]);
+  assert.deepEqual([[...a.names], [...b.names]], [["a"], ["b"]]);
+});

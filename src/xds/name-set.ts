@@ -17,6 +17,9 @@ export class NameSet {
   }
 }
 
+/** A few for each view of the mesh that many proxies share; what hostile ones fill them with is bounded by a request's size. */
+const RECENT = 8;
+
 /**
  * Makes equal sets of names one object, so that a hundred proxies which ask for the same thousand names share one
  * set, and so that whatever is derived from it (a selection, a response) can be found by identity.
@@ -27,6 +30,8 @@ export class NameTable {
   readonly #swept = new FinalizationRegistry<string>((key) => {
     if (this.#byKey.get(key)?.deref() === undefined) this.#byKey.delete(key);
   });
+  /** What requests said last, the latest first: an acknowledgement in state-of-the-world repeats every name. */
+  #recent: readonly { readonly wire: Buffer; readonly set: NameSet }[] = [];
   readonly #sums = new WeakMap<NameSet, WeakMap<NameSet, NameSet>>();
   readonly #intersections = new WeakMap<NameSet, WeakMap<NameSet, NameSet>>();
   readonly #differences = new WeakMap<NameSet, WeakMap<NameSet, NameSet>>();
@@ -51,12 +56,16 @@ export class NameTable {
 
   /**
    * The set whose names a request carries as these bytes (any encoding, as long as equal bytes mean equal names).
-   * Seen before, it costs a hash: an acknowledgement in state-of-the-world repeats every name.
+   * Seen lately, it costs a comparison; seen before, a hash.
    */
   ofWire(bytes: Uint8Array, decode: () => Iterable<string>): NameSet {
     if (bytes.length === 0) return this.empty;
+    const known = this.#recent.find(({ wire }) => wire.equals(bytes));
+    if (known !== undefined) return known.set;
     const key = `wire:${hash("sha256", bytes, "base64url")}`;
-    return this.#found(key) ?? this.#keep(key, this.of(decode()));
+    const set = this.#found(key) ?? this.#keep(key, this.of(decode()));
+    this.#recent = [{ wire: Buffer.from(bytes), set }, ...this.#recent.slice(0, RECENT - 1)];
+    return set;
   }
 
   sum(a: NameSet, b: NameSet): NameSet {

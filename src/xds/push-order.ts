@@ -103,8 +103,8 @@ export class PushOrder {
   #routes(): EncodedResponse | null {
     const behindListeners = this.#types[TYPE_URL.listener].differsFrom(this.#round.get(TYPE_URL.listener));
     if ((behindListeners || !this.#made()) && !this.#answersAtOnce(TYPE_URL.route)) return null;
-    // A proxy that rejected its new listeners goes on with the old ones, and with the routes that those name.
-    const removals = this.#types[TYPE_URL.listener].rejection === null ? "now" : "later";
+    // A proxy that refused a changed listener goes on with the old one, and with the routes that it names.
+    const removals = this.#types[TYPE_URL.listener].mayKeepOlder ? "later" : "now";
     return this.#send(TYPE_URL.route, this.#round.get(TYPE_URL.route), removals);
   }
 
@@ -126,7 +126,7 @@ export class PushOrder {
     if (this.#held && !REFERRING.every((typeUrl) => this.#types[typeUrl].started)) return false;
     return REFERRING.every((typeUrl) => {
       const type = this.#types[typeUrl];
-      return !type.nonces.awaiting && type.rejection === null && !type.differsFrom(this.#round.get(typeUrl));
+      return !type.nonces.awaiting && !type.mayKeepOlder && !type.differsFrom(this.#round.get(typeUrl));
     });
   }
 

@@ -7,6 +7,8 @@ export interface Refusal {
   readonly refused: EncodedResource;
   /** The version that the proxy keeps; null where it had none. */
   readonly kept: EncodedResource | null;
+  /** Whether the message says that it is this one; else it is one of those that came together. */
+  readonly isNamed: boolean;
   /** In the proxy's own words. */
   readonly message: string;
 }
@@ -29,18 +31,20 @@ export class Refusals {
     for (const { name } of sent) this.#byName.delete(name);
   }
 
-  /** `had` is what the proxy had accepted before. Blames what the message names, else all that was new. */
+  /** `had` is what the proxy had been sent before. Blames what the message names, else all that was new. */
   refused(sent: readonly EncodedResource[], had: ReadonlyMap<string, EncodedResource>, message: string): void {
     const named = NAMED.includes(this.#typeUrl) ? sent.filter(({ name }) => mentions(message, name)) : [];
     const changed = sent.filter(({ name, version }) => had.get(name)?.version !== version);
     for (const resource of named.length > 0 ? named : changed) {
+      const before = had.get(resource.name);
+      const refusal = this.#byName.get(resource.name);
       // What was refused before is not what it keeps.
-      const before = this.#byName.get(resource.name)?.kept;
-      const kept = before === undefined ? (had.get(resource.name) ?? null) : before;
+      const kept = refusal !== undefined && refusal.refused.version === before?.version ? refusal.kept : before;
       this.#byName.set(resource.name, {
         typeUrl: this.#typeUrl,
         refused: this.#withoutKeys(resource),
-        kept: kept === null ? null : this.#withoutKeys(kept),
+        kept: kept === undefined || kept === null ? null : this.#withoutKeys(kept),
+        isNamed: named.length > 0,
         message,
       });
     }

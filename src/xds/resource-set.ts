@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 /** The types that ADS carries here, in the order in which Envoy wants them made. */
 export const TYPE_URL = {
@@ -26,7 +26,11 @@ export interface EncodedResource {
 }
 
 export function encodedResource(name: string, bytes: Uint8Array): EncodedResource {
-  return { name, version: createHash("sha1").update(bytes).digest("base64url").slice(0, 16), bytes };
+  return { name, version: shortHash(bytes), bytes };
+}
+
+function shortHash(content: string | Uint8Array): string {
+  return hash("sha1", content, "base64url").slice(0, 16);
 }
 
 /**
@@ -44,9 +48,9 @@ export class ResourceSet {
     this.typeUrl = typeUrl;
     const sorted = [...resources].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
     this.byName = new Map(sorted.map((resource) => [resource.name, resource]));
-    const hash = createHash("sha1");
-    for (const { name, version } of this.byName.values()) hash.update(`${name}\0${version}\0`);
-    this.version = hash.digest("base64url").slice(0, 16);
+    let text = "";
+    for (const { name, version } of this.byName.values()) text += `${name}\0${version}\0`;
+    this.version = shortHash(text);
   }
 }
 

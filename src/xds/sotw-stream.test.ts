@@ -192,6 +192,15 @@ test("clusters that a rejected route may use are kept until routes are accepted 
   assert.deepEqual(summary(take()), ["cluster: b=1"]);
 });
 
+test("a new listener that stays refused keeps no cluster from going", () => {
+  const { take, ack, change } = settled();
+  change({ listener: { l: "1", new: "1" } });
+  assert.deepEqual(summary(take()), ["listener: l=1 new=1"]);
+  ack("listener", "Error adding/updating listener(s) new: cannot bind");
+  change({ listener: { l: "1", new: "1" }, cluster: { b: "1" }, endpoint: { b: "1" } });
+  assert.deepEqual(summary(take()), ["cluster: b=1"]);
+});
+
 test("a hundred proxies that ask for the same share their bytes", () => {
   const deps = sharedDeps();
   const resources = textSets(BASE);

@@ -38,6 +38,8 @@ export class TypeState {
   readonly #protocol: Protocol;
   /** What the proxy was sent and not told to drop. */
   #known: ResourceSet;
+  /** What it had been sent before the last response. */
+  #before: ResourceSet;
   /** What it had when it last accepted a response. */
   #accepted: ResourceSet;
   readonly #refusals: Refusals;
@@ -60,6 +62,7 @@ export class TypeState {
     this.#owed = table.empty;
     this.subscription = new Subscription(typeUrl, table);
     this.#known = emptySet(typeUrl);
+    this.#before = this.#known;
     this.#accepted = this.#known;
     this.#refusals = new Refusals(typeUrl);
   }
@@ -80,6 +83,11 @@ export class TypeState {
   /** What of this type the proxy refuses to use, as it was sent last. */
   get refusals(): readonly Refusal[] {
     return this.#refusals.of(this.#known.byName);
+  }
+
+  /** Whether the proxy may go on with an older version of something, and so with what that refers to. */
+  get mayKeepOlder(): boolean {
+    return this.refusals.some(({ kept, isNamed }) => kept !== null || !isNamed);
   }
 
   /** These names get an answer even if the proxy was sent them before. */
@@ -155,6 +163,7 @@ export class TypeState {
   }
 
   commit(plan: Plan, response: EncodedResponse): void {
+    this.#before = this.#known;
     this.#known = plan.goal;
     this.#owed = this.#table.empty;
     this.#refreshed.clear();
@@ -170,7 +179,8 @@ export class TypeState {
     this.nonces.answered();
     this.rejection = this.#lastIsMoot() ? null : error;
     if (error === null) this.#refusals.accepted(this.#lastChanged);
-    else this.#refusals.refused(this.#lastChanged, this.#accepted.byName, error);
+    else this.#refusals.refused(this.#lastChanged, this.#before.byName, error);
+    this.#before = this.#known;
     if (error === null) {
       this.ackedVersion = this.sentVersion;
       this.#accepted = this.#known;

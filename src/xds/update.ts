@@ -15,6 +15,7 @@ export interface Update {
 
 // Memos of pure functions over immutable sets; an entry lives as long as its sets do.
 const updates = new WeakMap<ResourceSet, WeakMap<ResourceSet, Update>>();
+const steps = new WeakMap<ResourceSet, WeakMap<ResourceSet, ResourceSet>>();
 const unions = new WeakMap<ResourceSet, WeakMap<ResourceSet, ResourceSet>>();
 const absences = new WeakMap<ResourceSet, WeakMap<NameSet, readonly string[]>>();
 const selections = new WeakMap<ResourceSet, WeakMap<NameSet, ResourceSet>>();
@@ -69,14 +70,17 @@ export function unionOf(from: ResourceSet, to: ResourceSet): ResourceSet {
  * alone. The others are first, each of these has a response of its own, and what is gone is removed with the last.
  */
 export function stepTowards(from: ResourceSet, to: ResourceSet): ResourceSet {
-  const { resources } = updateBetween(from, to);
-  const alone = resources.filter(({ goesAlone }) => goesAlone === true);
-  if (alone.length === 0 || resources.length === 1) return to;
-  const next = alone.length === resources.length ? alone.slice(0, 1) : resources.filter((one) => !alone.includes(one));
-  return new ResourceSet(
-    to.typeUrl,
-    new Map([...from.byName.values(), ...next].map((one) => [one.name, one])).values(),
-  );
+  return remembered(steps, from, to, () => {
+    const { resources } = updateBetween(from, to);
+    const alone = resources.filter(({ goesAlone }) => goesAlone === true);
+    if (alone.length === 0 || resources.length === 1) return to;
+    const next =
+      alone.length === resources.length ? alone.slice(0, 1) : resources.filter((one) => !alone.includes(one));
+    return new ResourceSet(
+      to.typeUrl,
+      new Map([...from.byName.values(), ...next].map((one) => [one.name, one])).values(),
+    );
+  });
 }
 
 /** The part of a set that has one of these names; the set itself where that is all of it. */

@@ -55,10 +55,12 @@ test("an address that the pod does not have is told in Envoy's words on the Side
     service({ name: "web", ports: { http: 8080 }, clusterIP: "10.96.0.5" }) +
     endpoint("web", { name: "web-0", ip: pod.ipv4 }, { http: 8080 }) +
     istio("VirtualService", "web", { hosts: ["web"], http: [{ route: [{ destination: { host: "web" } }] }] });
-  const mesh = await testControlPlane(t, { "mesh.yaml": around, "sidecar.yaml": sidecar("192.0.2.1") });
+  const leaving = service({ name: "leaving", ports: { http: 8080 }, clusterIP: "10.96.0.6" });
+  const folder = { "mesh.yaml": around, "leaving.yaml": leaving, "sidecar.yaml": sidecar("192.0.2.1") };
+  const mesh = await testControlPlane(t, folder);
   const target = `unix:${await socketTo(t, mesh.ports.grpc)}`;
   const ads = await adsOver(t, mesh, { target, rootPem: await readFile(mesh.rootPath, "utf8") });
-  await startEnvoyInPod(t, pod, bootstrap(ads, pod.ipv4), { asRoot: true });
+  const { admin } = await startEnvoyInPod(t, pod, bootstrap(ads, pod.ipv4), { asRoot: true });
 
   const refused = await until("the Sidecar to be refused", async () => {
     const condition = await programmed(mesh, "Sidecar", "own");
@@ -66,6 +68,11 @@ test("an address that the pod does not have is told in Envoy's words on the Side
   });
   assert.match(refused.message, /^1 of 1 proxy refuses it .*; web-0\.shop: .*cannot bind '192\.0\.2\.1:8080'/);
   assert.equal((await programmed(mesh, "VirtualService", "web"))?.status, "True", "nobody else is to blame");
+
+  const hasCluster = async () => (await admin("/clusters")).includes("|leaving.shop.svc.cluster.local::");
+  assert.ok(await hasCluster());
+  await writeFile(join(mesh.dir, "leaving.yaml"), "");
+  await until("the cluster of a service that left to be gone, whatever is refused", async () => !(await hasCluster()));
 
   await writeFile(join(mesh.dir, "sidecar.yaml"), sidecar("127.0.0.1"));
   await until("the mended Sidecar to be taken", async () => {

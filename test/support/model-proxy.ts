@@ -9,7 +9,10 @@ import {
 import { TYPE_URL, type TypeUrl } from "../../src/xds/resource-set.ts";
 import { BAD_REVISION, type ModelResource, parseModelResource } from "./model-config.ts";
 
-const REJECTION = { code: 13, message: "bad revision" };
+/** In Envoy's words. */
+function rejection(refused: readonly string[]) {
+  return { code: 13, message: `Error adding/updating ${refused.map((name) => `${name}: bad revision`).join(", ")}` };
+}
 
 interface Held extends ModelResource {
   readonly version: string;
@@ -112,13 +115,17 @@ export class DeltaModelProxy extends ModelProxy {
     const response = fromBinary(DeltaDiscoveryResponseSchema, bytes);
     this.assertFreshNonce(response.nonce);
     const typeUrl = servedType(response.typeUrl);
-    let good = true;
+    const refused: string[] = [];
     for (const { name, version, resource } of response.resources) {
-      good = this.apply(typeUrl, name, version, resource?.value ?? new Uint8Array()) && good;
+      if (!this.apply(typeUrl, name, version, resource?.value ?? new Uint8Array())) refused.push(name);
     }
     for (const name of response.removedResources) this.drop(typeUrl, name);
     this.#follow(typeUrl, false);
-    const answer = { typeUrl, responseNonce: response.nonce, ...(!good && { errorDetail: REJECTION }) };
+    const answer = {
+      typeUrl,
+      responseNonce: response.nonce,
+      ...(refused.length > 0 && { errorDetail: rejection(refused) }),
+    };
     this.send(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, answer)));
     this.#startListeners();
   }
@@ -178,21 +185,21 @@ export class SotwModelProxy extends ModelProxy {
     this.assertFreshNonce(response.nonce);
     const typeUrl = servedType(response.typeUrl);
     const whole = typeUrl === TYPE_URL.cluster || typeUrl === TYPE_URL.listener;
-    let good = true;
+    const refused: string[] = [];
     const named = new Set<string>();
     for (const { value } of response.resources) {
       const { name } = parseModelResource(value);
       named.add(name);
-      good = this.apply(typeUrl, name, Buffer.from(value).toString(), value) && good;
+      if (!this.apply(typeUrl, name, Buffer.from(value).toString(), value)) refused.push(name);
     }
     if (whole) {
       for (const name of [...this.held[typeUrl].keys()]) if (!named.has(name)) this.drop(typeUrl, name);
     }
     if (typeUrl === TYPE_URL.cluster) this.#rerequest(TYPE_URL.endpoint, this.endpointNames, this.warming.size > 0);
     if (typeUrl === TYPE_URL.listener) this.#rerequest(TYPE_URL.route, this.routeNames, false);
-    const version = good ? response.versionInfo : (this.#last.get(typeUrl)?.version ?? "");
+    const version = refused.length === 0 ? response.versionInfo : (this.#last.get(typeUrl)?.version ?? "");
     this.#last.set(typeUrl, { version, nonce: response.nonce });
-    this.#request(typeUrl, this.#namesOf(typeUrl), good);
+    this.#request(typeUrl, this.#namesOf(typeUrl), refused);
     if (this.startedListeners || !this.readyForListeners) return;
     this.startedListeners = true;
     this.#request(TYPE_URL.listener, []);
@@ -210,11 +217,14 @@ export class SotwModelProxy extends ModelProxy {
     if (names.length > 0 || this.#asked.has(typeUrl)) this.#request(typeUrl, names);
   }
 
-  #request(typeUrl: TypeUrl, resourceNames: string[], good = true): void {
+  #request(typeUrl: TypeUrl, resourceNames: string[], refused: readonly string[] = []): void {
     this.#asked.set(typeUrl, resourceNames.toSorted().join(" "));
     const { version = "", nonce = "" } = this.#last.get(typeUrl) ?? {};
     const request = { typeUrl, resourceNames, versionInfo: version, responseNonce: nonce };
-    const message = create(DiscoveryRequestSchema, { ...request, ...(!good && { errorDetail: REJECTION }) });
+    const message = create(DiscoveryRequestSchema, {
+      ...request,
+      ...(refused.length > 0 && { errorDetail: rejection(refused) }),
+    });
     this.send(toBinary(DiscoveryRequestSchema, message));
   }
 }
