@@ -5,6 +5,7 @@ import type { JwtSvidIssuer } from "../ca/jwt/jwt-svid.ts";
 import { loggedCause, Refusal, type RefusalReason } from "../ca/refusal.ts";
 import { OVERLOAD_RETRY_MS } from "../ca/signing-queue.ts";
 import { LARGEST_CSR_BYTES } from "../ca/x509/csr.ts";
+import { bodyParser } from "../platform/body-parser.ts";
 import { httpStatusOf } from "../platform/http-status.ts";
 import type { Logger } from "../platform/log.ts";
 import { answerCertificate } from "./answer-certificate.ts";
@@ -30,13 +31,11 @@ export function caRoutes(deps: CaRoutesDeps): FastifyPluginAsync {
   return async (app) => {
     app.removeAllContentTypeParsers();
     // Each route reads the bytes by itself, once it knows that it wants them.
-    app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+    app.addContentTypeParser("*", bodyParser(BODY_LIMIT));
     app.setErrorHandler((error, request, reply) => answerError(deps, error, request, reply));
 
-    app.post("/v1/certificates", { bodyLimit: BODY_LIMIT }, (request, reply) =>
-      answerCertificate(deps, request, reply),
-    );
-    app.post("/v1/jwt-svids", { bodyLimit: BODY_LIMIT }, (request, reply) => answerJwtSvid(deps, request, reply));
+    app.post("/v1/certificates", (request, reply) => answerCertificate(deps, request, reply));
+    app.post("/v1/jwt-svids", (request, reply) => answerJwtSvid(deps, request, reply));
     app.get("/v1/trust-bundle", async (request, reply) => answerTrustBundle(deps, request, reply));
     app.get("/v1/openapi.json", async () => buildOpenApi());
   };

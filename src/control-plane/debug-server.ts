@@ -1,6 +1,7 @@
 import { type FastifyInstance, type FastifyRequest, fastify } from "fastify";
 import { type Authenticate, bearerToken } from "../ca/caller/authenticate.ts";
 import { TrysailError } from "../platform/errors.ts";
+import { NO_SCHEMAS } from "./no-schemas.ts";
 import { answerNotFound } from "./not-found.ts";
 
 export interface DebugDeps {
@@ -24,7 +25,12 @@ export interface DebugRow {
  * other its own. Being on the same machine is no privilege.
  */
 export function createDebugServer(deps: DebugDeps): FastifyInstance {
-  const app = fastify({ bodyLimit: 64 * 1024, requestTimeout: 30_000, forceCloseConnections: "idle" });
+  const app = fastify({
+    schemaController: NO_SCHEMAS,
+    bodyLimit: 64 * 1024,
+    requestTimeout: 30_000,
+    forceCloseConnections: "idle",
+  });
 
   answerNotFound(app);
   app.get("/ready", (_request, reply) => {

@@ -4,6 +4,7 @@ import { connect, type TLSSocket } from "node:tls";
 import { issueBy, temporaryAuthority } from "../../test/support/authority.ts";
 import { until } from "../../test/support/until.ts";
 import { createServingCertificate } from "../ca/serving/serving-certificate.ts";
+import { bodyParser } from "../platform/body-parser.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { ConnectionLimits } from "../platform/connection-guard.ts";
 import { createLog } from "../platform/log.ts";
@@ -25,7 +26,7 @@ async function start(t: TestContext, limits: Partial<ConnectionLimits>) {
     [
       async (routes) => {
         routes.removeAllContentTypeParsers();
-        routes.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+        routes.addContentTypeParser("*", bodyParser(1024 * 1024));
         routes.post("/size", async ({ body }) => `${Buffer.isBuffer(body) ? body.length : 0} bytes`);
       },
     ],
@@ -41,8 +42,8 @@ async function start(t: TestContext, limits: Partial<ConnectionLimits>) {
 }
 
 /** A client's connection, and what it was answered. */
-async function open(t: TestContext, port: number) {
-  const socket: TLSSocket = connect({ port, host: "127.0.0.1", rejectUnauthorized: false });
+async function open(t: TestContext, port: number, localAddress = "127.0.0.1") {
+  const socket: TLSSocket = connect({ ...{ port, host: "127.0.0.1", localAddress, rejectUnauthorized: false } });
   t.after(() => socket.destroy());
   let answers = "";
   let ended = false;
@@ -75,7 +76,7 @@ test("a connection without a request is closed in time, and one that has asked i
 });
 
 test("half-sent bodies are bounded all together: the largest go first, and who sends a whole one is answered", async (t) => {
-  const { port, refused } = await start(t, { strangerBytes: 1_500_000 });
+  const { port, refused } = await start(t, { unreadBytes: 1_500_000 });
   const half = await Promise.all([1, 2, 3].map(() => open(t, port)));
   const small = await open(t, port);
   small.send(head(100_000), Buffer.alloc(50_000));
@@ -88,11 +89,27 @@ test("half-sent bodies are bounded all together: the largest go first, and who s
 });
 
 test("requests sent one behind the other count until the last is answered", async (t) => {
-  const { port, refused } = await start(t, { strangerBytes: 500_000 });
+  const { port, refused } = await start(t, { unreadBytes: 500_000 });
   const client = await open(t, port);
   client.send(head(2), "hi", head(900_000), Buffer.alloc(800_000));
   await until("its end", () => client.ended());
   assert.deepEqual(refused, ["unread"]);
+});
+
+test("a connection stays a stranger's however often it asks, and the address with the most gives way", async (t) => {
+  const { port, refused } = await start(t, { strangers: 3 });
+  const [first, second, third] = [await open(t, port), await open(t, port), await open(t, port)];
+  for (const { send, answered } of [first, second, third]) {
+    send(head(2), "hi");
+    await until("its answer", () => answered(1, "2 bytes"));
+  }
+  const elsewhere = await open(t, port, "127.0.0.2");
+  await until("the newest of the other address to be closed", () => third.ended());
+  assert.deepEqual(refused, ["too-many-unknown"]);
+  for (const { send, answered } of [first, second, elsewhere]) {
+    send(head(2), "hi");
+    await until("another answer", () => answered(1, "2 bytes") || answered(2, "2 bytes"));
+  }
 });
 
 test("closing the server waits for no connection that never asked", async (t) => {

@@ -7,6 +7,7 @@ import { clientTrustOptions, followClients } from "../platform/client-trust.ts";
 import { type ConnectionGuardOptions, guardConnections } from "../platform/connection-guard.ts";
 import type { Strangers } from "../platform/strangers.ts";
 import type { TrustBundle } from "../platform/trust-bundle.ts";
+import { NO_SCHEMAS } from "./no-schemas.ts";
 import { answerNotFound } from "./not-found.ts";
 
 export interface HttpsServer {
@@ -27,6 +28,7 @@ export async function createHttpsServer(
   let presented = certificate;
   let clientTrust = initialTrust;
   const app = fastify({
+    schemaController: NO_SCHEMAS,
     // Asked for and judged by each route: most callers come without one.
     https: {
       ...tlsOptions(presented, clientTrust),
@@ -64,11 +66,11 @@ export async function createHttpsServer(
 }
 
 /**
- * Most who call here, an API server among them, show nothing of themselves: whoever has asked nothing yet counts as a
- * stranger, and so does whoever has an answer to come, until it is given.
+ * Most who call here, an API server among them, show nothing of themselves, so that all are strangers by their number;
+ * whoever has asked nothing yet is one by his time, and whoever has an answer to come by his bytes, until it is given.
  */
 function boundUnanswered(server: Server, connections: ConnectionGuardOptions): Strangers {
-  const strangers = guardConnections(server, connections);
+  const { strangers } = guardConnections(server, connections);
   /** The last of the requests that a client may send without awaiting the answer to the one before. */
   const latest = new WeakMap<Socket, ServerResponse>();
   server.on("request", ({ socket }: IncomingMessage, response: ServerResponse) => {

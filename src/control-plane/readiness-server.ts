@@ -1,6 +1,11 @@
 import { type FastifyInstance, fastify } from "fastify";
+import { allowFewConnections } from "../platform/few-connections.ts";
+import { NO_SCHEMAS } from "./no-schemas.ts";
 
-/** What listens on `--http-addr`, from the first moment of the start on. */
+/**
+ * What listens on `--http-addr`, from the first moment of the start on. `/live` says no more than that the program answers, whatever it
+ * waits for.
+ */
 export interface ReadinessServer {
   readonly app: FastifyInstance;
   /** What is being waited for; null once nothing is. */
@@ -15,14 +20,16 @@ export interface ReadinessServer {
 export function createReadinessServer(): ReadinessServer {
   let reason: (() => string) | null = () => "it has just started";
   let next: FastifyInstance | undefined;
-  const app = fastify({ requestTimeout: 30_000, forceCloseConnections: "idle" });
+  const app = fastify({ schemaController: NO_SCHEMAS, requestTimeout: 30_000, forceCloseConnections: true });
+  allowFewConnections(app.server);
   // In front of any reading of bodies, which are the other app's.
   app.addHook("onRequest", async (request, reply) => {
-    if (next === undefined) return;
+    if (next === undefined || request.url === "/live") return;
     reply.hijack();
     next.routing(request.raw, reply.raw);
   });
   const notReady = () => reason?.() ?? null;
+  app.get("/live", () => ({ live: true }));
   app.setNotFoundHandler((_request, reply) => reply.code(503).send({ ready: false, reason: notReady() }));
   return {
     app,

@@ -1,5 +1,6 @@
 import type { FastifyError, FastifyPluginAsync } from "fastify";
 import { createBackToBack } from "../platform/back-to-back.ts";
+import { bodyParser } from "../platform/body-parser.ts";
 import { TrysailError } from "../platform/errors.ts";
 import type { Logger } from "../platform/log.ts";
 import { encodeReview, type ReviewResponse } from "./encode-review.ts";
@@ -25,7 +26,7 @@ export function reviewRoutes({ paths, log, answer }: ReviewRoute): FastifyPlugin
   return async (app) => {
     // The review's own parser caps depth before anything is decoded.
     app.removeAllContentTypeParsers();
-    app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+    app.addContentTypeParser("application/json", bodyParser(MAX_BODY_BYTES));
 
     app.setErrorHandler((error: FastifyError | TrysailError, _request, reply) => {
       const status = error instanceof TrysailError ? 400 : (error.statusCode ?? 500);
@@ -34,18 +35,14 @@ export function reviewRoutes({ paths, log, answer }: ReviewRoute): FastifyPlugin
     });
 
     for (const path of paths) {
-      app.post<{ Params: Readonly<Record<string, string>> }>(
-        path,
-        { bodyLimit: MAX_BODY_BYTES },
-        async (request, reply) => {
-          const { body, params } = request;
-          if (!Buffer.isBuffer(body)) throw new TrysailError("invalid-argument", "the request has no body");
-          const arrivedMs = performance.now();
-          const response = await inTurn(() => answer(body, params, arrivedMs));
-          // As bytes: a text would be encoded anew on its way through TLS.
-          return reply.type("application/json").send(encodeReview(response));
-        },
-      );
+      app.post<{ Params: Readonly<Record<string, string>> }>(path, async (request, reply) => {
+        const { body, params } = request;
+        if (!Buffer.isBuffer(body)) throw new TrysailError("invalid-argument", "the request has no body");
+        const arrivedMs = performance.now();
+        const response = await inTurn(() => answer(body, params, arrivedMs));
+        // As bytes: a text would be encoded anew on its way through TLS.
+        return reply.type("application/json").send(encodeReview(response));
+      });
     }
   };
 }

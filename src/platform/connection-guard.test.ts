@@ -89,13 +89,38 @@ test("one address gets its part of the connections and no more, and leaves the o
   await until("the third to be closed", () => third.ended.yet);
   const elsewhere = [await open(t, port, "127.0.0.2"), await open(t, port, "127.0.0.2")];
   assert.deepEqual(refused, ["too-many-of-address"]);
-  const beyond = await open(t, port, "127.0.0.3");
-  await until("one more than there may be to be closed", () => beyond.ended.yet);
-  assert.deepEqual(refused, ["too-many-of-address", "too-many"]);
   for (const { ended } of [...first, ...elsewhere]) assert.equal(ended.yet, false);
 
   first[0]?.socket.destroy();
   await until("the place of one that left", async () => !(await open(t, port)).ended.yet && refused.length < 100);
+});
+
+test("where all places are taken the address with the most gives way, and who already has the most gets no more", async (t) => {
+  const { port, refused } = await start(t, { total: 3 });
+  const [first, second, third] = [await open(t, port), await open(t, port), await open(t, port)];
+  third.socket.resume();
+  const fourth = await open(t, port);
+  await until("one more of the same to be closed", () => fourth.ended.yet);
+  const elsewhere = await open(t, port, "127.0.0.2");
+  await until("the newest of the others to be closed", () => third.ended.yet);
+  assert.deepEqual(refused, ["too-many", "too-many"]);
+  for (const { ended } of [first, second, elsewhere]) assert.equal(ended.yet, false);
+});
+
+test("callers that are not known have fewer places, and leave theirs when they become known", async (t) => {
+  const { port, refused } = await start(t, { strangers: 1 });
+  for (let count = 0; count < 3; count++) {
+    const { socket, ended } = await open(t, port);
+    const asking = client(t, socket)("/test.Test/Ask");
+    const answer = asking.answered();
+    asking.end(KNOWN);
+    await answer;
+    assert.equal(ended.yet, false);
+  }
+  await open(t, port);
+  const second = await open(t, port);
+  await until("the second stranger to be closed", () => second.ended.yet);
+  assert.deepEqual(refused, ["too-many-unknown"]);
 });
 
 test("a connection whose caller does not become known in time is closed, whatever it sends; one that did stays", async (t) => {
@@ -126,22 +151,54 @@ test("a connection whose caller does not become known in time is closed, whateve
   await again;
 });
 
-test("of callers who are not known, those who sent the most are closed when all together have sent too much", async (t) => {
-  const { port, refused } = await start(t, { strangerBytes: 3_000_000 });
+test("what is half sent is bounded all together, of known callers too: who sent the most is closed first", async (t) => {
+  const { port, refused } = await start(t, { unreadBytes: 3_000_000 });
   const [small, large, known] = [await open(t, port), await open(t, port), await open(t, port)];
   client(t, small.socket)("/test.Test/Ask").write(framed(Buffer.alloc(500_000), 600_000));
-  const streaming = client(t, known.socket)("/test.Test/Stream");
+  const streams = client(t, known.socket);
+  const streaming = streams("/test.Test/Stream");
   const echoed = streaming.answered();
   streaming.write(KNOWN);
   await echoed;
-  streaming.write(framed(Buffer.alloc(4_000_000), 4_100_000));
-  const many = client(t, large.socket);
-  for (let count = 0; count < 4; count++) {
-    many("/test.Test/Ask").write(framed(Buffer.alloc(900_000), 1_000_000));
+  for (let count = 0; count < 3; count++) {
+    const whole = streams("/test.Test/Stream");
+    const answered = whole.answered();
+    whole.write(framed(Buffer.alloc(900_000)));
+    await answered;
   }
+  const many = client(t, large.socket);
+  for (let count = 0; count < 2; count++) many("/test.Test/Ask").write(framed(Buffer.alloc(900_000), 1_000_000));
+  streaming.write(framed(Buffer.alloc(800_000), 900_000));
   await until("the largest to be closed", () => large.ended.yet);
   assert.deepEqual(refused, ["unread"]);
-  assert.deepEqual([small.ended.yet, known.ended.yet], [false, false]);
+  const another = client(t, (await open(t, port)).socket)("/test.Test/Stream");
+  const answer = another.answered();
+  another.write(KNOWN);
+  await answer;
+  streaming.write(Buffer.alloc(100_000));
+  streams("/test.Test/Stream").write(framed(Buffer.alloc(2_900_000), 3_000_000));
+  await until("that of the known caller to be closed", () => known.ended.yet);
+  assert.deepEqual(refused, ["unread", "unread"]);
+  assert.equal(small.ended.yet, false);
+});
+
+test("a message that comes byte by byte counts for what its parts take", async (t) => {
+  const { port, refused } = await start(t, { unreadBytes: 200_000 });
+  const { socket, ended } = await open(t, port);
+  const stream = client(t, socket)("/test.Test/Stream");
+  const answered = stream.answered();
+  stream.write(KNOWN);
+  await answered;
+  stream.write(framed(Buffer.alloc(0), 100_000));
+  await until(
+    "its end",
+    () => {
+      stream.write(Buffer.alloc(1));
+      return ended.yet;
+    },
+    { everyMs: 0 },
+  );
+  assert.deepEqual(refused, ["unread"]);
 });
 
 test("a connection that never begins its handshake has its place in the count", async (t) => {

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { Server as TlsServer } from "node:tls";
 import { systemClock } from "./clock.ts";
+import { FairPlaces } from "./fair-places.ts";
 import { Strangers } from "./strangers.ts";
 
 /** What whoever reaches a port may take of it. */
@@ -9,21 +10,24 @@ export interface ConnectionLimits {
   readonly total: number;
   /** Of these, from one address. Whole meshes may be behind one, where it is that of a gateway which translates. */
   readonly perAddress: number;
+  /** Of these, of callers that are not known, from their first packet on. */
+  readonly strangers: number;
   /** For a connection, from its handshake until its caller is known. */
   readonly strangerMs: number;
-  /** What the callers that are not known may have sent, all together. */
-  readonly strangerBytes: number;
+  /** What all callers may have sent of what is not there in whole. */
+  readonly unreadBytes: number;
 }
 
 export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
   total: 10_000,
   perAddress: 5_000,
+  strangers: 2_000,
   strangerMs: 30_000,
-  strangerBytes: 64 * 1024 * 1024,
+  unreadBytes: 64 * 1024 * 1024,
 };
 
 /** Why a connection was closed, or not taken at all. */
-export type ConnectionRefusal = "too-many" | "too-many-of-address" | "silent" | "unread";
+export type ConnectionRefusal = "too-many" | "too-many-of-address" | "too-many-unknown" | "silent" | "unread";
 
 export interface ConnectionGuardOptions {
   /** Those not given are `DEFAULT_CONNECTION_LIMITS`. */
@@ -31,39 +35,66 @@ export interface ConnectionGuardOptions {
   onRefused?(reason: ConnectionRefusal, address: string | undefined): void;
 }
 
+export interface ConnectionGuard {
+  readonly limits: ConnectionLimits;
+  /** The connections whose callers have a time to come to the point. */
+  readonly strangers: Strangers;
+  /** Whose connection it is has been proven. */
+  callerKnown(socket: Socket): void;
+  /** Closes it, and says why. */
+  refuse(socket: Socket, reason: ConnectionRefusal): void;
+}
+
 /**
  * Bounds the connections of a server, and what they hold before their callers are known. Every connection is a stranger's
- * behind its handshake; the server says when that changes.
+ * until the server says otherwise. Where there are too many, the address that has the most gives way.
  */
-export function guardConnections(server: TlsServer, options: ConnectionGuardOptions): Strangers {
+export function guardConnections(server: TlsServer, options: ConnectionGuardOptions): ConnectionGuard {
   const limits = { ...DEFAULT_CONNECTION_LIMITS, ...options.limits };
-  const refused = (reason: ConnectionRefusal, address: string | undefined) => options.onRefused?.(reason, address);
-  const strangers = new Strangers({
-    clock: systemClock,
-    maxBytes: limits.strangerBytes,
-    onClose: (socket, reason) => refused(reason, socket.remoteAddress),
-  });
-  server.maxConnections = limits.total;
-  server.on("drop", (dropped) => refused("too-many", dropped?.remoteAddress));
-  const ofAddress = new Map<string, number>();
-  server.on("connection", (socket: Socket) => {
-    const { remoteAddress } = socket;
-    // Gone before it was looked at.
-    if (remoteAddress === undefined) return;
-    const connected = (ofAddress.get(remoteAddress) ?? 0) + 1;
-    ofAddress.set(remoteAddress, connected);
-    socket.once("close", () => {
-      const left = (ofAddress.get(remoteAddress) ?? 1) - 1;
-      if (left === 0) ofAddress.delete(remoteAddress);
-      else ofAddress.set(remoteAddress, left);
-    });
-    if (connected <= limits.perAddress) return;
-    refused("too-many-of-address", remoteAddress);
+  const refuse: ConnectionGuard["refuse"] = (socket, reason) => {
+    options.onRefused?.(reason, socket.remoteAddress);
     socket.destroy();
+  };
+  const strangers = new Strangers({ clock: systemClock, maxBytes: limits.unreadBytes, close: refuse });
+  const all = new FairPlaces<Socket>({
+    places: limits.total,
+    onTaken: (socket) => refuse(socket, "too-many"),
+  });
+  const unknown = new FairPlaces<Socket>({
+    places: limits.strangers,
+    onTaken: (socket) => refuse(socket, "too-many-unknown"),
+  });
+  const ofAddress = new Map<string, Map<number, Socket>>();
+  server.on("connection", (socket: Socket) => {
+    const { remoteAddress, remotePort } = socket;
+    // Gone before it was looked at.
+    if (remoteAddress === undefined || remotePort === undefined) return;
+    const connected = ofAddress.get(remoteAddress) ?? new Map<number, Socket>();
+    ofAddress.set(remoteAddress, connected.set(remotePort, socket));
+    socket.once("close", () => {
+      all.remove(remoteAddress, socket);
+      unknown.remove(remoteAddress, socket);
+      connected.delete(remotePort);
+      if (connected.size === 0) ofAddress.delete(remoteAddress);
+    });
+    if (connected.size > limits.perAddress) return refuse(socket, "too-many-of-address");
+    all.add(remoteAddress, socket);
+    if (!socket.destroyed) unknown.add(remoteAddress, socket);
   });
   server.on("secureConnection", (socket) => {
     strangers.add(socket, limits.strangerMs);
     socket.once("close", () => strangers.remove(socket));
   });
-  return strangers;
+  return {
+    limits,
+    strangers,
+    callerKnown(socket) {
+      strangers.remove(socket);
+      const { remoteAddress = "", remotePort = 0 } = socket;
+      // Places are those of the connections themselves, below TLS.
+      const connection = ofAddress.get(remoteAddress)?.get(remotePort);
+      if (connection !== undefined) unknown.remove(remoteAddress, connection);
+    },
+    refuse,
+  };
 }

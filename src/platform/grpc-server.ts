@@ -5,6 +5,7 @@ import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceI
 import { clientTrustOptions, followClients } from "./client-trust.ts";
 import { type ConnectionGuardOptions, DEFAULT_CONNECTION_LIMITS, guardConnections } from "./connection-guard.ts";
 import { messageOf, TrysailError } from "./errors.ts";
+import { boundHalfSent } from "./half-sent.ts";
 import { formatListenAddress, type ListenAddress, parseListenAddress } from "./listen-address.ts";
 import type { Logger } from "./log.ts";
 import { requestDeadline } from "./request-deadline.ts";
@@ -102,8 +103,18 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
   });
   const clients = followClients(tlsServer);
-  const strangers = guardConnections(tlsServer, options.connections ?? {});
+  const guard = guardConnections(tlsServer, options.connections ?? {});
   const secured = new Map<string, TLSSocket>();
+  const unboundHalfSent = boundHalfSent({
+    maxBytes: guard.limits.unreadBytes,
+    connectionOf({ session }) {
+      const socket = session?.socket;
+      if (socket === undefined) return undefined;
+      const found = secured.get(`${socket.remoteAddress}:${socket.remotePort}`);
+      return found?.localPort === socket.localPort ? found : undefined;
+    },
+    close: (socket) => guard.refuse(socket, "unread"),
+  });
   const plaintextServer = createServer({ noDelay: true });
   plaintextServer.maxConnections = options.connections?.limits?.total ?? DEFAULT_CONNECTION_LIMITS.total;
   tlsServer.on("secureConnection", (socket) => {
@@ -150,7 +161,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     listenPlaintext: (address) => listen(plaintextServer, address),
     callerKnown(call) {
       const socket = secured.get(call.getPeer());
-      if (socket !== undefined) strangers.remove(socket);
+      if (socket !== undefined) guard.callerKnown(socket);
     },
     setCertificate(next) {
       tlsServer.setSecureContext(secureContext(next, clientTrust));
@@ -171,6 +182,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       for (const server of Object.values(grpc)) server.forceShutdown();
       for (const socket of sockets) socket.destroy();
       await Promise.all(closed);
+      unboundHalfSent();
     },
   };
 }

@@ -5,8 +5,8 @@ export interface StrangersDeps {
   readonly clock: Clock;
   /** What all strangers together may have sent. */
   readonly maxBytes: number;
-  /** Before a connection is closed: its time was over, or it had sent the most when all together had sent too much. */
-  onClose(socket: Socket, reason: "silent" | "unread"): void;
+  /** Closes a connection: its time was over, or it had sent the most when all together had sent too much. */
+  close(socket: Socket, reason: "silent" | "unread"): void;
 }
 
 interface Stranger {
@@ -69,8 +69,7 @@ export class Strangers {
 
   #close(socket: Socket, reason: "silent" | "unread"): void {
     this.#all.delete(socket);
-    this.#deps.onClose(socket, reason);
-    socket.destroy();
+    this.#deps.close(socket, reason);
   }
 }
 

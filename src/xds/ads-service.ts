@@ -1,7 +1,8 @@
 import type { Metadata, ServiceDefinition } from "@grpc/grpc-js";
-import type { WorkloadIdentity } from "../ca/identity.ts";
+import { spiffeId, type WorkloadIdentity } from "../ca/identity.ts";
 import type { Clock } from "../platform/clock.ts";
 import { TrysailError } from "../platform/errors.ts";
+import { FairPlaces } from "../platform/fair-places.ts";
 import { streamOfBytes } from "../platform/grpc-methods.ts";
 import type { GrpcServer } from "../platform/grpc-server.ts";
 import type { Logger } from "../platform/log.ts";
@@ -22,10 +23,12 @@ import type { XdsMetrics } from "./xds-metrics.ts";
 
 /** Sizes in bytes, times in milliseconds. */
 export interface AdsLimits {
-  /** Streams at one time, over all connections. */
+  /** Streams at one time, over all connections. Where there are more, the workload that has the most loses its newest. */
   readonly maxStreams: number;
   /** Resource names that one stream may hold of one type. */
   readonly maxNames: number;
+  /** Names that nothing has, over all streams of a workload. */
+  readonly strangeNameBytes: number;
   readonly maxNodeBytes: number;
   /** For the first request of a stream to come. */
   readonly firstRequestMs: number;
@@ -44,6 +47,7 @@ export interface AdsLimits {
 export const DEFAULT_ADS_LIMITS: AdsLimits = {
   maxStreams: 10_000,
   maxNames: 100_000,
+  strangeNameBytes: 16 * 1024 * 1024,
   maxNodeBytes: 256 * 1024,
   firstRequestMs: 10_000,
   reconnectMs: 1_000,
@@ -95,9 +99,12 @@ export function createAdsService(deps: AdsDeps): AdsService {
   const queue = createPushQueue({ sliceMs: 30 });
   const changes = new ChangeProgress((seenAtMs) => deps.metrics?.changeConverged(deps.clock.now() - seenAtMs));
   deps.metrics?.follow(() => ({ changed: queue.size, sending: budget.waiting, bytesInFlight: budget.bytesInFlight }));
-  const streams = new Set<
-    Pick<AdsStream<SotwRequest | DeltaRequest>, "isOpen" | "status" | "progress" | "sent" | "acceptedVersion" | "end">
-  >();
+  const streams = new Set<OpenStream>();
+  const places = new FairPlaces<OpenStream>({
+    places: limits.maxStreams,
+    onTaken: (stream) => stream.end(tooManyStreams(limits)),
+  });
+  const strangeNames = new Map<string, number>();
   let stopped = false;
 
   const sotw: ProtocolKind<SotwRequest> = {
@@ -116,7 +123,7 @@ export function createAdsService(deps: AdsDeps): AdsService {
     authenticate: AdsStreamDeps["authenticate"],
   ) {
     const { source, acks, log, clock, metrics } = deps;
-    const streamDeps: AdsStreamDeps = {
+    const streamDeps: Omit<AdsStreamDeps, "keepsStrangeNames"> = {
       source,
       acks,
       log,
@@ -129,9 +136,40 @@ export function createAdsService(deps: AdsDeps): AdsService {
       authenticate,
     };
     return (call: AdsCall): void => {
-      const stream = new AdsStream(call, kind, streamDeps, () => streams.delete(stream));
+      let owner = "";
+      let kept = 0;
+      const keep = (bytes: number): void => {
+        kept += bytes;
+        const ofOwner = (strangeNames.get(owner) ?? 0) + bytes;
+        if (ofOwner === 0) strangeNames.delete(owner);
+        else strangeNames.set(owner, ofOwner);
+      };
+      const stream = new AdsStream(
+        call,
+        kind,
+        {
+          ...streamDeps,
+          async authenticate() {
+            const identity = await authenticate(call);
+            // It may have ended meanwhile.
+            if (!streams.has(stream)) return identity;
+            owner = identity === null ? addressOf(call) : ownerOf(identity);
+            places.add(owner, stream);
+            return identity;
+          },
+          keepsStrangeNames(grownBytes) {
+            if (grownBytes === 0) return;
+            keep(grownBytes);
+            if ((strangeNames.get(owner) ?? 0) > limits.strangeNameBytes) throw tooManyStrangeNames();
+          },
+        },
+        () => {
+          streams.delete(stream);
+          places.remove(owner, stream);
+          keep(-kept);
+        },
+      );
       if (stopped) stream.end(stopping());
-      else if (streams.size >= limits.maxStreams) stream.end(tooManyStreams(limits));
       else {
         streams.add(stream);
         stream.serve();
@@ -163,6 +201,24 @@ export function createAdsService(deps: AdsDeps): AdsService {
       for (const stream of streams) stream.end(stopping());
     },
   };
+}
+
+function tooManyStrangeNames(): TrysailError {
+  return new TrysailError("resource-exhausted", "too many names that nothing has");
+}
+
+type OpenStream = Pick<
+  AdsStream<SotwRequest | DeltaRequest>,
+  "isOpen" | "status" | "progress" | "sent" | "acceptedVersion" | "end"
+>;
+
+/** Pods of one account are apart where their credentials say which is which. */
+function ownerOf(identity: WorkloadIdentity): string {
+  return `${spiffeId(identity)} ${identity.pod?.uid ?? ""}`;
+}
+
+function addressOf(call: AdsCall): string {
+  return call.getPeer().replace(/:[0-9]+$/, "");
 }
 
 function stopping(): TrysailError {

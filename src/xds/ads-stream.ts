@@ -1,5 +1,6 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import type { WorkloadIdentity } from "../ca/identity.ts";
+import { loggedCause } from "../ca/refusal.ts";
 import type { Clock } from "../platform/clock.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { grpcStatusOf } from "../platform/grpc-status.ts";
@@ -14,6 +15,7 @@ import type { PushQueue } from "./push-queue.ts";
 import { type ProxyResources, type ResourceSet, TYPE_URL, type TypeUrl } from "./resource-set.ts";
 import type { Protocol } from "./response-encoder.ts";
 import type { SendBudget } from "./send-budget.ts";
+import { StrangeNames } from "./strange-names.ts";
 import type { StreamState, Verdict } from "./stream-state.ts";
 import { type ProxyStatus, proxyStatus } from "./sync-status.ts";
 import type { XdsMetrics } from "./xds-metrics.ts";
@@ -46,6 +48,8 @@ export interface AdsStreamDeps {
     readonly stalledWriteMs: number;
   };
   authenticate(call: AdsCall): Promise<WorkloadIdentity | null>;
+  /** Told by how much what is kept of names that nothing has has grown; throws where that is too much. */
+  keepsStrangeNames(grownBytes: number): void;
 }
 
 /** What one proxy was sent, a set for each type that it asked for. */
@@ -72,7 +76,9 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
   readonly #kind: ProtocolKind<R>;
   readonly #deps: AdsStreamDeps;
   readonly #onEnd: () => void;
+  readonly #strangeNames = new StrangeNames();
   #opened: Opened<R> | null = null;
+  #resources: ProxyResources = new Map();
   #ended = false;
   /** A response waits for its turn, or for the network to take it. */
   #sending = false;
@@ -113,7 +119,7 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
     const status = grpcStatusOf(error);
     const proxy = this.#opened?.proxy.id;
     const context = { proxy, peer: this.#call.getPeer(), code: status.code, reason: status.details };
-    if (error instanceof TrysailError) this.#deps.log.info({ ...context, cause: error.cause }, "xDS stream ended");
+    if (error instanceof TrysailError) this.#deps.log.info({ ...context, ...loggedCause(error) }, "xDS stream ended");
     else this.#deps.log.error({ ...context, err: error }, "xDS stream failed");
     this.#close();
     this.#call.emit("error", status);
@@ -174,6 +180,7 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
     const request = this.#kind.parse(bytes);
     const opened = this.#opened ?? this.#open(request, identity);
     const verdict = opened.state.request(request);
+    this.#deps.keepsStrangeNames(this.#strangeNames.grownTo(opened.state.types, this.#resources));
     if (verdict) this.#report(opened.proxy, verdict);
     this.#pump();
   }
@@ -185,7 +192,8 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
     this.#cancelTimer();
     const { source, clock, metrics, log, limits, changes } = this.#deps;
     const handle = source.open(proxy, identity, () => this.#changed());
-    const state = this.#kind.start(handle.current());
+    this.#resources = handle.current();
+    const state = this.#kind.start(this.#resources);
     this.#readChange = changes.latest;
     this.#answeredChange = changes.latest;
     this.#opened = { proxy, handle, state, connectedSinceMs: clock.now() };
@@ -206,7 +214,8 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
 
   readonly #adopt = (): void => {
     this.#guard(() => {
-      this.#opened?.state.change(this.#opened.handle.current());
+      if (this.#opened !== null) this.#resources = this.#opened.handle.current();
+      this.#opened?.state.change(this.#resources);
       this.#unread = false;
       this.#readChange = this.#deps.changes.latest;
       this.#pump();

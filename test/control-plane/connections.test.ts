@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { get } from "node:http";
+import { connect as connectPlain } from "node:net";
 import { type TestContext, test } from "node:test";
 import { connect } from "node:tls";
 import { openAds, sidecarNode, TYPE_URL } from "../support/ads-client.ts";
@@ -35,4 +37,38 @@ test("one address gets its part of the connections on either port, metrics tell 
   }
   ads.subscribe(null, TYPE_URL.listener);
   await ads.response();
+});
+
+/** The status of a GET from that address. */
+function statusFrom(localAddress: string, port: number, path: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const asking = get({ host: "127.0.0.1", port, path, localAddress, agent: false }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode);
+    });
+    asking.on("error", reject);
+  });
+}
+
+test("however many connections a stranger has to the ports for probes and metrics, others are answered", {
+  timeout: 30_000,
+}, async (t) => {
+  const mesh = await testControlPlane(t, {});
+  const most = 200;
+  for (const [port, path] of [
+    [mesh.ports.http, "/ready"],
+    [mesh.ports.monitoring, "/metrics"],
+  ] as const) {
+    let closed = 0;
+    for (let count = 0; count < 300; count++) {
+      const socket = connectPlain(port, "127.0.0.1");
+      t.after(() => socket.destroy());
+      socket.on("error", () => {}).on("close", () => closed++);
+      socket.resume();
+    }
+    await until("all but some of the stranger's to be closed", () => closed === 300 - most);
+    assert.equal(await statusFrom("127.0.0.2", port, path), 200);
+  }
+  // Nor do those that never ask keep it from ending, as they did for a minute.
+  await mesh.stop();
 });

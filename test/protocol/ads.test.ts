@@ -190,6 +190,43 @@ test("streams and names beyond the limits are refused", async (t) => {
   assert.equal((await first.ended()).code, status.RESOURCE_EXHAUSTED);
 });
 
+test("names that nothing has are bounded over all streams of a workload, and go with them", async (t) => {
+  const ads = await startTestAds(t, RESOURCES, { strangeNameBytes: 1000 });
+  const client = new AdsClient(t, { port: ads.plaintextPort });
+  const ask = (stream: ReturnType<AdsClient["delta"]>, names: readonly string[], node?: typeof NODE) =>
+    sendDelta(stream, { ...(node && { node }), typeUrl: endpoint, resourceNamesSubscribe: [...names] });
+  const [first, second] = [client.delta(), client.sotw()];
+  ask(first, ["a", "b", "x1", "x2", "x3", "x4"], NODE);
+  await first.next();
+  sendSotw(second, { node: NODE, typeUrl: endpoint, resourceNames: ["a", "x1", "x2", "x3", "x4"] });
+  await second.next();
+  ask(first, ["x5", "x6"]);
+  const end = await first.ended();
+  assert.deepEqual(end, { code: status.RESOURCE_EXHAUSTED, details: "too many names that nothing has" });
+  const third = client.delta();
+  ask(third, ["x7", "x8", "x9", "x10"], NODE);
+  await third.next();
+  assert.equal(second.open, true);
+});
+
+test("a workload that opens ever more streams gives them up to others, and has no more of them for it", async (t) => {
+  const ads = await startTestAds(t, RESOURCES, { maxStreams: 3 });
+  const connect = (token: string) => new AdsClient(t, { port: ads.tlsPort, rootPem: ads.rootPem, token });
+  const open = async (client: AdsClient, account: string) => {
+    const stream = client.delta();
+    sendDelta(stream, { node: { ...NODE, metadata: { SERVICE_ACCOUNT: account } }, typeUrl: cluster });
+    await stream.next();
+    return stream;
+  };
+  const greedy = connect("shop/admin");
+  const many = [await open(greedy, "admin"), await open(connect("shop/admin"), "admin"), await open(greedy, "admin")];
+  const more = await greedy.delta().ended();
+  assert.deepEqual(more, { code: status.RESOURCE_EXHAUSTED, details: "more than 3 streams" });
+  const honest = await open(connect(TOKEN), "cart");
+  assert.equal((await many[2]?.ended())?.code, status.RESOURCE_EXHAUSTED);
+  assert.deepEqual([many[0]?.open, many[1]?.open, honest.open], [true, true, true]);
+});
+
 test("a proxy that does not read does not hold up the others", async (t) => {
   const ads = await startTestAds(t, bigCluster("0"), { bytesInFlight: 1, bytesHeldMs: 20 });
   const isOpen = openUnreadStream(t, ads.plaintextPort, cluster);
