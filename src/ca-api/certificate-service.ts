@@ -76,7 +76,7 @@ function responseChain(chainPem: string, rootsPem: string): string[] {
 /** When to ask again, as gRPC's own clients read it (gRFC A6). */
 function trailersOf(error: unknown): Metadata {
   const trailers = new Metadata();
-  if (error instanceof TrysailError && error.code === "resource-exhausted") {
+  if (error instanceof TrysailError && (error.code === "resource-exhausted" || error.code === "unavailable")) {
     trailers.set("grpc-retry-pushback-ms", String(OVERLOAD_RETRY_MS));
   }
   return trailers;

@@ -3,6 +3,7 @@ import { loadSigningKey } from "../ca/authority/signing-key.ts";
 import { type Authenticate, createAuthenticate } from "../ca/caller/authenticate.ts";
 import { createImpersonate } from "../ca/caller/impersonate.ts";
 import { type CertificateRequest, type Certified, type CertifyMetrics, certify } from "../ca/certify.ts";
+import type { WorkloadIdentity } from "../ca/identity.ts";
 import { createJwtSvidIssuer, type JwtSvidIssuer } from "../ca/jwt/jwt-svid.ts";
 import { loadTokenIssuer } from "../ca/jwt/token-issuer.ts";
 import { createServingCertificate, type ServingCertificate } from "../ca/serving/serving-certificate.ts";
@@ -11,6 +12,7 @@ import { createCaMetrics } from "../ca-api/ca-metrics.ts";
 import type { ServeConfig } from "../config.ts";
 import type { CertifyRequester } from "../kubernetes/certificate-signer.ts";
 import type { KubernetesClient } from "../kubernetes/client.ts";
+import type { EventRecorder } from "../kubernetes/event-recorder.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
 import { createOutboundFetch } from "../platform/outbound-fetch.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -20,6 +22,8 @@ import { createKeyPool } from "../sds/key-pool.ts";
 import { createRenewalTurns } from "../sds/renewal-turns.ts";
 import { createWorkloadSecrets, type WorkloadSecrets } from "../sds/workload-secrets.ts";
 import { createAuthenticators } from "./authenticators.ts";
+import { recordNotRenewed } from "./authority-events.ts";
+import { recordServing } from "./authority-metrics.ts";
 import { createBoundPods } from "./bound-pods.ts";
 import { type OpenedIssuer, openIssuer } from "./open-issuer.ts";
 import { createRevokedIdentities } from "./revoked-identities.ts";
@@ -27,8 +31,11 @@ import { createRevokedIdentities } from "./revoked-identities.ts";
 export interface IdentityDeps {
   readonly config: ServeConfig;
   readonly platform: Platform;
-  /** Null on one machine. */
+  /** Both null on one machine. */
   readonly kubernetes: KubernetesClient | null;
+  readonly events: Pick<EventRecorder, "record"> | null;
+  /** This replica's name. */
+  readonly instance: string;
   /** Not called before the mesh was read once. */
   mesh(): MeshSnapshot;
 }
@@ -38,6 +45,8 @@ export interface Identity extends OpenedIssuer {
   readonly authenticate: Authenticate;
   /** The same, and refuses whom the mesh has revoked: for what is not denied to these by certificates and policies. */
   readonly authenticateUnrevoked: Authenticate;
+  /** Whether the mesh has revoked it. */
+  isRevoked(identity: WorkloadIdentity): boolean;
   /** Whom everyone in the mesh trusts. */
   trustBundle(): TrustBundle;
   /** The control plane's own certificate. */
@@ -58,7 +67,8 @@ const KEYS_READY = 64;
 const MOST_WAITING = 1000;
 
 /** Opens the mesh's authority and all that rests on it. Rejects where a key, or what proves a caller, cannot be used. */
-export async function openIdentity({ config, platform, kubernetes, mesh }: IdentityDeps): Promise<Identity> {
+export async function openIdentity(deps: IdentityDeps): Promise<Identity> {
+  const { config, platform, kubernetes, events, instance, mesh } = deps;
   const { clock, random, log, registry } = platform;
   const { trustDomain } = config;
   const state = await openStateDir(config.stateDir);
@@ -86,8 +96,13 @@ export async function openIdentity({ config, platform, kubernetes, mesh }: Ident
   const authenticate = createAuthenticate(authenticators.list);
 
   const revoked = createRevokedIdentities(mesh);
-  const serving = createServingCertificate({ issue: issuer.issueServing, clock, log, hosts });
+  const pod = { apiVersion: "v1", kind: "Pod", namespace: config.systemNamespace, name: instance };
+  const serving = createServingCertificate({
+    ...{ issue: issuer.issueServing, clock, log, hosts },
+    onNotRenewed: (message) => recordNotRenewed(events, pod, message),
+  });
   await serving.start();
+  recordServing(registry, serving);
   const keys = createKeyPool({ size: KEYS_READY });
   const secrets = createWorkloadSecrets({
     ...{ keys, clock, random, log },
@@ -130,6 +145,7 @@ export async function openIdentity({ config, platform, kubernetes, mesh }: Ident
       return caller;
     },
     ...{ authenticate, serving, secrets, metrics, trustBundle },
+    isRevoked: revoked.isRevoked,
     certify: (request) => certify(certifyDeps, request),
     certifyRequester: (requester, request) =>
       certify({ ...certifyDeps, authenticate: requester }, { ...request, credentials: {} }),

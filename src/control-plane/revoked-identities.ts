@@ -4,10 +4,11 @@ import type { AuthorizationPolicy } from "../mesh/istio/authorization-policy.ts"
 import type { MeshConfig } from "../mesh/mesh-config.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
 
-/** On an AuthorizationPolicy that denies: its principals get neither certificates nor JWT-SVIDs any more. */
+/** On an AuthorizationPolicy that denies: its principals get neither certificates, JWT-SVIDs nor Secrets any more. */
 const REVOKES = "trysail.io/revokes-identities";
 
 export interface RevokedIdentities {
+  isRevoked(identity: WorkloadIdentity): boolean;
   /** Throws a Refusal, naming the policy that revokes it. */
   assertNotRevoked(identity: WorkloadIdentity): void;
 }
@@ -21,17 +22,21 @@ export function createRevokedIdentities(mesh: () => MeshSnapshot): RevokedIdenti
   let seen: MeshSnapshot | undefined;
   let revoked: readonly Revocation[] = [];
   let trustDomains: readonly string[] = [];
+  const revocationOf = (identity: WorkloadIdentity): Revocation | undefined => {
+    const now = mesh();
+    if (now !== seen) {
+      seen = now;
+      revoked = revocationsIn(now);
+      trustDomains = namesOfDomain(now.config);
+    }
+    if (revoked.length === 0) return undefined;
+    const principals = trustDomains.map((trustDomain) => workloadPrincipal({ ...identity, trustDomain }));
+    return revoked.find(({ pattern }) => principals.some((principal) => matches(pattern, principal)));
+  };
   return {
+    isRevoked: (identity) => revocationOf(identity) !== undefined,
     assertNotRevoked(identity) {
-      const now = mesh();
-      if (now !== seen) {
-        seen = now;
-        revoked = revocationsIn(now);
-        trustDomains = namesOfDomain(now.config);
-      }
-      if (revoked.length === 0) return;
-      const principals = trustDomains.map((trustDomain) => workloadPrincipal({ ...identity, trustDomain }));
-      const by = revoked.find(({ pattern }) => principals.some((principal) => matches(pattern, principal)));
+      const by = revocationOf(identity);
       if (by === undefined) return;
       throw new Refusal("identity-revoked", `this identity is revoked by AuthorizationPolicy ${by.policy}`);
     },

@@ -5,6 +5,7 @@ import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
 import { answerCsr } from "../../src/ca/answer-csr.ts";
 import { type CertifyDeps, certify } from "../../src/ca/certify.ts";
 import { issue } from "../../src/ca/issue.ts";
+import { Refusal } from "../../src/ca/refusal.ts";
 import { createServingCertificate } from "../../src/ca/serving/serving-certificate.ts";
 import { localSignatures } from "../../src/ca/signatures.ts";
 import { createSigningQueue } from "../../src/ca/signing-queue.ts";
@@ -34,7 +35,7 @@ interface Overloaded {
 }
 
 /** Both real servers before one real queue, in which one signature hangs and another waits, so that it is full. */
-async function startOverloaded(t: TestContext): Promise<Overloaded> {
+async function startOverloaded(t: TestContext, beforeAnswer = () => {}): Promise<Overloaded> {
   const log = createLog("silent");
   const { signer, trustBundlePem } = await temporaryAuthority(t, systemClock);
   const serving = createServingCertificate({
@@ -54,14 +55,16 @@ async function startOverloaded(t: TestContext): Promise<Overloaded> {
     ...{ queue, log, defaultTtlMs: 60_000 },
     authenticate: async () => identity,
     impersonate: () => identity,
-    answer: (asked) =>
-      answerCsr(
+    async answer(asked) {
+      beforeAnswer();
+      return answerCsr(
         {
           signatures: localSignatures,
           issue: (known) => issue({ signer, clock: systemClock, maxTtlMs: 60_000 }, known),
         },
         asked,
-      ),
+      );
+    },
     metrics: { issued: () => {}, refused: (reason) => counted.push(reason) },
   };
   const ca = {
@@ -113,6 +116,16 @@ test("over gRPC who comes to a full queue is sent away at once, and told when to
   assert.equal(error.details, "too many requests: ask again in a second");
   assert.deepEqual(error.metadata.get("grpc-retry-pushback-ms"), ["1000"]);
   assert.deepEqual(overloaded.counted, ["overloaded"]);
+});
+
+test("over gRPC who comes while nobody can sign is told when to come again, too", async (t) => {
+  const down = await startOverloaded(t, () => {
+    throw new Refusal("signer-unavailable", "the signer does not answer");
+  });
+  await down.release();
+  const { error } = await create(t, down, { "grpc.enable_retries": "0" });
+  assert.equal(error?.code, status.UNAVAILABLE);
+  assert.deepEqual(error.metadata.get("grpc-retry-pushback-ms"), ["1000"]);
 });
 
 test("gRPC's own client waits as long as it is told, then is answered", async (t) => {

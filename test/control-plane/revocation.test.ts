@@ -6,8 +6,10 @@ import { request } from "node:https";
 import { join } from "node:path";
 import { test } from "node:test";
 import { certificatesOf } from "../../src/ca/x509/pem-certificates.ts";
+import { type AdsClient, openAds, sidecarNode, TYPE_URL } from "../support/ads-client.ts";
 import { testControlPlane } from "../support/control-plane.ts";
 import { buildCsr } from "../support/csr.ts";
+import { istio, pod, secret } from "../support/manifests.ts";
 import { until } from "../support/until.ts";
 
 const POLICY = JSON.stringify({
@@ -43,6 +45,38 @@ test("an identity that a policy revokes gets no certificate until the policy goe
   assert.equal(certificatesOf(other.body)[0]?.subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/page");
   await rm(file);
   await until("certificates again", async () => (await ask("cart")).status === 200);
+});
+
+test("a revoked identity is given no Secrets any more, on a stream that stands or on a new one", async (t) => {
+  const mesh = await testControlPlane(t, {
+    "pod.yaml": pod({ name: "cart-1", ip: "10.1.0.1", labels: { app: "cart" }, serviceAccount: "cart" }),
+    "rule.yaml": istio("DestinationRule", "bank", {
+      host: "bank.test",
+      workloadSelector: { matchLabels: { app: "cart" } },
+      trafficPolicy: { tls: { mode: "MUTUAL", credentialName: "bank" } },
+    }),
+    "secret.yaml": secret("bank", { "tls.crt": "chain", "tls.key": "key" }),
+  });
+  const token = await mesh.issuer.issue({ namespace: "shop", serviceAccount: "cart", ttlMs: 60_000 });
+  const open = () => {
+    const ads = openAds(t, { port: mesh.ports.grpc, rootPath: mesh.rootPath }, token);
+    ads.subscribe(sidecarNode("cart-1", "shop", "cart"), TYPE_URL.secret, ["kubernetes://bank"]);
+    return ads;
+  };
+  const standing = open();
+  const given = await standing.response();
+  assert.deepEqual(
+    given.resources.map(({ name }) => name),
+    ["kubernetes://bank"],
+  );
+  standing.acknowledge(given);
+  await writeFile(join(mesh.dir, "revoked.yaml"), POLICY);
+  const assertTaken = async (ads: AdsClient) => {
+    const { resources, removedResources } = await ads.response();
+    assert.deepEqual([resources, removedResources], [[], ["kubernetes://bank"]]);
+  };
+  await assertTaken(standing);
+  await assertTaken(open());
 });
 
 test("a revoked identity of the control plane's own namespace neither sees nor turns the authority, nor reads pages", async (t) => {

@@ -19,6 +19,7 @@ export interface AdsNode {
 /** One delta ADS stream with bytes under the caller's control. */
 export interface AdsClient {
   subscribe(node: AdsNode | null, typeUrl: TypeUrl, names?: string[]): void;
+  acknowledge(response: Pick<DeltaDiscoveryResponse, "typeUrl" | "nonce">): void;
   sendBytes(bytes: Uint8Array): void;
   /** The next response; rejects where the stream ends first. */
   response(): Promise<DeltaDiscoveryResponse>;
@@ -63,6 +64,13 @@ export function openAds(
         resourceNamesSubscribe: names,
       });
       stream.write(Buffer.from(toBinary(DeltaDiscoveryRequestSchema, request)));
+    },
+    acknowledge({ typeUrl, nonce: responseNonce }) {
+      stream.write(
+        Buffer.from(
+          toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { typeUrl, responseNonce })),
+        ),
+      );
     },
     response() {
       const next = arrived.shift();
