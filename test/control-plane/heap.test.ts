@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { createPrivateKey, generateKeyPairSync } from "node:crypto";
-import { mkdir, readdir, readFile, stat } from "node:fs/promises";
+import { generateKeyPairSync } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
 import { Agent, request } from "node:https";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -12,9 +12,8 @@ import { SecretSchema } from "../../src/gen/envoy/extensions/transport_sockets/t
 import { pemText } from "../../src/platform/pem.ts";
 import { openAds, sidecarNode, TYPE_URL } from "../support/ads-client.ts";
 import { buildCsr } from "../support/csr.ts";
-import { type ServeProcess, serveProcess } from "../support/serve-process.ts";
-import { temporaryPath } from "../support/state.ts";
-import { until } from "../support/until.ts";
+import { formsOf, type SecretTexts, secretsIn, serveWithHeaps, signatureOf } from "../support/heap.ts";
+import type { ServeProcess } from "../support/serve-process.ts";
 
 const TRYSAIL = fileURLToPath(new URL("../../src/cli/trysail.ts", import.meta.url));
 const ACCOUNT = { namespace: "shop", serviceAccount: "cart", ttlMs: 600_000 };
@@ -48,56 +47,8 @@ function post(agent: Agent, path: string, headers: Record<string, string>, body:
   });
 }
 
-/** Everything that a snapshot of the process's heap has as text, strings in full. */
-async function heapOf({ child }: ServeProcess, folder: string): Promise<string> {
-  child.kill("SIGUSR2");
-  const path = await until(
-    "a snapshot of the heap",
-    async () => (await readdir(folder)).find((name) => name.endsWith(".heapsnapshot")),
-    { timeoutMs: 60_000 },
-  );
-  return until(
-    "all of it",
-    async () => {
-      const file = join(folder, path);
-      if ((await stat(file)).size === 0) return undefined;
-      const text = await readFile(file, "latin1");
-      return text.endsWith("]}\n") || text.endsWith("]}") ? text : undefined;
-    },
-    { timeoutMs: 60_000, everyMs: 500 },
-  );
-}
-
-/** Private keys in the forms in which a text could hold them: parts of their PEM and DER, and the number of their JWK. */
-function formsOf(pemOrJwk: string): Record<string, string> {
-  const key = pemOrJwk.startsWith("{")
-    ? createPrivateKey({ key: JSON.parse(pemOrJwk), format: "jwk" })
-    : createPrivateKey(pemOrJwk);
-  const der = key.export({ type: "pkcs8", format: "der" });
-  const { d = "" } = key.export({ format: "jwk" });
-  const scalar = Buffer.from(d, "base64url");
-  // The number stands at 36 of the 138 bytes; a line of PEM ends at the 64th digit.
-  assert.equal(der.subarray(36, 68).compare(scalar), 0);
-  const base64 = der.toString("base64");
-  return {
-    "PEM, first line": base64.slice(48, 64),
-    "PEM, second line": base64.slice(64, 90),
-    "DER in hex": scalar.toString("hex"),
-    "DER in capital hex": scalar.toString("hex").toUpperCase(),
-    "base64 of the number": scalar.toString("base64").slice(0, 43),
-    JWK: d,
-    "latin1 of DER": JSON.stringify(scalar.toString("latin1")).slice(1, -1),
-    "bytes one by one": scalar.join(","),
-  };
-}
-
-test("no private key and no token is a string in the heap, behind issuing and a rotation, with streams still open", async (t) => {
-  const folder = await temporaryPath(t, "heap");
-  await mkdir(folder);
-  const mesh = await serveProcess(t, {
-    cwd: folder,
-    nodeFlags: ["--heapsnapshot-signal=SIGUSR2", "--heap-snapshot-string-limit=1000000"],
-  });
+test("no private key and no token is a string in a heap, behind issuing and a rotation, with streams still open", async (t) => {
+  const mesh = await serveWithHeaps(t);
   const agent = new Agent({
     keepAlive: true,
     maxSockets: 1,
@@ -116,12 +67,9 @@ test("no private key and no token is a string in the heap, behind issuing and a 
 
   const key = await proxyKey(t, mesh, streamToken);
   const csr = buildCsr({ keys: generateKeyPairSync("ec", { namedCurve: "P-256" }) });
-  await post(
-    agent,
-    "/v1/certificates",
-    { ...bearer, "content-type": "text/plain" },
-    pemText("CERTIFICATE REQUEST", csr),
-  );
+  const certify = () =>
+    post(agent, "/v1/certificates", { ...bearer, "content-type": "text/plain" }, pemText("CERTIFICATE REQUEST", csr));
+  await certify();
   const jsonType = { "content-type": "application/json" };
   const svid = JSON.parse(await post(agent, "/v1/jwt-svids", { ...bearer, ...jsonType }, '{"audience":["ledger"]}'));
   await readAuthority();
@@ -132,26 +80,28 @@ test("no private key and no token is a string in the heap, behind issuing and a 
   }
   assert.equal(authorityKeys.size, 3);
   const jwk = (name: string) => readFile(join(mesh.stateDir, name, "key.jwk"), "utf8");
-  const secrets: Record<string, Record<string, string>> = {
-    "the token of an open stream": { signature: streamToken.split(".")[2] ?? "" },
-    "the token of a request on an open connection": { signature: httpToken.split(".")[2] ?? "" },
-    "the JWT-SVID": { signature: String(svid.token).split(".")[2] ?? "" },
+  const authority = [...authorityKeys].map(
+    (pem, index) => [`key ${index + 1} of the authority`, formsOf(pem)] as const,
+  );
+  const secrets: SecretTexts = {
+    ...Object.fromEntries(authority),
+    "the token of an open stream": signatureOf(streamToken),
+    "the token of a request on an open connection": signatureOf(httpToken),
+    "the JWT-SVID": signatureOf(svid.token),
     "the proxy's key": formsOf(key),
     "the issuer's key": formsOf(await jwk("issuer")),
     "the key of JWT-SVIDs": formsOf(await jwk("jwt")),
   };
-  [...authorityKeys].forEach((pem, index) => {
-    secrets[`key ${index + 1} of the authority`] = formsOf(pem);
-  });
 
-  const heap = await heapOf(mesh, folder);
-  assert.ok(heap.includes("spiffe://cluster.local/ns/shop/sa/cart"), "the snapshot has strings");
-  const found = Object.entries(secrets).flatMap(([title, forms]) =>
-    Object.entries(forms).flatMap(([form, text]) => {
-      assert.ok(text.length >= 16, `${title}: ${form}`);
-      return heap.includes(text) ? [`${title}: ${form}`] : [];
-    }),
-  );
-  assert.deepEqual(found, []);
-  assert.ok(!heap.includes("BEGIN PRIVATE KEY-----\\n"), "some private key");
+  // So that the thread that issues is there, with the new key.
+  await certify();
+  const heaps = await mesh.heaps();
+  assert.deepEqual([...heaps.keys()].sort(), ["main", "thread-1"], "one thread issues");
+  // What does not go: that a snapshot has strings at all, and those of its own thread.
+  assert.ok(heaps.get("main")?.includes("spiffe://cluster.local/ns/shop/sa/cart"));
+  assert.ok(heaps.get("thread-1")?.includes("a thread that issues was not told by what"));
+  for (const [thread, heap] of heaps) {
+    assert.deepEqual(secretsIn(heap, secrets), [], thread);
+    assert.ok(!heap.includes("BEGIN PRIVATE KEY-----\\n"), "some private key");
+  }
 });

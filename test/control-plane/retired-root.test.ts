@@ -3,6 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Agent, request } from "node:https";
 import { type TestContext, test } from "node:test";
+import { connect as connectTls } from "node:tls";
 import { type TestControlPlane, testControlPlane } from "../support/control-plane.ts";
 import { buildCsr, csrPem } from "../support/csr.ts";
 import { until } from "../support/until.ts";
@@ -69,4 +70,46 @@ test("who holds a connection open when its root is retired gets nothing more by 
   assert.equal((await connect(t, mesh, renewed).ask()).outcome, 401, "nor does a new connection help");
   assert.equal((await byToken.ask(bearer)).outcome, 200);
   assert.equal((await current.ask()).outcome, 200);
+});
+
+/** What a request by this client certificate is answered, over the session if one is given; with the ticket for a next one. */
+function askOnce({ ports, rootPath }: TestControlPlane, certificatePem: string, session?: Buffer) {
+  return new Promise<{ readonly status: string; readonly resumed: boolean; readonly ticket: Buffer | undefined }>(
+    (resolve, reject) => {
+      const socket = connectTls({
+        ...{ host: "localhost", servername: "localhost", port: ports.https, ca: readFileSync(rootPath) },
+        ...{ cert: certificatePem, key: keyPem, session },
+      });
+      let ticket: Buffer | undefined;
+      socket.on("session", (made: Buffer) => {
+        ticket = made;
+      });
+      socket.on("error", reject);
+      const csr = csrPem(buildCsr({ keys }));
+      const head = [
+        "POST /v1/certificates HTTP/1.1",
+        "host: localhost",
+        "content-type: text/plain",
+        "connection: close",
+      ];
+      socket.write(`${[...head, `content-length: ${csr.length}`].join("\r\n")}\r\n\r\n${csr}`);
+      let text = "";
+      socket.setEncoding("latin1").on("data", (part: string) => {
+        text += part;
+      });
+      socket.on("end", () => resolve({ status: text.split(" ")[1] ?? "", resumed: socket.isSessionReused(), ticket }));
+    },
+  );
+}
+
+test("nor does who resumes a session from before get anything, once the root is retired", async (t) => {
+  const mesh = await testControlPlane(t, {});
+  const token = await mesh.issuer.issue({ namespace: "shop", serviceAccount: "cart", ttlMs: 60_000 });
+  const { body: chain } = await connect(t, mesh).ask({ authorization: `Bearer ${token}` });
+  const first = await askOnce(mesh, chain);
+  assert.equal(first.status, "200");
+  const second = await askOnce(mesh, chain, first.ticket);
+  assert.deepEqual([second.status, second.resumed], ["200", true], "sessions are resumed, and know who began them");
+  for (const step of ["prepare", "activate", "retire"]) await turn(mesh, step);
+  assert.equal((await askOnce(mesh, chain, second.ticket)).status, "401");
 });

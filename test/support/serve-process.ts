@@ -22,10 +22,18 @@ export interface ServeProcess {
   readonly issuer: TokenIssuer;
 }
 
+export interface ServeOptions {
+  readonly nodeFlags?: readonly string[];
+  readonly flags?: readonly string[];
+  readonly cwd?: string;
+  /** Of a cluster to serve in place of the folder. */
+  readonly kubeconfig?: string;
+}
+
 /** Starts it on a folder with one empty document, with such flags for Node and for itself; resolves when it is ready. */
 export async function serveProcess(
   t: Cleanup,
-  { nodeFlags = [], flags = [], cwd }: { nodeFlags?: readonly string[]; flags?: readonly string[]; cwd?: string } = {},
+  { nodeFlags = [], flags = [], cwd, kubeconfig }: ServeOptions = {},
 ): Promise<ServeProcess> {
   const [dir, stateDir] = [await temporaryPath(t, "manifests"), await temporaryPath(t, "state")];
   await mkdir(dir);
@@ -34,7 +42,7 @@ export async function serveProcess(
     ...nodeFlags,
     PROGRAM,
     "serve",
-    `--config-dir=${dir}`,
+    kubeconfig === undefined ? `--config-dir=${dir}` : `--kubeconfig=${kubeconfig}`,
     `--state-dir=${stateDir}`,
     ...ANY_PORT,
     ...flags,
