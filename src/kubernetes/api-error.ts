@@ -1,3 +1,4 @@
+import { STATUS_CODES } from "node:http";
 import { isRecord } from "../mesh/conform.ts";
 import { type ErrorCode, TrysailError } from "../platform/errors.ts";
 
@@ -23,6 +24,9 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
 export function apiError(what: string, status: number, body: unknown): TrysailError {
   const { reason, message } = isRecord(body) ? body : {};
   const code = reason === "AlreadyExists" ? "already-exists" : (BY_STATUS[status] ?? "unavailable");
-  const said = typeof message === "string" && message !== "" ? message : `HTTP status ${status}`;
+  const said =
+    typeof message === "string" && message !== ""
+      ? message
+      : `HTTP status ${status} ${STATUS_CODES[status] ?? ""}`.trim();
   return new TrysailError(code, `${what}: ${said.slice(0, 1000)}`);
 }

@@ -31,18 +31,25 @@ async function clientOf(t: TestContext, ...handlers: readonly Handler[]) {
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
   let tokens = 1;
+  let isClosed = false;
+  const results: string[] = [];
   const client = createKubernetesClient({
+    metrics: { requested: (result) => results.push(result) },
     connection: {
       server: `https://127.0.0.1:${port}/prefix`,
       credentials: async ({ refresh }) => {
+        if (isClosed) throw new TrysailError("unavailable", "closed");
         if (refresh) tokens++;
         return { agent, headers: { authorization: `Bearer ${tokens}` } };
       },
-      close: () => agent.destroy(),
+      close() {
+        isClosed = true;
+        agent.destroy();
+      },
     },
     clock: systemClock,
   });
-  return { client, requests };
+  return { client, requests, results };
 }
 
 function answering(status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): Handler {
@@ -81,6 +88,22 @@ test("an idle connection that was closed in between costs a reader nothing", asy
   await client.get("/api/v1/x");
   await client.get("/api/v1/x");
   assert.equal(requests.length, 3);
+});
+
+test("what is under way as the client is closed opens no connection again", async (t) => {
+  const { client, requests } = await clientOf(t, () => client.close());
+  await assert.rejects(client.get("/api/v1/x"), { code: "unavailable" });
+  assert.equal(requests.length, 1);
+});
+
+test("each answer is counted by its status, and where there is none, that", async (t) => {
+  const closing: Handler = (request) => request.socket.destroy();
+  const busy = answering(429, "Too many requests", { "retry-after": "0.1" });
+  const { client, results } = await clientOf(t, busy, answering(201, OBJECT), answering(404, {}), closing);
+  await client.create("/api/v1/x", OBJECT);
+  await assert.rejects(client.get("/api/v1/x"), { message: "GET /api/v1/x: HTTP status 404 Not Found" });
+  await assert.rejects(client.create("/api/v1/x", OBJECT), { code: "unavailable" });
+  assert.deepEqual(results, ["429", "201", "404", "none"]);
 });
 
 test("a write whose answer is lost is not repeated", async (t) => {

@@ -3,7 +3,7 @@ import type { Clock } from "../platform/clock.ts";
 import { TrysailError } from "../platform/errors.ts";
 import type { KubernetesConnection } from "./connection.ts";
 import { type KubernetesObject, parseKubernetesObject } from "./object.ts";
-import { type ApiRequest, createTransport, describe, readJson } from "./transport.ts";
+import { type ApiRequest, createTransport, describe, type RequestMetrics, readJson } from "./transport.ts";
 import { readWatchEvents, type WatchEvent } from "./watch-events.ts";
 
 /**
@@ -76,6 +76,7 @@ export interface WatchOptions extends CollectionOptions {
 export interface KubernetesClientDeps {
   readonly connection: KubernetesConnection;
   readonly clock: Clock;
+  readonly metrics?: RequestMetrics | undefined;
 }
 
 const ANSWER_MS = 30_000;
@@ -83,9 +84,9 @@ const PAGE_SIZE = 250;
 const JSON_TYPE = "application/json";
 const METADATA_ONLY = `${JSON_TYPE};g=meta.k8s.io;v=v1;as=PartialObjectMetadata`;
 
-export function createKubernetesClient({ connection, clock }: KubernetesClientDeps): KubernetesClient {
+export function createKubernetesClient({ connection, clock, metrics }: KubernetesClientDeps): KubernetesClient {
   const limits = { clock, answerMs: ANSWER_MS };
-  const transport = createTransport({ connection, ...limits });
+  const transport = createTransport({ connection, ...limits, metrics });
 
   const call = async (api: ApiRequest): Promise<Record<string, unknown>> => {
     const document = await readJson(await transport(api), describe(api), limits);

@@ -6,10 +6,12 @@ import { createKubernetesClient, type KubernetesClient } from "./client.ts";
 import type { KubernetesConnection } from "./connection.ts";
 import { createInClusterConnection } from "./in-cluster.ts";
 import { openKubeconfig } from "./kubeconfig.ts";
+import type { RequestMetrics } from "./transport.ts";
 
 export interface ConnectDeps {
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics?: RequestMetrics;
 }
 
 const RETRY_MS = 1000;
@@ -22,8 +24,8 @@ const REFUSALS_OF_A_START = 10;
  */
 export async function connectKubernetes(config: SourceConfig, deps: ConnectDeps): Promise<KubernetesClient | null> {
   if (config.kind === "folders") return null;
-  const { clock } = deps;
-  const client = createKubernetesClient({ connection: await connectionOf(config, clock), clock });
+  const { clock, metrics } = deps;
+  const client = createKubernetesClient({ connection: await connectionOf(config, clock), clock, metrics });
   await answering(client, deps);
   return client;
 }

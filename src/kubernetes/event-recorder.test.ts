@@ -116,7 +116,9 @@ test("what cannot be written for a while is written later, what never can is dro
   const { record, written, dropped, pass, fail } = recorderOf(t);
   record(eventOf("web"));
   fail(new TrysailError("unavailable", "away"));
-  await pass(0.5);
+  await pass(0.25);
+  fail(new TrysailError("resource-exhausted", "busy"));
+  await pass(0.25);
   fail(undefined);
   await pass(1);
   assert.deepEqual([written.length, dropped()], [1, 0]);

@@ -1,5 +1,5 @@
 import type { Clock } from "../platform/clock.ts";
-import { messageOf, TrysailError } from "../platform/errors.ts";
+import { type ErrorCode, messageOf, TrysailError } from "../platform/errors.ts";
 import type { Logger } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { KubernetesClient } from "./client.ts";
@@ -59,6 +59,7 @@ const FORGET_MS = 45 * 60_000;
 /** Between looks for what to write, so that events that come together are counted together. */
 const ROUND_MS = 250;
 const MAX_ATTEMPTS = 3;
+const PASSING: ReadonlySet<ErrorCode> = new Set(["unavailable", "resource-exhausted"]);
 const MAX_NOTE_BYTES = 1024;
 
 /** An event and its repetitions, which are one object: https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/ */
@@ -119,7 +120,7 @@ export function createEventRecorder(deps: EventRecorderDeps): EventRecorder {
       failing = false;
     } catch (error) {
       series.attempts++;
-      const isPassing = error instanceof TrysailError && error.code === "unavailable";
+      const isPassing = error instanceof TrysailError && PASSING.has(error.code);
       if (isPassing && series.attempts < MAX_ATTEMPTS) {
         waiting.add(series);
       } else {

@@ -14,6 +14,8 @@ export interface LeaderElectionDeps {
   readonly lease: { readonly namespace: string; readonly name: string };
   /** Of this replica, different for each start. */
   readonly identity: string;
+  /** Whether the replica of that identity is known to have ended; it is asked of one that no longer renews its lease. */
+  isGone(identity: string, signal: AbortSignal): Promise<boolean>;
   /** Begins what one replica alone may do; what it returns ends that, at once. */
   lead(): () => void;
   readonly timing?: LeaderTiming;
@@ -34,8 +36,11 @@ export interface LeaderElection {
   stop(): Promise<void>;
 }
 
-/** Another replica leads 12 s after the leader died. */
+/** Another replica leads 12 s after the leader froze, and 6 s after its pod has gone. */
 const DEFAULT_TIMING: LeaderTiming = { leaseMs: 10_000, renewalDeadlineMs: 7000, retryMs: 2000 };
+
+/** Renewals that one whose pod has gone must have missed, should it still run: without its pod its token is refused before long. */
+const MISSED_RENEWALS = 2;
 
 /** A stop must not wait for an API server that is away. */
 const RELEASE_MS = 2000;
@@ -50,7 +55,8 @@ export function startLeaderElection(deps: LeaderElectionDeps): LeaderElection {
   const collection = resourcePath({ apiVersion: API_VERSION, resource: "leases", namespace: lease.namespace });
   const path = `${collection}/${encodeURIComponent(lease.name)}`;
   const stopped = new AbortController();
-  let seen: { readonly version: string; readonly at: number } | undefined;
+  /** The lease as it was last written, and when it will have run out, unless it is written again. */
+  let seen: { readonly version: string; readonly at: number; readonly runsOutAt: number } | undefined;
   let endDuties: (() => void) | undefined;
   let cancelDeadline = () => {};
   let cancelRetry = () => {};
@@ -58,30 +64,49 @@ export function startLeaderElection(deps: LeaderElectionDeps): LeaderElection {
 
   const compete = async (): Promise<void> => {
     const askedAt = clock.elapsed();
+    const tooLate = new AbortController();
+    // What is answered later is of no use, and the next attempt may find a connection that works.
+    const cancelAttempt = clock.after(timing.renewalDeadlineMs, () => {
+      tooLate.abort(new Error(`not done within ${timing.renewalDeadlineMs / 1000} s`));
+    });
     try {
-      const isHolder = await acquireOrRenew();
+      const isHolder = await acquireOrRenew(AbortSignal.any([stopped.signal, tooLate.signal]));
       if (stopped.signal.aborted) return;
       if (isHolder) hold(askedAt);
       else lose("another replica holds the lease");
       failed = false;
+      wait(isHolder ? timing.retryMs : untilNextLook());
     } catch (error) {
       if (stopped.signal.aborted) return;
       if (!failed) log.warn({ lease, reason: messageOf(error) }, "the lease cannot be read or written");
       failed = true;
+      wait(timing.retryMs);
+    } finally {
+      cancelAttempt();
     }
-    cancelRetry = clock.after(timing.retryMs, () => void compete());
+  };
+
+  const wait = (delayMs: number): void => {
+    cancelRetry = clock.after(delayMs, () => void compete());
+  };
+
+  /** As soon as the lease runs out, where that comes first. */
+  const untilNextLook = (): number => {
+    const leftMs = (seen?.runsOutAt ?? 0) - clock.elapsed();
+    return leftMs > 0 ? Math.min(leftMs, timing.retryMs) : timing.retryMs;
   };
 
   /** Whether this replica holds the lease from now on. */
-  const acquireOrRenew = async (): Promise<boolean> => {
-    const { signal } = stopped;
+  const acquireOrRenew = async (signal: AbortSignal): Promise<boolean> => {
     const existing = await client.get(path, { signal }).catch(nullIfNotFound);
     if (existing === null) return wins(client.create(collection, leaseObject(identity, 0), { signal }));
     const { holder, lifeMs, transitions } = parseLease(existing, timing.leaseMs);
     const version = existing.metadata.resourceVersion ?? "";
-    if (seen?.version !== version) seen = { version, at: clock.elapsed() };
-    const isFree = holder === "" || holder === identity || clock.elapsed() - seen.at >= lifeMs;
-    if (!isFree) return false;
+    const now = clock.elapsed();
+    if (seen?.version !== version) seen = { version, at: now, runsOutAt: now + lifeMs };
+    const isFree = holder === "" || holder === identity || now >= seen.runsOutAt;
+    const isSilent = now - seen.at >= MISSED_RENEWALS * timing.retryMs;
+    if (!isFree && !(isSilent && (await deps.isGone(holder, signal)))) return false;
     const next = leaseObject(identity, holder === identity ? transitions : transitions + 1, existing);
     return wins(client.replace(path, next, { signal }));
   };

@@ -10,7 +10,7 @@ import type { WatchEvent } from "./watch-events.ts";
 /** What an API server answers to one call: a list, the events of a watch and how it ends, or a refusal. */
 type Answer =
   | { readonly list: readonly string[]; readonly version: string; readonly breaksWith?: TrysailError }
-  | { readonly events: readonly WatchEvent[]; readonly ending: TrysailError | "end" | "silence" }
+  | { readonly events: readonly WatchEvent[]; readonly ending: TrysailError | "end" | "silence" | Promise<void> }
   | { readonly refusal: TrysailError };
 
 const failure = (code: TrysailError["code"]) => new TrysailError(code, code);
@@ -50,6 +50,7 @@ function reflectorOf(t: TestContext, answers: readonly Answer[]) {
         return (async function* () {
           yield* answer.events;
           if (answer.ending === "silence") await never;
+          if (answer.ending instanceof Promise) await answer.ending;
           if (answer.ending instanceof TrysailError) throw answer.ending;
         })();
       },
@@ -84,6 +85,7 @@ function reflectorOf(t: TestContext, answers: readonly Answer[]) {
       clock.advance(ms);
       for (let i = 0; i < 10; i++) await turn();
     },
+    setClock: clock.set,
   };
 }
 
@@ -157,6 +159,17 @@ test("a version that is never served, as behind a restored backup, is given up f
   for (let i = 0; i < 4; i++) await reflector.advance(1000);
   assert.deepEqual(reflector.calls, ["list", "watch 10", "watch 10", "watch 10", "list", "watch 3"]);
   assert.deepEqual(reflector.known(), ["z"]);
+});
+
+test("a watch that lasted is no failure, though the time of day was set back meanwhile", async (t) => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const reflector = reflectorOf(t, [LIST, { events: [], ending: promise }, QUIET]);
+  await reflector.advance(300_000);
+  reflector.setClock(0);
+  resolve();
+  await reflector.advance(0);
+  assert.deepEqual(reflector.calls, ["list", "watch 10", "watch 10"]);
+  assert.deepEqual(reflector.states, ["synced"]);
 });
 
 test("watches that end as soon as they begin are not begun in a loop", async (t) => {

@@ -113,7 +113,7 @@ export function startReflector(deps: ReflectorDeps): () => void {
   };
 
   const watch = async (from: string): Promise<void> => {
-    const startedAt = clock.now();
+    const startedAt = clock.elapsed();
     let heard = false;
     const lifeSeconds = Math.round(timing.watchLifeSeconds * (1 + random.fraction()));
     const options = { resourceVersion: from, lifeSeconds, silenceMs: timing.silenceMs, query, metadataOnly, signal };
@@ -126,7 +126,7 @@ export function startReflector(deps: ReflectorDeps): () => void {
       version = event.object.metadata.resourceVersion ?? version;
       if (event.type !== "BOOKMARK") sink.apply(event);
     }
-    if (!heard && clock.now() - startedAt < SHORTEST_WATCH_MS) {
+    if (!heard && clock.elapsed() - startedAt < SHORTEST_WATCH_MS) {
       throw new TrysailError("unavailable", `GET ${path}: a watch ended as soon as it began`);
     }
     failures = 0;

@@ -21,6 +21,12 @@ export interface TransportOptions {
   readonly clock: Clock;
   /** From a request to the head of its answer. */
   readonly answerMs: number;
+  readonly metrics?: RequestMetrics | undefined;
+}
+
+export interface RequestMetrics {
+  /** A request has ended: with an HTTP status, or without an answer (`none`). */
+  requested(result: string): void;
 }
 
 /** Sends a request until the API server has taken it or refused it; resolves with an answer of status 2xx, its body unread. */
@@ -37,13 +43,17 @@ const LONGEST_RETRY_AFTER_MS = 30_000;
  * Rejects with a TrysailError: `unavailable` where there was no answer, else as `apiError` says. Renews refused
  * credentials once, and comes back as often as a server asks that is too busy.
  */
-export function createTransport({ connection, clock, answerMs }: TransportOptions): Transport {
+export function createTransport({ connection, clock, answerMs, metrics }: TransportOptions): Transport {
   return async (api) => {
     let refreshed = false;
     for (let busyAnswers = 0; ; ) {
       const credentials = await connection.credentials({ refresh: refreshed });
-      const answer = await sendOnce(api, credentials);
+      const answer = await sendOnce(api, credentials).catch((error: unknown) => {
+        metrics?.requested("none");
+        throw error;
+      });
       const status = answer.statusCode ?? 0;
+      metrics?.requested(String(status));
       if (status >= 200 && status < 300) return answer;
       const error = apiError(describe(api), status, await readError(answer));
       if (status === 401 && !refreshed) {
@@ -51,6 +61,7 @@ export function createTransport({ connection, clock, answerMs }: TransportOption
       } else if (status === 429 && busyAnswers < MAX_BUSY_ANSWERS) {
         busyAnswers++;
         await wait(retryAfterMs(answer), api.signal);
+        if (api.signal?.aborted === true) throw error;
       } else {
         throw error;
       }
@@ -64,8 +75,10 @@ export function createTransport({ connection, clock, answerMs }: TransportOption
       // An idle connection that the server closes just as it is used again: nothing was read, so nothing was done.
       if (api.method !== "GET" || !isReset(cause) || api.signal?.aborted === true) throw unanswered(api, cause);
     }
+    // Asked for anew, since the connection may have been closed here.
+    const again = await connection.credentials({ refresh: false });
     try {
-      return await send(api, credentials);
+      return await send(api, again);
     } catch (cause) {
       throw unanswered(api, cause);
     }
@@ -129,7 +142,7 @@ export function createTransport({ connection, clock, answerMs }: TransportOption
 export async function readJson(
   answer: IncomingMessage,
   what: string,
-  { clock, answerMs }: Omit<TransportOptions, "connection">,
+  { clock, answerMs }: Pick<TransportOptions, "clock" | "answerMs">,
 ): Promise<unknown> {
   const cancelDeadline = clock.after(answerMs, () => {
     answer.destroy(new Error(`the answer took longer than ${answerMs / 1000} s`));
@@ -159,7 +172,9 @@ async function readBody(answer: IncomingMessage, maxBytes: number): Promise<stri
 }
 
 function unanswered(api: ApiRequest, cause: unknown): TrysailError {
-  return new TrysailError("unavailable", `${describe(api)}: ${messageOf(cause)}`, { cause });
+  const { signal } = api;
+  const why = signal?.aborted === true ? signal.reason : cause;
+  return new TrysailError("unavailable", `${describe(api)}: ${messageOf(why)}`, { cause });
 }
 
 function isReset(cause: unknown): boolean {

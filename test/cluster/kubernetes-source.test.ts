@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { KubernetesClient } from "../../src/kubernetes/client.ts";
-import { createKubernetesSource } from "../../src/kubernetes/kubernetes-source.ts";
+import { createKubernetesSource, type KubernetesSource } from "../../src/kubernetes/kubernetes-source.ts";
 import type { KnownObject } from "../../src/mesh/kinds.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { createLog } from "../../src/platform/log.ts";
@@ -164,6 +164,44 @@ test("the mesh's objects from a real API server", { skip, timeout: 180_000 }, as
   );
 });
 
+test("a kind of an older CRD is read in the version that it serves", { skip, timeout: 180_000 }, async (t) => {
+  if ("missing" in found) return;
+  const kubernetes = await startKubernetes(t, { ...found.programs, controllerManager: null });
+  await create(kubernetes, "/api/v1/namespaces", { metadata: { name: "shop" } });
+  await installIstioKinds(kubernetes, ["VirtualService", "AuthorizationPolicy"]);
+  const definition = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/virtualservices.networking.istio.io";
+  /** The CRD serves these of its versions alone. */
+  const serve = async (...names: string[]) => {
+    const { body } = await kubernetes.call("GET", definition);
+    const versions = body.spec.versions.map((version: { name: string }) => ({
+      ...version,
+      served: names.includes(version.name),
+    }));
+    assert.equal((await kubernetes.call("PATCH", definition, { spec: { versions } }, MERGE)).status, 200);
+    const paths = ["v1", "v1beta1", "v1alpha3"].map((name) => `/apis/networking.istio.io/${name}/virtualservices`);
+    await until(`${names} to be served`, async () => {
+      const answers = await Promise.all(paths.map((path) => kubernetes.call("GET", path)));
+      return answers.filter(({ status }) => status === 200).length === names.length;
+    });
+  };
+  await serve("v1beta1");
+  const older = { ...virtualService("web", "web"), apiVersion: "networking.istio.io/v1beta1" };
+  await create(kubernetes, "/apis/networking.istio.io/v1beta1/namespaces/shop/virtualservices", older);
+  const { source } = newSource(t, await adminClient(t, kubernetes));
+  await source.start();
+  assert.ok(find(source, "VirtualService", "web"));
+  const version = () => source.served().find(({ entry }) => entry.kind === "VirtualService")?.apiVersion;
+  assert.equal(version(), "networking.istio.io/v1beta1");
+
+  let wasThere = true;
+  t.after(source.onChange(() => (wasThere &&= find(source, "VirtualService", "web") !== undefined)));
+  await serve("v1");
+  await until("the version that is left", () => version() === "networking.istio.io/v1", { timeoutMs: 30_000 });
+  await create(kubernetes, `${NETWORKING}/virtualservices`, virtualService("new", "web"));
+  await until("what is new there", () => find(source, "VirtualService", "new"));
+  assert.ok(wasThere, "what was read before stays meanwhile");
+});
+
 const readers: readonly Rule[] = [
   { apiGroups: [""], resources: ["namespaces", "services", "pods", "configmaps", "nodes"], verbs: ["list", "watch"] },
   { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "watch"] },
@@ -231,7 +269,7 @@ test("what a role does not allow is named, and the rest works", { skip, timeout:
   });
 });
 
-function newSource(t: TestContext, client: KubernetesClient): { source: Source; log: readonly string[] } {
+function newSource(t: TestContext, client: KubernetesClient): { source: KubernetesSource; log: readonly string[] } {
   const lines: string[] = [];
   const source = createKubernetesSource({
     client,

@@ -46,6 +46,7 @@ function replica(t: TestContext, client: KubernetesClient, identity: string): Le
     log: createLog("silent"),
     lease: { namespace: "trysail-system", name: "trysail-leader" },
     identity,
+    isGone: async () => false,
     lead: () => () => {},
     timing: { leaseMs: 1000, renewalDeadlineMs: 700, retryMs: 100 },
   });

@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { createLog } from "../../src/platform/log.ts";
-import { TYPE_URL } from "../../src/xds/resource-set.ts";
-import { type TestControlPlane, testControlPlane } from "../support/control-plane.ts";
+import { testControlPlane } from "../support/control-plane.ts";
 import { until } from "../support/until.ts";
-import { AdsClient, NODE, sendDelta } from "../support/xds-client.ts";
 import { create } from "./create.ts";
 import { everyIstioKind, installIstioKinds } from "./istio-crds.ts";
 import { findKubernetes } from "./programs.ts";
+import { servedClusters } from "./served-clusters.ts";
 import { startKubernetes, type TestKubernetes } from "./start-kubernetes.ts";
 
 const found = findKubernetes();
@@ -34,7 +33,7 @@ test("while etcd hangs, proxies are served what was known, and what comes behind
   const serves = (name: string) =>
     until(
       `${name} to be served`,
-      async () => (await clusters(t, mesh)).includes(`outbound|80||${name}.shop.`),
+      async () => (await servedClusters(t, mesh)).includes(`outbound|80||${name}.shop.`),
       PATIENT,
     );
   await logged(/this replica leads/);
@@ -64,14 +63,4 @@ async function addService(kubernetes: TestKubernetes, name: string): Promise<voi
     },
     PATIENT,
   );
-}
-
-/** The clusters that a new proxy is sent. */
-async function clusters(t: TestContext, { ports }: TestControlPlane): Promise<string> {
-  const client = new AdsClient(t, { port: ports.plaintext ?? 0 });
-  const stream = client.delta();
-  sendDelta(stream, { node: NODE, typeUrl: TYPE_URL.cluster, resourceNamesSubscribe: ["*"] });
-  const { resources } = await until("clusters", () => stream.responses[0]);
-  client.close();
-  return resources.join("\n");
 }
