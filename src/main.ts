@@ -17,6 +17,7 @@ import { createHttpsServer } from "./control-plane/https-server.ts";
 import { openIdentity } from "./control-plane/identity.ts";
 import { recordInjection } from "./control-plane/injection-events.ts";
 import { createInjectionMetrics } from "./control-plane/injection-metrics.ts";
+import { createRequestMetrics, recordLeadership } from "./control-plane/kubernetes-metrics.ts";
 import { startLeaderDuties } from "./control-plane/leader-duties.ts";
 import { listen, listenGrpc } from "./control-plane/listen.ts";
 import { createMeshFindings } from "./control-plane/mesh-findings.ts";
@@ -96,7 +97,7 @@ async function startParts(
   const { trustDomain, systemNamespace } = config;
 
   readiness.waitFor(() => "it waits for Kubernetes' API server");
-  const kubernetes = await connectKubernetes(config.source, { clock, log });
+  const kubernetes = await connectKubernetes(config.source, { clock, log, metrics: createRequestMetrics(registry) });
   const instance = hostname();
   const events =
     kubernetes === null
@@ -105,7 +106,7 @@ async function startParts(
 
   // Identity: the mesh's authority, what proves a caller, certificates for workloads and for the control plane itself.
   readiness.waitFor(() => "it opens the mesh's authority");
-  const identity = await openIdentity({ config, platform, kubernetes, mesh: () => mesh.current() });
+  const identity = await openIdentity({ config, platform, kubernetes, events, instance, mesh: () => mesh.current() });
   const { issuer, own, trustBundle, authenticate, serving, secrets } = identity;
 
   const injection = await loadInjectionConfig(config.injectionConfigFile, systemNamespace);
@@ -147,7 +148,8 @@ async function startParts(
   const credentialCache = new BuildCache();
   const proxyConfigs = createProxyConfigs({
     ...{ translator, secrets, log },
-    credentials: (proxy, owner) => grantedCredentials(mesh.current(), proxy, owner, credentialCache),
+    credentials: (proxy, owner) =>
+      identity.isRevoked(owner) ? [] : grantedCredentials(mesh.current(), proxy, owner, credentialCache),
   });
   const ads = createAdsService({
     ...{ log, clock },
@@ -235,6 +237,7 @@ async function startParts(
       ? null
       : startLeaderDuties({
           ...{ kubernetes, clock, random, log, events, instance, unmeshed, systemNamespace },
+          isPod: config.source.kind === "in-cluster",
           revision: injection.revision,
           trustBundlePem: issuer.trustBundlePem,
           rootCertificateMaps: config.rootCertificateMaps,
@@ -245,8 +248,10 @@ async function startParts(
             },
           }),
           mesh: mesh.current,
+          findings: findings.all,
           ...(statuses.write !== undefined && { writeStatuses: statuses.write }),
         });
+  if (leaderDuties !== null) recordLeadership(registry, leaderDuties.isLeader);
   serving.onRenew((renewed) => {
     grpc.setCertificate(pemPairOf(renewed));
     https.setCertificate(renewed);

@@ -23,7 +23,7 @@ test("a life longer than any before is written down before a thread signs, as it
   const written: (number | undefined)[] = [];
   const watched: Pick<IssuingThreads, "run"> = {
     async run(job, material) {
-      written.push((await store.load())?.state.active.longestLifeMs);
+      written.push((await store.load())?.state?.active.longestLifeMs);
       return threads.run(job, material);
     },
   };

@@ -1,4 +1,5 @@
 import type { ExpiryWarning } from "../ca/authority/expiry-warning.ts";
+import type { TamperNotice } from "../ca/authority/rotator.ts";
 import type { EventRecorder, EventSubject } from "../kubernetes/event-recorder.ts";
 
 /** Tells of an authority that nears its end, on the Secret in which it is kept. */
@@ -9,4 +10,37 @@ export function recordExpiry(
 ): void {
   const reason = warning === "expired" ? "AuthorityExpired" : "AuthorityExpires";
   events.record({ regarding, type: "Warning", reason, action: "RotateAuthority", note: message });
+}
+
+/** Tells of a Secret that somebody deleted, emptied or broke, on that Secret. */
+export function recordTampering(
+  events: Pick<EventRecorder, "record">,
+  regarding: EventSubject,
+  { kind, message }: TamperNotice,
+): void {
+  const reason = kind === "restored" ? "AuthorityRestored" : "AuthorityUnreadable";
+  events.record({ regarding, type: "Warning", reason, action: "KeepAuthority", note: message });
+}
+
+/** Tells of a trust bundle that another control plane, or somebody's tool, keeps as well, on its ConfigMap. */
+export function recordContest(
+  events: Pick<EventRecorder, "record">,
+  configMap: { readonly namespace: string; readonly name: string },
+): void {
+  events.record({
+    regarding: { apiVersion: "v1", kind: "ConfigMap", ...configMap },
+    type: "Warning",
+    reason: "TrustBundleContested",
+    action: "KeepTrustBundle",
+    note: "Somebody else overwrites the mesh's trust bundle all the time, as the control plane of another mesh does: its metadata.managedFields name who. Pods that mount it trust now one mesh, now the other.",
+  });
+}
+
+/** Tells of a replica whose webhooks the API server will soon refuse to call, on its pod. */
+export function recordNotRenewed(
+  events: Pick<EventRecorder, "record"> | null,
+  regarding: EventSubject,
+  note: string,
+): void {
+  events?.record({ regarding, type: "Warning", reason: "CertificateNotRenewed", action: "RenewCertificate", note });
 }

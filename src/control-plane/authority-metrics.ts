@@ -1,5 +1,6 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { RotatorMetrics } from "../ca/authority/rotator.ts";
+import type { ServingCertificate } from "../ca/serving/serving-certificate.ts";
 
 /** The mesh's authority in Prometheus: when it ends, whether its source can be read, and the steps of rotations. */
 export function createAuthorityMetrics(registry: Registry): RotatorMetrics {
@@ -38,4 +39,16 @@ export function createAuthorityMetrics(registry: Registry): RotatorMetrics {
     sourceUsable: (isUsable) => usable.set(isUsable ? 1 : 0),
     stepped: (kind) => steps.inc({ step: kind }),
   };
+}
+
+/** When the certificate ends by which the API server and proxies know this replica. */
+export function recordServing(registry: Registry, serving: Pick<ServingCertificate, "current">): void {
+  new Gauge({
+    name: "trysail_serving_certificate_expiry_timestamp_seconds",
+    help: "When the control plane's own certificate ends, in seconds since the epoch; it is renewed at half its life",
+    registers: [registry],
+    collect() {
+      this.set(serving.current().notAfter / 1000);
+    },
+  });
 }

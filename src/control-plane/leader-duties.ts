@@ -3,11 +3,15 @@ import { type CertificateSignerDeps, createCertificateSigner } from "../kubernet
 import type { KubernetesClient } from "../kubernetes/client.ts";
 import type { EventRecorder } from "../kubernetes/event-recorder.ts";
 import { startLeaderElection } from "../kubernetes/leader-election.ts";
+import { podExists } from "../kubernetes/pod-exists.ts";
 import { createRootCertificateKeeper } from "../kubernetes/root-certificate-keeper.ts";
+import type { Finding } from "../mesh/finding.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
+import { recordContest } from "./authority-events.ts";
+import { startFindingEvents } from "./finding-events.ts";
 import { leaderLeaseName } from "./required-access.ts";
 import { tagSelector } from "./tag-webhooks.ts";
 import type { UnmeshedPod } from "./unmeshed.ts";
@@ -25,6 +29,8 @@ export interface LeaderDutiesDeps {
   readonly revision: string;
   /** This replica's name. */
   readonly instance: string;
+  /** Whether that is its pod's. */
+  readonly isPod: boolean;
   trustBundlePem(): string;
   /** ConfigMaps in which each namespace is to have the trust bundle. */
   readonly rootCertificateMaps: readonly string[];
@@ -34,6 +40,7 @@ export interface LeaderDutiesDeps {
     "signerName" | "approves" | "trustDomain" | "certify" | "metrics"
   >;
   mesh(): MeshSnapshot;
+  findings(): readonly Finding[];
   unmeshed(): readonly UnmeshedPod[];
   /** Begins to write statuses and returns the stop; absent where another control plane writes them. */
   readonly writeStatuses?: () => () => void;
@@ -47,7 +54,7 @@ export interface LeaderDuties {
 
 /** What one replica alone does in a cluster, once it is elected: what all would write alike, and would write twice. */
 export function startLeaderDuties(deps: LeaderDutiesDeps): LeaderDuties {
-  const { kubernetes, clock, random, log, systemNamespace, revision, instance } = deps;
+  const { kubernetes, clock, random, log, systemNamespace, revision, instance, isPod } = deps;
   let trustBundleChanged = () => {};
   const election = startLeaderElection({
     client: kubernetes,
@@ -55,6 +62,11 @@ export function startLeaderDuties(deps: LeaderDutiesDeps): LeaderDuties {
     log,
     lease: { namespace: systemNamespace, name: leaderLeaseName(revision) },
     identity: `${instance}_${Buffer.from(random.bytes(8)).toString("hex")}`,
+    // Behind `helm uninstall` a leader cannot give its Lease back: its rights are gone before it is told to stop.
+    async isGone(identity, signal) {
+      const name = identity.slice(0, identity.lastIndexOf("_"));
+      return isPod && !(await podExists(kubernetes, { namespace: systemNamespace, name }, signal));
+    },
     lead() {
       const caBundles = createCaBundleKeeper({
         ...{ client: kubernetes, clock, random, log },
@@ -65,12 +77,14 @@ export function startLeaderDuties(deps: LeaderDutiesDeps): LeaderDuties {
       const rootCertificates = createRootCertificateKeeper({
         ...{ client: kubernetes, clock, random, log, names: deps.rootCertificateMaps },
         trustBundlePem: deps.trustBundlePem(),
+        onContested: (configMap) => recordContest(deps.events, configMap),
       });
       trustBundleChanged = () => {
         caBundles.setCaBundle(deps.trustBundlePem());
         rootCertificates.setTrustBundle(deps.trustBundlePem());
       };
       const stopUnmeshedEvents = startUnmeshedEvents(deps);
+      const stopFindingEvents = startFindingEvents(deps);
       const stopStatuses = deps.writeStatuses?.();
       const stopSigner =
         deps.certificateRequests === undefined
@@ -81,6 +95,7 @@ export function startLeaderDuties(deps: LeaderDutiesDeps): LeaderDuties {
         caBundles.stop();
         rootCertificates.stop();
         stopUnmeshedEvents();
+        stopFindingEvents();
         stopStatuses?.();
         stopSigner();
       };

@@ -6,7 +6,7 @@ import { SECRET_NAME } from "../sds/secret-resource.ts";
 import type { WorkloadSecrets } from "../sds/workload-secrets.ts";
 import type { AdsService } from "../xds/ads-service.ts";
 import { TYPE_URL } from "../xds/resource-set.ts";
-import { recordExpiry } from "./authority-events.ts";
+import { recordExpiry, recordTampering } from "./authority-events.ts";
 import { createAuthorityMetrics } from "./authority-metrics.ts";
 import { AUTHORITY_SECRET, type OpenedAuthority } from "./open-authority.ts";
 
@@ -50,6 +50,7 @@ export function createRotation({ config, platform, own, secrets, ads, events, ma
     revocationObstacle: () => (secrets.isFederated() ? FEDERATED : null),
     ...(events !== null && {
       onExpiring: (expiry) => recordExpiry(events, { ...AUTHORITY_SECRET, namespace }, expiry),
+      onTampered: (notice) => recordTampering(events, { ...AUTHORITY_SECRET, namespace }, notice),
     }),
     metrics: createAuthorityMetrics(platform.registry),
   });

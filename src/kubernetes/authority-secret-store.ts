@@ -2,6 +2,7 @@ import { type AuthorityState, trustBundleOf } from "../ca/authority/authority-st
 import {
   type AuthorityStore,
   authorityDocument,
+  type EmptiedState,
   parseAuthorityDocument,
   type StoredState,
 } from "../ca/authority/authority-store.ts";
@@ -38,12 +39,15 @@ export function createSecretStore({ client, namespace, name }: SecretStoreDeps):
       throw error;
     }
   };
-  const stored = (secret: KubernetesObject): StoredState => {
-    const bytes = secretData(secret, DOCUMENT);
-    if (bytes === undefined) throw new TrysailError("failed-precondition", `${where} has no ${DOCUMENT}`);
-    const state = parseAuthorityDocument(bytes.toString("utf8"), where);
+  const stored = (secret: KubernetesObject): StoredState | EmptiedState => {
+    const text = secretData(secret, DOCUMENT)?.toString("utf8") ?? "";
+    const state = text.trim() === "" ? null : parseAuthorityDocument(text, where);
     return { state, revision: secret.metadata.resourceVersion ?? "" };
   };
+  const saved = (state: AuthorityState, { metadata }: KubernetesObject): StoredState => ({
+    state,
+    revision: metadata.resourceVersion ?? "",
+  });
 
   return {
     name: where,
@@ -54,12 +58,12 @@ export function createSecretStore({ client, namespace, name }: SecretStoreDeps):
     async save(state, replaces) {
       try {
         if (replaces === null) {
-          return stored(await client.create(resourcePath(address), buildSecret({ namespace, name }, state)));
+          return saved(state, await client.create(resourcePath(address), buildSecret({ namespace, name }, state)));
         }
         const before = await read();
         if (before?.metadata.resourceVersion !== replaces) return undefined;
         const secret = { ...before, ...buildSecret(before.metadata, state) };
-        return stored(await client.replace(resourcePath({ ...address, name }), secret));
+        return saved(state, await client.replace(resourcePath({ ...address, name }), secret));
       } catch (error) {
         // Somebody else was first, or took it away.
         if (isOneOf(error, ["already-exists", "aborted", "not-found"])) return undefined;

@@ -17,6 +17,8 @@ export interface RootCertificateKeeperDeps {
   readonly names: readonly string[];
   readonly trustBundlePem: string;
   readonly timing?: Partial<ReflectorTiming>;
+  /** Called once for each that somebody else goes on writing. */
+  onContested?(configMap: { readonly namespace: string; readonly name: string }): void;
 }
 
 export interface RootCertificateKeeper {
@@ -28,8 +30,11 @@ const KEY = "root-cert.pem";
 const FIELD_MANAGER = "trysail";
 /** Writes at a time: a new bundle goes to every namespace, and the API server has others to serve. */
 const AT_ONCE = 4;
-/** Behind a write that failed, and between two writes of one object that somebody else writes too. */
+/** Behind a write that failed, and between two writes of one object. */
 const RETRY_MS = 1000;
+/** As often in a row it is put back at once; then somebody else keeps it too, and the pauses double. */
+const AT_ONCE_BACK = 5;
+const LONGEST_PAUSE_MS = 60_000;
 
 /**
  * Keeps a ConfigMap with the trust bundle in every namespace, where pods mount it: in new namespaces, behind a new
@@ -42,7 +47,8 @@ export function createRootCertificateKeeper(deps: RootCertificateKeeperDeps): Ro
   /** What each ConfigMap holds, by `NAMESPACE/NAME`; undefined until they were listed. */
   const held = new Map<string, ReadonlyMap<string, string>>();
   const due = new Set<string>();
-  const notBefore = new Map<string, number>();
+  /** The last write of each, how long it keeps the next one off, and how many came in a row. */
+  const writes = new Map<string, { readonly atMs: number; readonly pauseMs: number; readonly inARow: number }>();
   let running = 0;
   let cancelRetry: (() => void) | undefined;
   let stopped = false;
@@ -56,14 +62,19 @@ export function createRootCertificateKeeper(deps: RootCertificateKeeperDeps): Ro
         else due.add(key);
       }
     }
-    for (const key of due) if (!namespaces.has(namespaceOf(key))) due.delete(key);
+    for (const key of [...due, ...writes.keys()]) {
+      if (namespaces.has(namespaceOf(key))) continue;
+      due.delete(key);
+      writes.delete(key);
+    }
     work();
   };
 
   const work = (): void => {
     for (const key of due) {
       if (stopped || running >= AT_ONCE) return;
-      const waitMs = (notBefore.get(key) ?? 0) - clock.elapsed();
+      const last = writes.get(key);
+      const waitMs = last === undefined ? 0 : last.atMs + last.pauseMs - clock.elapsed();
       if (waitMs > 0) {
         cancelRetry ??= clock.after(waitMs, () => {
           cancelRetry = undefined;
@@ -81,15 +92,16 @@ export function createRootCertificateKeeper(deps: RootCertificateKeeperDeps): Ro
   };
 
   const write = async (key: string): Promise<void> => {
-    const [namespace, name] = [namespaceOf(key), key.slice(key.indexOf("/") + 1)];
+    const [namespace, name] = [namespaceOf(key), nameOf(key)];
     const path = resourcePath({ apiVersion: "v1", resource: "configmaps", namespace, name });
     const object = { apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data: { [KEY]: bundle } };
-    notBefore.set(key, clock.elapsed() + RETRY_MS);
+    begin(key);
     try {
       // Forced: whoever wrote it before us, as Istio's own control plane does, has another root.
       await client.patch(path, { type: "apply", object, fieldManager: FIELD_MANAGER, force: true });
-      notBefore.delete(key);
+      succeeded(key);
     } catch (error) {
+      writes.set(key, { atMs: clock.elapsed(), pauseMs: RETRY_MS, inARow: 0 });
       // The namespace is going, or gone: an event says so.
       if (error instanceof TrysailError && (error.code === "not-found" || error.code === "permission-denied")) {
         log.debug({ configMap: key, reason: messageOf(error) }, "the root certificate cannot be put into a namespace");
@@ -99,6 +111,22 @@ export function createRootCertificateKeeper(deps: RootCertificateKeeperDeps): Ro
       }
       due.add(key);
     }
+  };
+
+  /** Two that keep one object both slow down, so that a calm of a few pauses ends what was in a row. */
+  const begin = (key: string): void => {
+    const atMs = clock.elapsed();
+    const last = writes.get(key);
+    const isInARow = last !== undefined && atMs - last.atMs < 3 * last.pauseMs;
+    const inARow = isInARow ? last.inARow + 1 : 1;
+    const pauseMs = Math.min(RETRY_MS * 2 ** Math.max(0, inARow - AT_ONCE_BACK), LONGEST_PAUSE_MS);
+    writes.set(key, { atMs, pauseMs, inARow });
+  };
+
+  const succeeded = (key: string): void => {
+    if (writes.get(key)?.inARow !== AT_ONCE_BACK + 1) return;
+    log.warn({ configMap: key }, "the root certificate is overwritten by somebody else all the time");
+    deps.onContested?.({ namespace: namespaceOf(key), name: nameOf(key) });
   };
 
   const follow = (options: {
@@ -160,6 +188,7 @@ export function createRootCertificateKeeper(deps: RootCertificateKeeperDeps): Ro
   return {
     setTrustBundle(pem) {
       bundle = pem;
+      writes.clear();
       check();
     },
     stop() {
@@ -173,6 +202,10 @@ export function createRootCertificateKeeper(deps: RootCertificateKeeperDeps): Ro
 function textOf(data: unknown): string {
   const text = isRecord(data) ? data[KEY] : undefined;
   return typeof text === "string" ? text : "";
+}
+
+function nameOf(key: string): string {
+  return key.slice(key.indexOf("/") + 1);
 }
 
 function namespaceOf(key: string): string {

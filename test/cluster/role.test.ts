@@ -75,18 +75,25 @@ test("the documented roles are enough, and nothing is denied", { skip, timeout: 
   const mesh = createSnapshotBuilder("cluster.local").build(source.current());
   const bundle = "-----BEGIN CERTIFICATE-----\n";
   const unmeshed = [{ namespace: "shop", pod: "web", createdAt: null }];
+  // Of a pod that has gone, so that it need not run out.
+  const left = { holderIdentity: "trysail-9_0123456789abcdef", leaseDurationSeconds: 3600 };
+  await create(kubernetes, "/apis/coordination.k8s.io/v1/namespaces/trysail-system/leases", {
+    ...{ apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata: { name: "trysail-leader" }, spec: left },
+  });
   const follower = statusesOf("trysail-1");
   const leader = statusesOf("trysail-0");
   const duties = startLeaderDuties({
-    ...{ kubernetes: client, events, ...common, instance: "trysail-0", revision: "default" },
+    ...{ kubernetes: client, events, ...common, instance: "trysail-0", isPod: true, revision: "default" },
     systemNamespace: "trysail-system",
     trustBundlePem: () => bundle,
     rootCertificateMaps: ["trysail-ca-root-cert"],
     mesh: () => mesh,
     unmeshed: () => unmeshed,
+    findings: () => [],
     ...(leader.write !== undefined && { writeStatuses: leader.write }),
   });
   t.after(() => duties.stop());
+  await until("a leader, or a refusal", () => warnings.length > 0 || duties.isLeader());
   const regarding = { apiVersion: "v1", kind: "Namespace", namespace: "", name: "trysail-system" };
   const event = { regarding, type: "Normal", reason: "Tried", action: "Try", note: "A test." } as const;
   events.record(event);

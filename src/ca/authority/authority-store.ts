@@ -10,7 +10,7 @@ export interface AuthorityStore {
   /** Where it is, for errors and the log. */
   readonly name: string;
   /** What was saved last; undefined where nothing was. */
-  load(): Promise<StoredState | undefined>;
+  load(): Promise<StoredState | EmptiedState | undefined>;
   /**
    * Replaces what was loaded as `replaces` (null: nothing yet). Answers what it is stored as, or undefined, and changes
    * nothing, where somebody else was first. On disk, or at its peers, when it resolves.
@@ -21,6 +21,12 @@ export interface AuthorityStore {
 export interface StoredState {
   readonly state: AuthorityState;
   /** Differs between any two saved states. */
+  readonly revision: string;
+}
+
+/** Somebody took away what was saved, and left the place of it. */
+export interface EmptiedState {
+  readonly state: null;
   readonly revision: string;
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
-import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { createManualClock } from "../../../test/support/manual-clock.ts";
@@ -229,6 +229,16 @@ test("a root that has ended is replaced at the start: nothing it signed can be v
   assert.notEqual(authority.trustBundlePem(), ended.trustBundlePem());
   assert.equal(authority.state().old.length, 0);
   assert.equal((await load(state, { now: START + 12 * YEAR_MS })).trustBundlePem(), authority.trustBundlePem());
+});
+
+test("a state that is taken away while it is in use is put back, once, with the same root", async (t) => {
+  const state = await temporaryState(t);
+  const [one, other] = [await load(state), await load(state)];
+  await rm(`${state.path}/ca`, { recursive: true });
+  assert.deepEqual(await one.refresh(), { restored: true });
+  assert.deepEqual(await other.refresh(), { restored: false });
+  assert.deepEqual(await readdir(`${state.path}/ca`), ["authority-1.json", "root-cert.pem"]);
+  assert.equal((await load(state)).trustBundlePem(), one.trustBundlePem());
 });
 
 test("a folder with other files but no root is not taken for a first start", async (t) => {

@@ -7,7 +7,7 @@ import { createSigner, type Signer } from "../signer.ts";
 import { certificatesOf } from "../x509/pem-certificates.ts";
 import { type AuthorityMaterial, validityOf } from "./authority-material.ts";
 import { type AuthorityState, type Slot, slotOf, trustBundleOf, withLongestLife } from "./authority-state.ts";
-import type { AuthorityStore, StoredState } from "./authority-store.ts";
+import type { AuthorityStore, EmptiedState, StoredState } from "./authority-store.ts";
 import { createSelfSignedRoot } from "./self-signed-root.ts";
 
 /** The mesh's authority: what signs, and whom peers must trust. Both change with a rotation, so ask anew at each use. */
@@ -24,8 +24,11 @@ export interface Authority {
    * first; where it answers the state it was given, or throws, nothing is saved.
    */
   change(next: (state: AuthorityState) => AuthorityState): Promise<AuthorityState>;
-  /** Takes into use what another process has saved. */
-  refresh(): Promise<void>;
+  /**
+   * Takes into use what another process has saved. Where somebody took the state away it is put back as it was last, since
+   * whoever starts next would else begin with a root that no peer trusts; answers whether it was.
+   */
+  refresh(): Promise<{ readonly restored: boolean }>;
   /** Called behind each change of what signs, or of whom to trust. Returns the unsubscription. */
   onChange(listener: (change: AuthorityChange) => void): () => void;
 }
@@ -117,16 +120,17 @@ export async function loadAuthority(deps: AuthorityDeps): Promise<Authority> {
     throw new TrysailError("unavailable", "the authority's state is changed by others all the time: try again");
   }
 
-  async function reload(): Promise<void> {
+  async function reload(): Promise<{ readonly restored: boolean }> {
     const newest = await deps.store.load();
-    if (newest === undefined) {
-      throw new TrysailError(
-        "failed-precondition",
-        `the authority is gone from ${deps.store.name}; the last one stays`,
-      );
+    if (newest === undefined || newest.state === null) {
+      const saved = await deps.store.save(stored.state, newest?.revision ?? null);
+      // Where another process was first, the next look finds what it put back.
+      if (saved !== undefined) use(saved);
+      return { restored: saved !== undefined };
     }
     assertOurs(deps, newest.state);
     use(newest);
+    return { restored: false };
   }
 
   /** One after the other, so that processes compete, but not the parts of one. */
@@ -156,8 +160,14 @@ export async function loadAuthority(deps: AuthorityDeps): Promise<Authority> {
 
 async function loadOrCreate(deps: AuthorityDeps): Promise<StoredState> {
   const found = await deps.store.load();
-  if (found !== undefined) return found;
-  return saveNew(deps, null);
+  if (found === undefined) return saveNew(deps, null);
+  assertNotEmptied(deps, found);
+  return found;
+}
+
+function assertNotEmptied({ store }: AuthorityDeps, found: StoredState | EmptiedState): asserts found is StoredState {
+  if (found.state !== null) return;
+  throw new TrysailError("failed-precondition", `${store.name} has no authority in it any more. ${WAY_OUT}`);
 }
 
 /** Nothing that it signed can be valid any more, so there is nothing to be careful with. */
@@ -182,6 +192,7 @@ async function saveNew(deps: AuthorityDeps, replaces: string | null): Promise<St
   // Another process was first, and what is written is what counts.
   const others = await deps.store.load();
   if (others === undefined) throw new TrysailError("unavailable", `${deps.store.name} cannot be written`);
+  assertNotEmptied(deps, others);
   return others;
 }
 

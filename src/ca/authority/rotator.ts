@@ -70,6 +70,13 @@ export interface RotatorDeps {
   revocationObstacle?(): string | null;
   /** Called once for each warning: for an Event. */
   onExpiring?(expiry: { readonly warning: ExpiryWarning; readonly message: string }): void;
+  /** Called once each time that somebody has touched the authority's state, or that it cannot be read. */
+  onTampered?(notice: TamperNotice): void;
+}
+
+export interface TamperNotice {
+  readonly kind: "restored" | "unreadable";
+  readonly message: string;
 }
 
 export interface RotatorMetrics extends RevocationMetrics {
@@ -89,6 +96,7 @@ export function createRotator(deps: RotatorDeps): Rotator {
   let problem: string | null = null;
   let sourceOffers = false;
   let warned: string | null = null;
+  let obstacle: string | null = null;
   const revocation = createRevocationJudge(deps);
 
   const input = (state = authority.state()): RotationInput => ({
@@ -165,8 +173,23 @@ export function createRotator(deps: RotatorDeps): Rotator {
     );
   };
 
+  const refresh = async (): Promise<void> => {
+    const { restored } = await authority.refresh().catch((error: unknown) => {
+      const message = messageOf(error);
+      const isBroken = error instanceof TrysailError && error.code === "failed-precondition";
+      if (isBroken && message !== obstacle) {
+        deps.onTampered?.({ kind: "unreadable", message: `${message}; the last one stays until that is mended` });
+      }
+      throw error;
+    });
+    if (!restored) return;
+    const message = "the mesh's authority was taken away from where it is kept, and was put back as it was last";
+    log.warn({ authority: authority.state().active.id }, message);
+    deps.onTampered?.({ kind: "restored", message });
+  };
+
   const tick = async (): Promise<void> => {
-    await authority.refresh();
+    await refresh();
     if (deps.mayStep?.() === false) return warn();
     await readSource();
     for (let steps = 0; steps < MOST_STEPS_AT_ONCE; steps++) {
@@ -204,11 +227,21 @@ export function createRotator(deps: RotatorDeps): Rotator {
   const look = (): void => {
     cancel = clock.after(deps.pollMs, () => {
       tick()
-        .catch((error: unknown) => log.error({ err: error }, "the authority's rotation could not go on"))
+        .then(() => {
+          obstacle = null;
+        }, tellObstacle)
         .finally(() => {
           if (!stopped) look();
         });
     });
+  };
+
+  /** Once for each: it is looked for every few seconds. */
+  const tellObstacle = (error: unknown): void => {
+    const message = messageOf(error);
+    if (obstacle === message) return;
+    obstacle = message;
+    log.error({ err: error }, "the authority's rotation could not go on");
   };
 
   return {

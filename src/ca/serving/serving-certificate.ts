@@ -2,7 +2,7 @@ import { generateKeyPair } from "node:crypto";
 import { isIP } from "node:net";
 import { promisify } from "node:util";
 import type { Clock } from "../../platform/clock.ts";
-import { TrysailError } from "../../platform/errors.ts";
+import { messageOf, TrysailError } from "../../platform/errors.ts";
 import type { Logger } from "../../platform/log.ts";
 import { type Random, systemRandom } from "../../platform/random.ts";
 import { SecretBytes } from "../../platform/secret-bytes.ts";
@@ -43,6 +43,8 @@ export interface ServingCertificateDeps {
   readonly hosts: readonly string[];
   readonly ttlMs?: number;
   readonly random?: Random;
+  /** Called each time that it could not be renewed, which is tried again: for an Event. */
+  onNotRenewed?(message: string): void;
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -72,7 +74,10 @@ export function createServingCertificate(deps: ServingCertificateDeps): ServingC
             renewal?.stop();
             reject(error);
           } else {
-            deps.log.error({ err: error, retryMs }, "the control plane's own certificate was not renewed");
+            const message = "the control plane's own certificate was not renewed";
+            deps.log.error({ err: error, retryMs }, message);
+            const until = new Date(newest.notAfter).toISOString();
+            deps.onNotRenewed?.(`${message} (${messageOf(error)}); it is valid until ${until}`);
           }
         },
       });

@@ -1,4 +1,5 @@
 import { apiServerVersion } from "./api-server-version.ts";
+import { authority } from "./authority.ts";
 import { certificates } from "./certificates.ts";
 import type { Check } from "./check.ts";
 import { clockSkew } from "./clock-skew.ts";
@@ -6,6 +7,7 @@ import { controlPlane } from "./control-plane.ts";
 import { customResources } from "./custom-resources.ts";
 import { injection } from "./injection.ts";
 import { interception } from "./interception.ts";
+import { meshConfig } from "./mesh-config.ts";
 import { namespaces } from "./namespaces.ts";
 import { otherMeshes } from "./other-meshes.ts";
 import { permissions } from "./permissions.ts";
@@ -22,6 +24,8 @@ export const checks: readonly Check[] = [
   namespaces,
   interception,
   controlPlane,
+  meshConfig,
+  authority,
   certificates,
   servingCertificate,
   injection,
