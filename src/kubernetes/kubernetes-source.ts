@@ -24,6 +24,8 @@ export interface KubernetesSourceDeps {
   readonly metrics?: FollowedKindDeps["metrics"];
   /** Between looks for kinds whose CRDs are not installed. */
   readonly discoveryMs?: number;
+  /** Goes on asking an API server that refuses the credentials at the start, as it may come to know them. */
+  readonly isPatient?: boolean;
 }
 
 /** Events that arrive together make one change. */
@@ -67,7 +69,7 @@ class ClusterSource implements KubernetesSource {
       .map((kind) => new FollowedKind(kind, { ...deps, onChange: () => this.#changed() }));
   }
 
-  /** Waits for an API server that cannot be reached; rejects where it refuses the credentials. */
+  /** Waits for an API server that cannot be reached; rejects where it refuses the credentials, unless it is to be patient. */
   async start(): Promise<void> {
     const complete = new Promise<void>((resolve, reject) => {
       this.#begun = { resolve, reject };
@@ -114,7 +116,7 @@ class ClusterSource implements KubernetesSource {
 
   /** Finds the kinds of CRDs that are not followed yet, or not found any more; looks again later. */
   async #discover(): Promise<void> {
-    const { client, log, discoveryMs = DISCOVERY_MS } = this.#deps;
+    const { client, log, discoveryMs = DISCOVERY_MS, isPatient = false } = this.#deps;
     let nextMs = discoveryMs;
     const missing = this.#kinds.filter(({ kind, access }) => kind.resource === undefined && isMissing(access.status));
     if (missing.length > 0) {
@@ -132,9 +134,10 @@ class ClusterSource implements KubernetesSource {
         }
       } catch (thrown) {
         if (this.#stopped) return;
-        if (thrown instanceof TrysailError && thrown.code === "unauthenticated") this.#begun?.reject(thrown);
+        const isRefused = thrown instanceof TrysailError && thrown.code === "unauthenticated";
+        if (isRefused && !isPatient) this.#begun?.reject(thrown);
         log.warn({ reason: messageOf(thrown) }, "looking for Istio's kinds in Kubernetes failed");
-        if (!this.#started) nextMs = Math.min(DISCOVERY_RETRY_MS, discoveryMs);
+        if (!this.#started && !isRefused) nextMs = Math.min(DISCOVERY_RETRY_MS, discoveryMs);
       }
     }
     this.#cancelDiscovery = this.#deps.clock.after(nextMs, () => void this.#discover());

@@ -27,7 +27,7 @@ export interface RemoteCluster {
 }
 
 /** Who can be called there, and where they are. What is configured there is for that cluster's own control plane. */
-const KINDS = new Set(["EndpointSlice", "Namespace", "Node", "Pod", "Service"]);
+const KINDS = new Set(["EndpointSlice", "Namespace", "Node", "Pod", "Service", "WorkloadEntry"]);
 /** A kind whose news do not arrive. */
 const TROUBLES = new Set(["forbidden", "failing", "absent", "polling"]);
 
@@ -43,8 +43,10 @@ export function followRemoteCluster(
   let isSynced = false;
   const source = createKubernetesSource({
     ...deps,
+    log: log.child({ cluster: where }),
     client,
     kinds: readKinds.filter(({ entry }) => KINDS.has(entry.kind)),
+    isPatient: true,
     metrics: {
       kindChanged(kind, status, error) {
         const before = troubles.get(kind);
@@ -57,7 +59,7 @@ export function followRemoteCluster(
     },
   });
   source.onChange(onChange);
-  // It never rejects: what is read of other clusters is served by every API server, and need not be looked for.
+  // A patient one never rejects.
   void source.start().then(() => {
     isSynced = true;
     log.info({ where }, "a remote cluster is read");

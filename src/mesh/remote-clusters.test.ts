@@ -305,3 +305,45 @@ test("a ServiceEntry has the pods that it selects in every cluster, of its own n
   );
   assert.deepEqual(identities, ["ns/shop/sa/far", "ns/shop/sa/near"]);
 });
+
+test("WorkloadEntries of another cluster are endpoints of what selects them, as far as their addresses mean the same here", () => {
+  const machine = (name: string, spec: object, place = "shop") =>
+    istio("WorkloadEntry", name, { labels: { app: "web" }, serviceAccount: name, ...spec }, place);
+  const selecting = service({
+    name: "web",
+    ports: { http: 80 },
+    clusterIP: "10.96.0.9",
+    spec: { selector: { app: "web" } },
+  });
+  const mesh = build(
+    selecting + machine("near", { address: "192.0.2.1" }),
+    remote(
+      "east",
+      namespace("istio-system", "there"),
+      selecting,
+      machine("far", { address: "192.0.2.2", ports: { http: 8081 } }),
+      machine("elsewhere", { address: "192.0.2.3", network: "cellar" }),
+      machine("labelled", { address: "192.0.2.4", labels: { app: "web", "topology.istio.io/network": "attic" } }),
+      machine("behind", { network: "cellar" }),
+      machine("named", { address: "vm.example.com" }),
+      machine("socket", { address: "unix:///run/docker.sock" }),
+      machine("other", { address: "192.0.2.5", labels: { app: "till" } }),
+      machine("stranger", { address: "192.0.2.6" }, "bank"),
+    ),
+  );
+  const { endpoints, identities } = found(mesh);
+  assert.deepEqual(
+    endpoints.map(({ address, network, cluster, ports, tlsCapable }) => [address, network, cluster, ports, tlsCapable]),
+    [
+      ["", "cellar", "east", {}, true],
+      ["192.0.2.1", "", "Kubernetes", {}, true],
+      ["192.0.2.2", "there", "east", { http: 8081 }, true],
+      ["192.0.2.3", "cellar", "east", {}, true],
+      ["192.0.2.4", "attic", "east", {}, true],
+    ],
+  );
+  assert.deepEqual(
+    identities,
+    ["behind", "elsewhere", "far", "labelled", "near"].map((name) => `ns/shop/sa/${name}`),
+  );
+});

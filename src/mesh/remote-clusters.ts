@@ -1,12 +1,15 @@
 import type { BuildCache } from "../platform/build-cache.ts";
+import { ipVersion } from "../platform/ip-version.ts";
 import { discovered } from "./discovery-selectors.ts";
 import { createEndpointIndex, type EndpointIndex } from "./endpoint-sources.ts";
 import { hostMatches } from "./hostname.ts";
+import type { WorkloadEntry } from "./istio/workload-entry.ts";
 import type { Service } from "./kubernetes/core.ts";
 import { buildTopology, nodePlace, type Topology } from "./locality.ts";
 import type { MeshConfig } from "./mesh-config.ts";
+import { networkByRange } from "./mesh-networks.ts";
 import { buildMeshService, type MeshService } from "./mesh-service.ts";
-import { clusterNetwork } from "./network-gateways.ts";
+import { clusterNetwork, NETWORK_LABEL } from "./network-gateways.ts";
 import { compareText } from "./object.ts";
 import type { RemoteObjects } from "./object-set.ts";
 import { type ObjectsByKind, objectsByKind } from "./objects-by-kind.ts";
@@ -98,7 +101,8 @@ export function createRemoteEndpoints(cache: BuildCache): RemoteEndpoints {
         indexes.set(name, index);
         const pods = new Map(of.Pod.map((pod) => [`${pod.metadata.namespace}/${pod.metadata.name}`, pod]));
         const topology = topologyOf(of, name, config, cache);
-        const found = index.endpointsOf(shared, { slices: of.EndpointSlice, pods, workloadEntries: [], topology });
+        const workloadEntries = of.WorkloadEntry.flatMap((entry) => cache.get(remoteEntry, entry, topology) ?? []);
+        const found = index.endpointsOf(shared, { slices: of.EndpointSlice, pods, workloadEntries, topology });
         return (service: MeshService) => {
           const there = found.get(service);
           return there === undefined || !isSomething(there) ? [] : [cache.get(withoutNodes, there)];
@@ -119,6 +123,17 @@ export function createRemoteEndpoints(cache: BuildCache): RemoteEndpoints {
       return joined;
     },
   };
+}
+
+/**
+ * An entry as it is meant where it was written: its address is one of that cluster's network, unless it says otherwise. Null for
+ * a host name, which is that cluster's DNS to resolve, and for a socket, which would be one of the caller's own machine.
+ */
+function remoteEntry(entry: WorkloadEntry, { network, ranges }: Topology): WorkloadEntry | null {
+  const { address = "", labels = {} } = entry.spec;
+  if (address !== "" && ipVersion(address) === null) return null;
+  const own = entry.spec.network ?? labels[NETWORK_LABEL] ?? networkByRange(address, ranges) ?? network;
+  return { ...entry, spec: { ...entry.spec, network: own } };
 }
 
 /** Nodes of two clusters may have one name: none of another cluster is a caller's own. */

@@ -1,19 +1,22 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { connect, createServer, type Socket } from "node:net";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { parseAllDocuments } from "yaml";
 import { createKubernetesSource } from "../../src/kubernetes/kubernetes-source.ts";
 import { createRemoteSource } from "../../src/kubernetes/remote-source.ts";
 import { gatewayHosts } from "../../src/mesh/network-gateways.ts";
+import type { ObjectSet } from "../../src/mesh/object-set.ts";
 import { createSnapshotBuilder } from "../../src/mesh/snapshot.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { systemRandom } from "../../src/platform/random.ts";
 import { until } from "../support/until.ts";
-import { listenOn } from "../support/upstream.ts";
 import { create } from "./create.ts";
+import { installIstioKinds } from "./istio-crds.ts";
 import { findKubernetes } from "./programs.ts";
+import { startRelay } from "./relay.ts";
 import { adminClient } from "./service-account.ts";
 import { startKubernetes, type TestKubernetes } from "./start-kubernetes.ts";
 
@@ -221,12 +224,65 @@ test("a mesh of two clusters, by their real API servers", { skip, timeout: 180_0
     });
   });
 
-  await t.test("without its Secret a cluster is gone, and nothing of it stays open", async () => {
-    await home.call("DELETE", `${SECRETS}/east`);
-    await see("10.1.0.1");
-    assert.deepEqual(source.remotes(), []);
-    await until("its connections to be closed", () => relay.open() === 0);
+  await t.test(
+    "WorkloadEntries there are endpoints, once their CRD is installed, and no longer when they go",
+    async () => {
+      await installIstioKinds(east, ["WorkloadEntry"]);
+      const entries = "/apis/networking.istio.io/v1/namespaces/shop/workloadentries";
+      for (const [name, address] of [
+        ["machine", "10.2.9.1"],
+        ["named", "machine.example.com"],
+      ]) {
+        await create(east, entries, {
+          ...{ apiVersion: "networking.istio.io/v1", kind: "WorkloadEntry", metadata: { name } },
+          spec: { address, labels: { app: "web" }, serviceAccount: "web" },
+        });
+      }
+      await see("10.1.0.1", "10.2.0.6", "10.2.9.1");
+      await east.call("DELETE", `${entries}/machine`);
+      await see("10.1.0.1", "10.2.0.6");
+    },
+  );
+
+  await t.test("without the right to read WorkloadEntries the rest is read, and a Finding says so", async () => {
+    const name = "fifth";
+    const kubeconfig = await eastBy(name);
+    const rules = READER.filter(({ resources }) => !resources.includes("workloadentries"));
+    await east.call("PATCH", `${RBAC}/clusterroles/${name}`, { rules }, MERGE);
+    await home.call("PATCH", `${SECRETS}/east`, dataOf({ east: kubeconfig }), MERGE);
+    await until("the finding", () => /WorkloadEntry is forbidden/.test(findings().join()), { timeoutMs: 20_000 });
+    await moveWeb(east, "10.2.0.7");
+    await see("10.1.0.1", "10.2.0.7");
+    await east.call("PATCH", `${RBAC}/clusterroles/${name}`, { rules: READER }, MERGE);
+    await until("no findings", () => findings().length === 0, { timeoutMs: 20_000 });
   });
+
+  await t.test("credentials are rotated again and again", async () => {
+    for (let round = 0; round < 5; round++) {
+      await home.call("PATCH", `${SECRETS}/east`, dataOf({ east: await eastBy(`round-${round}`) }), MERGE);
+      const bindings = `${RBAC}/clusterrolebindings`;
+      const last = round === 0 ? "fifth" : `round-${round - 1}`;
+      assert.equal((await east.call("DELETE", `${bindings}/${last}`)).status, 200);
+      await moveWeb(east, `10.2.1.${round}`);
+      await see("10.1.0.1", `10.2.1.${round}`);
+    }
+  });
+
+  await t.test(
+    "without its Secret a cluster is gone, and nothing of it stays open or in memory, nor of its rotations",
+    async () => {
+      const held = heldOf(source.current());
+      await home.call("DELETE", `${SECRETS}/east`);
+      await see("10.1.0.1");
+      assert.deepEqual(source.remotes(), []);
+      await until("its connections to be closed", () => relay.open() === 0);
+      await until("its objects to be freed", () => {
+        addresses();
+        collectGarbage();
+        return held.every((object) => object.deref() === undefined);
+      });
+    },
+  );
 
   await t.test("a start waits for clusters that answer", async () => {
     await create(home, SECRETS, secretNamed("east", { east: await eastBy("fourth") }));
@@ -278,8 +334,20 @@ async function kubeconfigOf(kubernetes: TestKubernetes, account: string, server:
   });
 }
 
+/** What the other clusters hold. Kept apart, so that the test itself holds none of it. */
+function heldOf({ remotes = [] }: ObjectSet): readonly WeakRef<object>[] {
+  const held = remotes.flatMap(({ objects }) => objects).map((object) => new WeakRef(object));
+  assert.ok(held.length > 0);
+  return held;
+}
+
+function collectGarbage(): void {
+  setFlagsFromString("--expose-gc");
+  runInNewContext("gc")();
+}
+
 /** As docs/multicluster.md has it. */
-function readerRules(): unknown {
+function readerRules(): readonly { readonly resources: readonly string[] }[] {
   const guide = readFileSync(new URL("../../docs/multicluster.md", import.meta.url), "utf8");
   const [, yaml = ""] = /```yaml\n(.*?)```/s.exec(guide) ?? [];
   const role = parseAllDocuments(yaml).find((document) => document.get("kind") === "ClusterRole");
@@ -303,25 +371,4 @@ async function addWeb(kubernetes: TestKubernetes, ip: string): Promise<void> {
 async function moveWeb(kubernetes: TestKubernetes, ip: string): Promise<void> {
   const path = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices/web-1";
   await kubernetes.call("PATCH", path, { endpoints: [{ addresses: [ip] }] }, MERGE);
-}
-
-/** Leads to an API server, and counts the connections that are open through it. */
-async function startRelay(t: TestContext, kubernetes: TestKubernetes) {
-  const open = new Set<Socket>();
-  const { port } = new URL(kubernetes.url);
-  const server = createServer((socket) => {
-    const onward = connect(Number(port), "127.0.0.1");
-    open.add(socket);
-    socket.on("close", () => open.delete(socket));
-    socket.pipe(onward).pipe(socket);
-    for (const [one, other] of [
-      [socket, onward],
-      [onward, socket],
-    ] as const) {
-      one.on("error", () => one.destroy());
-      one.on("close", () => other.destroy());
-    }
-  });
-  const relayPort = await listenOn(t, server, "127.0.0.1");
-  return { url: `https://127.0.0.1:${relayPort}`, open: () => open.size };
 }
