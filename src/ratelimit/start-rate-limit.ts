@@ -70,6 +70,7 @@ export async function startRateLimit(
   });
   addRateLimitService(grpc, { ...metrics, store, clock, table: () => table });
   const monitoring = createMonitoringServer(registry);
+  monitoring.get("/live", () => ({ live: true }));
   monitoring.get("/ready", (_request, reply) => {
     const reason = store.notReady();
     return reply.code(reason === null ? 200 : 503).send({ ready: reason === null, reason });

@@ -27,7 +27,7 @@ export function podTemplate({ name, app = name, version = "v1", podLabels, conta
           image: APP_IMAGE,
           env: [{ name: "APP_NAME", value: name }],
           ports: [{ name: "http", containerPort: 8080 }],
-          readinessProbe: { httpGet: { path: "/ready", port: "http" }, periodSeconds: 1 },
+          readinessProbe: { httpGet: { path: "/ready", port: "http" }, periodSeconds: 1, timeoutSeconds: 5 },
           ...container,
         },
       ],

@@ -17,7 +17,7 @@ import {
   withRevision,
 } from "./mesh-cluster.ts";
 import { apiServerOutage, notOurNode, signalContainer, startedAgain } from "./node-faults.ts";
-import { restart, rolledOut, scaleControlPlane } from "./rollouts.ts";
+import { probeControlPlane, restart, rolledOut, scaleControlPlane } from "./rollouts.ts";
 import { trysail } from "./trysail.ts";
 
 const skip = clusterMissing;
@@ -27,7 +27,7 @@ const LOST_REPLICA_MS = 15_000;
 // The kubelet and the scheduler take up to a minute to come back behind an outage of the API server.
 const SLOW = { timeoutMs: 180_000, everyMs: 200 };
 
-test("what goes on in a cluster's life costs no request", { skip, timeout: 600_000 }, async (t) => {
+test("what goes on in a cluster's life costs no request", { skip, timeout: 900_000 }, async (t) => {
   const cluster = await meshCluster(t);
   await installMesh(t, cluster, previousChart());
   await createNamespace(t, cluster, "shop", { "istio-injection": "enabled" });
@@ -169,6 +169,15 @@ test("what goes on in a cluster's life costs no request", { skip, timeout: 600_0
       }
     },
   );
+
+  await t.test("a control plane that stays frozen is started again", { skip: notOurNode }, async () => {
+    // The chart gives it a minute.
+    const soon = { periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 3, terminationGracePeriodSeconds: 1 };
+    await probeControlPlane(cluster, soon);
+    const [frozen] = await cluster.readyPods(SYSTEM_NAMESPACE, "trysail", 2);
+    assert.ok(frozen !== undefined);
+    await startedAgain(cluster, frozen, await signalContainer(cluster, frozen, "SIGSTOP"));
+  });
 
   await t.test("pods that came without a sidecar are told once the control plane is back", async () => {
     await upgradeMesh(cluster, "webhooks.failurePolicy=Ignore");

@@ -41,7 +41,8 @@ test("a control plane that is not ready answers 503 with what it waits for", { s
 
   await t.test("the API server", async () => {
     await answers(503, /^it waits for Kubernetes' API server$/);
-    assert.deepEqual((await ask("debug/syncz")).status, 503);
+    assert.equal((await ask("debug/syncz")).status, 503);
+    assert.equal((await ask("live")).status, 200);
   });
 
   await t.test("a kind that it may not read, by its name", async () => {
@@ -54,5 +55,6 @@ test("a control plane that is not ready answers 503 with what it waits for", { s
     await answers(200, null);
     assert.equal((await starting).ports.http, http.port);
     assert.equal((await ask("debug/syncz")).status, 401);
+    assert.equal((await ask("live")).status, 200);
   });
 });

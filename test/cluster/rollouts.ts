@@ -21,6 +21,14 @@ export async function scaleControlPlane(cluster: MeshCluster, replicas: number):
   await rolledOut(cluster, SYSTEM_NAMESPACE, "trysail");
 }
 
+/** Gives the control plane's container another liveness probe, but for what it is asked, and waits until its replicas have it. */
+export async function probeControlPlane(cluster: MeshCluster, livenessProbe: object): Promise<void> {
+  const path = `${DEPLOYMENTS}/${SYSTEM_NAMESPACE}/deployments/trysail`;
+  const body = { spec: { template: { spec: { containers: [{ name: "trysail", livenessProbe }] } } } };
+  await cluster.call("PATCH", path, body, "application/strategic-merge-patch+json");
+  await rolledOut(cluster, SYSTEM_NAMESPACE, "trysail");
+}
+
 /** Waits until every pod of a Deployment is of its last version and ready, and no other is left. */
 export async function rolledOut(cluster: MeshCluster, namespace: string, name: string): Promise<void> {
   await until(

@@ -22,10 +22,16 @@ test("every kind of workload in the mesh", { skip, timeout: 600_000 }, async (t)
   const optedOut = { "sidecar.istio.io/inject": "false" };
   const asking = { "sidecar.istio.io/inject": "true" };
   const grpc = { grpc: { port: 8082 }, periodSeconds: 1 };
+  const alive = { httpGet: { path: "/alive", port: "http" } };
+  const listens = 'fetch("http://127.0.0.1:8080/").then(({ status }) => process.exit(status === 200 ? 0 : 1));';
   const probes = {
-    startupProbe: { exec: { command: ["node", "--version"] }, periodSeconds: 2 },
+    // Of a machine with too much to do, all of it may take seconds, and what these two miss ends the app.
+    startupProbe: {
+      exec: { command: ["node", "--eval", listens] },
+      ...{ periodSeconds: 2, timeoutSeconds: 10, failureThreshold: 60 },
+    },
+    livenessProbe: { ...alive, periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 1 },
     readinessProbe: grpc,
-    livenessProbe: { httpGet: { path: "/alive", port: "http" }, periodSeconds: 1, failureThreshold: 1 },
   };
   const tcp = { readinessProbe: { tcpSocket: { port: "http" }, periodSeconds: 1 } };
   await cluster.apply(

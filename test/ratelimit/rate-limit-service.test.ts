@@ -242,6 +242,7 @@ test("the service starts without Redis and is not ready until it is there", { sk
     redisUrl: redis.url,
   });
   assert.equal((await service.page("/ready")).status, 503);
+  assert.equal((await service.page("/live")).status, 200);
   await redis.start();
   await until("the store", async () => (await service.page("/ready")).status === 200);
   assert.deepEqual(await askTimes(rateLimitClient(t, service.ports.grpc), 2, by("all")), [OK, OVER_LIMIT]);
