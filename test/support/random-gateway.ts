@@ -1,10 +1,8 @@
 import fc from "fast-check";
+import { pick, record } from "./random-values.ts";
 
 /** Specs of Gateways of everything that they can say, some of it refused. */
 
-const pick = <T>(...values: readonly T[]) => fc.constantFrom(...values);
-const record = <T extends object>(fields: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
-  fc.record(fields, { requiredKeys: [] });
 const hosts = fc.array(pick("*", "x.example.com", "*.example.com", "shop/*.com", "./a.test", "edge/x.example.com"), {
   minLength: 1,
   maxLength: 2,

@@ -1,9 +1,7 @@
 import fc from "fast-check";
+import { pick, some } from "./random-values.ts";
 
 /** Specs of RateLimits of everything that they can say, some of it refused. */
-
-const pick = <T>(...values: readonly T[]) => fc.constantFrom(...values);
-const some = <T>(arbitrary: fc.Arbitrary<T>, maxLength = 3) => fc.array(arbitrary, { maxLength });
 
 const rate = fc.record(
   { amount: pick(1, 7, 2 ** 31 - 1), unit: pick("SECOND", "MINUTE", "HOUR", "DAY", "MONTH"), burst: pick(1, 7, 9) },
