@@ -1,26 +1,14 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
-import { type TestContext, test } from "node:test";
-import type { JsonObject } from "@bufbuild/protobuf";
-import { exportJWK, generateKeyPair, SignJWT } from "jose";
-import { systemClock } from "../../src/platform/clock.ts";
-import { temporaryAuthority } from "../support/authority.ts";
-import { type CallerIdentity, callHttp, callTcp, type HttpCall, identityOf } from "../support/caller.ts";
+import { test } from "node:test";
+import type { HttpCall } from "../support/caller.ts";
 import { envoyMissing } from "../support/envoy.ts";
-import { endpoint, pod, service } from "../support/manifests.ts";
-import { meshOf } from "../support/mesh.ts";
-import { rateLimit, startTestRateLimit } from "../support/rate-limits.ts";
-import { redisMissing, startRedis } from "../support/redis.ts";
-import { startSidecars } from "../support/sidecars.ts";
+import { type LimitedCall, limit, startLimited } from "../support/limited-workloads.ts";
 import { until } from "../support/until.ts";
-import { startEcho, startUpstream } from "../support/upstream.ts";
 
-/** RateLimits at a real Envoy and the real service: each row is a workload with limits of its own, and calls to it in turn. */
+/** RateLimits of requests at a real Envoy and the real service: each row is a workload with limits of its own, and calls to it in turn. */
 
-interface Call extends HttpCall {
-  readonly as?: "page" | "cart";
-  /** An address of loopback. */
-  readonly from?: string;
+interface Call extends LimitedCall {
   /** The status of the answer. */
   readonly gets: number;
 }
@@ -30,19 +18,13 @@ interface Row {
   readonly calls: readonly Call[];
 }
 
-const limit = (amount: number, more: object = {}) => ({
-  name: "a",
-  scope: "PROXY",
-  rate: { amount, unit: "DAY" },
-  ...more,
-});
 const requests = (...limits: object[]) => ({ requests: limits });
 
 /** Two calls that are counted together, the second of them one too many, and one that is counted apart. */
 interface Counted {
   readonly by: readonly object[];
-  readonly same: readonly [Omit<Call, "gets">, Omit<Call, "gets">];
-  readonly other: Omit<Call, "gets">;
+  readonly same: readonly [LimitedCall, LimitedCall];
+  readonly other: LimitedCall;
 }
 
 const header = (name: string, value: string) => ({ headers: { [name]: value } });
@@ -222,110 +204,6 @@ for (const scope of ["PROXY", "GLOBAL"]) {
   }
 }
 
-/** What a RequestAuthentication would make: tokens are verified where there are any. */
-async function tokens() {
-  const { publicKey, privateKey } = await generateKeyPair("ES256", { extractable: true });
-  const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: "k", alg: "ES256" }] };
-  const filter: JsonObject = {
-    name: "envoy.filters.http.jwt_authn",
-    typedConfig: {
-      "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
-      providers: {
-        test: { issuer: "test", localJwks: { inlineString: JSON.stringify(jwks) }, payloadInMetadata: "payload" },
-      },
-      rules: [
-        {
-          match: { prefix: "/" },
-          requires: { requiresAny: { requirements: [{ providerName: "test" }, { allowMissing: {} }] } },
-        },
-      ],
-    },
-  };
-  const of = (subject: string) =>
-    new SignJWT({})
-      .setProtectedHeader({ alg: "ES256", kid: "k" })
-      .setIssuer("test")
-      .setSubject(subject)
-      .setExpirationTime("1h")
-      .sign(privateKey);
-  return { filter, bearer: { ann: await of("ann"), bob: await of("bob") } };
-}
-
-const COUNTING = { name: "trysail-ratelimit", namespace: "trysail-ratelimit" };
-
-/** Sidecars of as many workloads in one Envoy, the application behind them, and the service that counts. */
-async function startLimited(t: TestContext, workloads: readonly (readonly object[])[], redisUrl: string | null = null) {
-  const authority = await temporaryAuthority(t, systemClock);
-  const own = await identityOf(authority, { namespace: "shop", serviceAccount: "server" });
-  const identities: Readonly<Record<"page" | "cart", CallerIdentity>> = {
-    page: await identityOf(authority, { namespace: "shop", serviceAccount: "page" }),
-    cart: await identityOf(authority, { namespace: "shop", serviceAccount: "cart" }),
-  };
-  const { filter, bearer } = await tokens();
-  const [http, tcp] = [await startUpstream(t, "app"), await startEcho(t)];
-  const limits = workloads
-    .flatMap((specs, index) =>
-      specs.map((spec, at) =>
-        rateLimit(`app-${index}-${at}`, { selector: { matchLabels: { app: `app-${index}` } }, ...spec }),
-      ),
-    )
-    .join("");
-  const counting = await startTestRateLimit(t, limits, { redisUrl });
-  const objects = [
-    limits,
-    service({ ...COUNTING, ports: { grpc: 8081 }, clusterIP: "10.96.0.9" }),
-    endpoint(
-      COUNTING.name,
-      { name: "one", namespace: COUNTING.namespace, ip: "127.0.0.1" },
-      { grpc: counting.ports.grpc },
-    ),
-    service({ name: "empty", ports: { grpc: 8081 }, clusterIP: "10.96.0.8" }),
-    ...workloads.map(
-      (_, index) =>
-        pod({ name: `app-${index}`, ip: "127.0.0.1", labels: { app: `app-${index}` } }) +
-        service({
-          name: `app-${index}`,
-          ports: { http: { port: 80, targetPort: http.port }, tcp: { port: 81, targetPort: tcp.port } },
-        }),
-    ),
-  ];
-  const mesh = meshOf(objects.join(""));
-  const running = await startSidecars(
-    t,
-    own,
-    Object.fromEntries(
-      workloads.map((_, index) => [`app-${index}`, { mesh, pod: `app-${index}.shop`, filters: [filter] }]),
-    ),
-  );
-  const inbound = (index: number, port: number) => ({
-    port: running.port(`app-${index}`, "virtualInbound"),
-    destination: port,
-  });
-  return {
-    envoy: running.envoy,
-    counting,
-    http: (index: number) => inbound(index, http.port),
-    async call(index: number, { as, from, headers = {}, ...call }: Omit<Call, "gets"> = {}) {
-      const token =
-        headers.authorization === undefined ? undefined : bearer[headers.authorization === "ann" ? "ann" : "bob"];
-      const answer = await callHttp(
-        {
-          ...inbound(index, http.port),
-          ...(from === undefined ? {} : { from }),
-          ...(as === undefined ? {} : { identity: identities[as] }),
-        },
-        { ...call, headers: { ...headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) } },
-      );
-      assert.ok(answer !== null, "the connection was closed");
-      return answer;
-    },
-    async isConnected(index: number, from = "127.0.0.1", as?: "page") {
-      const identity = as === undefined ? {} : { identity: identities[as] };
-      return (await callTcp({ ...inbound(index, tcp.port), from, ...identity })) === "hello ahoy there";
-    },
-  };
-}
-
 test("requests are limited at a real Envoy", { skip: envoyMissing() }, async (t) => {
   const all = Object.entries(rows);
   const { call, envoy } = await startLimited(
@@ -389,6 +267,20 @@ test("a gRPC call that is refused is told so in gRPC's own words", { skip: envoy
   }
 });
 
+test("what was used up is there again with the next unit of time", { skip: envoyMissing() }, async (t) => {
+  const rate = { amount: 1, unit: "SECOND" };
+  const { call } = await startLimited(t, [
+    [requests(limit(1, { rate }))],
+    [requests(limit(1, { rate, scope: "GLOBAL" }))],
+  ]);
+  for (const index of [0, 1]) {
+    const is = (status: number) => async () => (await call(index)).status === status;
+    await until("a refusal", is(429));
+    await until("the next second", is(200));
+    await until("another refusal", is(429));
+  }
+});
+
 test("a limit of scope CONNECTION holds for each connection by itself", { skip: envoyMissing() }, async (t) => {
   const { http } = await startLimited(t, [[requests(limit(2, { scope: "CONNECTION" }))]]);
   assert.deepEqual(await askOnOneConnection(http(0), 4), [200, 200, 429, 429]);
@@ -416,85 +308,3 @@ function askOnOneConnection({ port, destination }: { port: number; destination: 
     ask();
   });
 }
-
-test("connections are limited at a real Envoy", { skip: envoyMissing() }, async (t) => {
-  const connections = (...limits: object[]) => ({ connections: limits });
-  const byAddress = { scope: "GLOBAL", by: [{ attribute: "REMOTE_ADDRESS" }] };
-  const { isConnected, call, envoy } = await startLimited(t, [
-    [connections(limit(2))],
-    [connections(limit(2, { scope: "GLOBAL" }))],
-    [connections(limit(1, byAddress))],
-    [connections(limit(1, { ...byAddress, shadow: true }))],
-    [{ ...connections(limit(1, { scope: "GLOBAL" })), service: { host: "empty", failureMode: "DENY" } }],
-    [{ ...connections(limit(1, { scope: "GLOBAL" })), service: { host: "empty" } }],
-  ]);
-  const times = async (index: number, ...callers: (string | undefined)[]) => {
-    const got: boolean[] = [];
-    for (const from of callers) got.push(await isConnected(index, from));
-    return got;
-  };
-  await t.test("PROXY: with mutual TLS and without together", async () => {
-    assert.deepEqual(
-      [await isConnected(0, undefined, "page"), await isConnected(0), await isConnected(0)],
-      [true, true, false],
-    );
-    assert.equal(await isConnected(0, undefined, "page"), false);
-    assert.ok((await envoy.stat("local_rate_limit.shop_app-0-0.rate_limited")) >= 2);
-  });
-  await t.test("GLOBAL: all together", async () => {
-    assert.deepEqual(await times(1, "127.0.0.51", "127.0.0.52", "127.0.0.53"), [true, true, false]);
-  });
-  await t.test("GLOBAL: counted by address", async () => {
-    assert.deepEqual(await times(2, "127.0.0.51", "127.0.0.51", "127.0.0.52"), [true, false, true]);
-  });
-  await t.test("GLOBAL: a shadow refuses nobody", async () => {
-    assert.deepEqual(await times(3, "127.0.0.51", "127.0.0.51"), [true, true]);
-  });
-  await t.test("GLOBAL: failureMode while nobody counts", async () => {
-    assert.deepEqual([await isConnected(4), await isConnected(5)], [false, true]);
-  });
-  await t.test("connections that carry requests count as well", async () => {
-    assert.equal((await call(2, { from: "127.0.0.61" })).status, 200);
-    await assert.rejects(call(2, { from: "127.0.0.61" }), /was closed/);
-  });
-});
-
-test("while Redis is away each object's failureMode holds, and counts go on when it is back", {
-  skip: envoyMissing() || redisMissing(),
-}, async (t) => {
-  const redis = await startRedis(t);
-  const quota = requests(limit(1, { scope: "GLOBAL", rate: { amount: 1, unit: "MONTH" } }));
-  const patient = { timeout: "2s" };
-  const { call, counting } = await startLimited(
-    t,
-    [[{ ...quota, service: patient }], [{ ...quota, service: { ...patient, failureMode: "DENY" } }]],
-    redis.url,
-  );
-  const isReady = async () => (await counting.page("/ready")).status === 200;
-  const statuses = async () => [(await call(0)).status, (await call(1)).status];
-  await until("Redis", isReady);
-  assert.deepEqual(
-    [await statuses(), await statuses()],
-    [
-      [200, 200],
-      [429, 429],
-    ],
-  );
-  await redis.kill();
-  assert.deepEqual(
-    [await statuses(), await statuses()],
-    [
-      [200, 500],
-      [200, 500],
-    ],
-  );
-  await redis.start();
-  await until("Redis again", isReady);
-  assert.deepEqual(
-    [await statuses(), await statuses()],
-    [
-      [200, 200],
-      [429, 429],
-    ],
-  );
-});
