@@ -1,15 +1,13 @@
 import { Command } from "commander";
 import { stringify } from "yaml";
 import { placeholderIdentity } from "../ca/serving/placeholder-identity.ts";
-import { ANNOTATION } from "../injection/annotations.ts";
-import { ownValue } from "../mesh/own-value.ts";
-import { createSnapshotBuilder, type MeshSnapshot } from "../mesh/snapshot.ts";
+import { createSnapshotBuilder } from "../mesh/snapshot.ts";
 import { systemClock } from "../platform/clock.ts";
-import { TrysailError } from "../platform/errors.ts";
 import { createLog } from "../platform/log.ts";
 import { createFileSource } from "../sources/file-source.ts";
 import { selfContainedConfig } from "../translate/self-contained.ts";
-import { createTranslator, type ProxyDescription } from "../translate/translator.ts";
+import { createTranslator } from "../translate/translator.ts";
+import { describeProxy } from "./describe-proxy.ts";
 
 interface TranslateFlags {
   readonly file: readonly string[];
@@ -48,39 +46,4 @@ async function translate({ file, proxy, trustDomain, output }: TranslateFlags): 
   const nodeId = `${type}~${ipAddress}~${name}.${namespace}~${namespace}.svc.${mesh.config.domain}`;
   const config = selfContainedConfig(resources, nodeId, placeholderIdentity());
   process.stdout.write(output === "yaml" ? stringify(config) : `${JSON.stringify(config, null, 2)}\n`);
-}
-
-/** A pod that the folder knows, or the pods a controller in it would make. */
-function describeProxy(mesh: MeshSnapshot, proxy: string): ProxyDescription {
-  const dot = proxy.lastIndexOf(".");
-  const [name, namespace] = [proxy.slice(0, dot), proxy.slice(dot + 1)];
-  if (dot <= 0) throw new TrysailError("invalid-argument", `--proxy ${proxy} is not POD.NAMESPACE`);
-  const pod = mesh.pods.get(`${namespace}/${name}`);
-  if (pod !== undefined) {
-    const { labels, annotations } = pod.metadata;
-    return { name, namespace, labels, ipAddress: pod.status?.podIP ?? "0.0.0.0", type: proxyType(annotations) };
-  }
-  const workload = mesh.workloads.find(
-    ({ metadata }) =>
-      metadata.namespace === namespace && (metadata.name === name || name.startsWith(`${metadata.name}-`)),
-  );
-  if (workload === undefined) {
-    const known = [
-      ...mesh.pods.keys(),
-      ...mesh.workloads.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
-    ];
-    const some = known.slice(0, 10).map((key) => key.split("/").reverse().join("."));
-    throw new TrysailError(
-      "not-found",
-      `no pod or workload ${name} in namespace ${namespace}; there are ${some.join(", ") || "none"}`,
-    );
-  }
-  const { labels = {}, annotations = {} } = workload.spec.template.metadata ?? {};
-  return { name, namespace, labels, ipAddress: "0.0.0.0", type: proxyType(annotations) };
-}
-
-/** A pod that the template of gateways makes stands alone. */
-function proxyType(annotations: Readonly<Record<string, string>>): "router" | "sidecar" {
-  const templates = ownValue(annotations, ANNOTATION.templates.name) ?? "";
-  return templates.split(",").some((name) => name.trim() === "gateway") ? "router" : "sidecar";
 }

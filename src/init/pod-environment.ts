@@ -90,7 +90,7 @@ function unreadable(name: string, expected: string): TrysailError {
 }
 
 /** `ISTIO_META_X=text` and `ISTIO_METAJSON_X=json` become the metadata X. */
-function metadataFrom(env: Environment): JsonObject {
+export function metadataFrom(env: Environment): JsonObject {
   const entries = Object.entries(env).flatMap(([name, value = ""]): [string, JsonValue][] => {
     if (name.startsWith("ISTIO_META_")) return [[name.slice("ISTIO_META_".length), value]];
     if (name.startsWith("ISTIO_METAJSON_")) return [[name.slice("ISTIO_METAJSON_".length), parseJson(name, value)]];

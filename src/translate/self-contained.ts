@@ -3,6 +3,7 @@ import { ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
 import { ClusterLoadAssignmentSchema } from "../gen/envoy/config/endpoint/v3/endpoint_pb.ts";
 import { ListenerSchema } from "../gen/envoy/config/listener/v3/listener_pb.ts";
 import { RouteConfigurationSchema } from "../gen/envoy/config/route/v3/route_pb.ts";
+import { MAX_REGEX_SIZE } from "../mesh/regex-size.ts";
 import { type ProxyResources, TYPE_URL, type TypeUrl } from "../xds/resource-set.ts";
 import { envoyJson } from "./envoy-registry.ts";
 
@@ -30,6 +31,10 @@ export function selfContainedConfig(
   const listeners = [...jsonByName(resources, TYPE_URL.listener, ListenerSchema).values()];
   return {
     node: { id: nodeId, cluster: nodeId.split("~")[2] ?? "" },
+    // As in the proxy's bootstrap: Envoy would else refuse what it takes there.
+    layeredRuntime: {
+      layers: [{ name: "trysail", staticLayer: { "re2.max_program_size.error_level": MAX_REGEX_SIZE } }],
+    },
     staticResources: {
       listeners: listeners.map((listener) => inline(listener, routes)),
       clusters: clusters.map((cluster) => inline(cluster, routes)),

@@ -62,7 +62,8 @@ function merged(configs: readonly JsonObject[]): JsonObject {
       clusters.push({ ...cluster, name: `${index}/${String(cluster.name)}` });
     }
   }
-  return { staticResources: { listeners, clusters, secrets: [...secrets.values()] } };
+  const layeredRuntime = configs[0]?.layeredRuntime ?? {};
+  return { layeredRuntime, staticResources: { listeners, clusters, secrets: [...secrets.values()] } };
 }
 
 /** The same address for what had the same in one configuration, and another for every other configuration. */
