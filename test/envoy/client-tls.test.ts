@@ -1,17 +1,21 @@
 import assert from "node:assert/strict";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:https";
+import { connect } from "node:net";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
-import { TLSSocket } from "node:tls";
+import { createServer as createTlsServer, TLSSocket } from "node:tls";
 import { placeholderIdentity } from "../../src/ca/serving/placeholder-identity.ts";
 import { get } from "../support/caller.ts";
+import { createCertificates } from "../support/certificates.ts";
+import { testControlPlane } from "../support/control-plane.ts";
 import { envoyMissing } from "../support/envoy.ts";
-import { endpoint, istio, pod, service } from "../support/manifests.ts";
+import { forwardTo, startJoinedEnvoy } from "../support/joined-envoy.ts";
+import { endpoint, istio, pod, secret, service } from "../support/manifests.ts";
 import { meshOf } from "../support/mesh.ts";
-import { openssl } from "../support/openssl.ts";
 import { startSidecars } from "../support/sidecars.ts";
-import { temporaryPath } from "../support/state.ts";
+import { until } from "../support/until.ts";
 import { listenOn } from "../support/upstream.ts";
 
 /** TLS that a DestinationRule asks for, with certificates of openssl's and a server of Node's. */
@@ -21,55 +25,12 @@ interface Handshake {
   readonly serverName: unknown;
 }
 
-/** A root, and certificates below it: of the server by the name `good.test`, and of a client. PEM files. */
-async function makeCertificates(folder: string) {
-  const path = (name: string) => join(folder, name);
-  const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"];
-  const root = async (name: string) => {
-    const out = ["-keyout", path(`${name}.key`), "-out", path(`${name}.pem`)];
-    await openssl("req", "-x509", ...newKey, ...out, "-subj", `/CN=${name}`, "-addext", "keyUsage=keyCertSign,cRLSign");
-  };
-  const leaf = async (name: string, san: string) => {
-    const out = ["-keyout", path(`${name}.key`), "-out", path(`${name}.pem`)];
-    const below = ["-CA", path("root.pem"), "-CAkey", path("root.key")];
-    await openssl(
-      "req",
-      "-x509",
-      ...newKey,
-      ...out,
-      ...below,
-      "-subj",
-      `/CN=${name}`,
-      "-addext",
-      `subjectAltName=${san}`,
-    );
-  };
-  await root("root");
-  await root("other");
-  await leaf("server", "DNS:good.test,IP:127.0.0.71");
-  await leaf("client", "URI:spiffe://elsewhere/client");
-  await revoke(path);
-  return path;
-}
-
-/** A list of the root's on which the server's certificate is. */
-async function revoke(path: (name: string) => string): Promise<void> {
-  const config = path("ca.conf");
-  await writeFile(path("index.txt"), "");
-  await writeFile(
-    config,
-    `[ca]\ndefault_ca=own\n[own]\ndatabase=${path("index.txt")}\ndefault_md=sha256\ndefault_crl_days=1\n`,
-  );
-  const root = ["-config", config, "-cert", path("root.pem"), "-keyfile", path("root.key")];
-  await openssl("ca", ...root, "-revoke", path("server.pem"));
-  await openssl("ca", ...root, "-gencrl", "-out", path("crl.pem"));
-}
-
 async function startMesh(t: TestContext) {
-  const folder = await temporaryPath(t, "certificates");
-  await mkdir(folder);
-  const path = await makeCertificates(folder);
-  const read = (name: string) => readFile(path(name), "utf8");
+  const { path, read, root, leaf, revoke } = await createCertificates(t);
+  for (const name of ["root", "other"]) await root(name);
+  await leaf("server", { by: "root", san: "DNS:good.test,IP:127.0.0.71" });
+  await leaf("client", { by: "root", san: "URI:spiffe://elsewhere/client" });
+  await revoke("root", "server");
   const options = { cert: await read("server.pem"), key: await read("server.key"), ca: await read("root.pem") };
   const answer = (socket: unknown): Handshake => {
     assert.ok(socket instanceof TLSSocket);
@@ -94,7 +55,7 @@ async function startMesh(t: TestContext) {
     "bad-name.test": ["simple", { mode: "SIMPLE", ...own }],
     "bad-san.test": ["simple", { mode: "SIMPLE", ...own, subjectAltNames: ["other.test"] }],
     "bad-root.test": ["simple", { mode: "SIMPLE", caCertificates: path("other.pem"), sni: "good.test" }],
-    "revoked.test": ["simple", { mode: "SIMPLE", ...own, sni: "good.test", caCrl: path("crl.pem") }],
+    "revoked.test": ["simple", { mode: "SIMPLE", ...own, sni: "good.test", caCrl: path("root.crl") }],
     "system-root.test": ["simple", { mode: "SIMPLE", sni: "good.test" }],
     "plain.test": ["simple", { mode: "DISABLE" }],
   };
@@ -177,4 +138,60 @@ test("TLS of a DestinationRule's own", { skip: envoyMissing() }, async (t) => {
   await t.test("plain.test gets plaintext, as its rule disables TLS", async () => {
     assert.equal((await ask("plain.test")).status, 503);
   });
+});
+
+test("credentialName: a rule's callers show the Secret's certificate, to whom the Secret vouches for", {
+  skip: envoyMissing(),
+}, async (t) => {
+  const { read, root, leaf } = await createCertificates(t);
+  for (const name of ["root", "other"]) await root(name);
+  await leaf("server", { by: "root", san: "DNS:bank.test" });
+  await leaf("first", { by: "root", san: "DNS:first.test" });
+  await leaf("second", { by: "root", san: "DNS:second.test" });
+  const server = createTlsServer(
+    { cert: await read("server.pem"), key: await read("server.key"), ca: await read("root.pem"), requestCert: true },
+    (socket) => socket.on("error", () => socket.destroy()).end(String(socket.getPeerCertificate().subject.CN)),
+  );
+  const port = await listenOn(t, server, "127.0.0.72");
+  const pair = async (name: string, trusted: string) => ({
+    "tls.crt": await read(`${name}.pem`),
+    "tls.key": await read(`${name}.key`),
+    "ca.crt": await read(`${trusted}.pem`),
+  });
+  const bank = secret("bank", await pair("first", "root"));
+  const mesh = await testControlPlane(t, {
+    "mesh.yaml": [
+      pod({ name: "web-0", ip: "127.0.0.1", labels: { app: "web" }, serviceAccount: "web" }),
+      istio("ServiceEntry", "bank", {
+        hosts: ["bank.test"],
+        ports: [{ number: 90, name: "tcp", protocol: "TCP" }],
+        resolution: "STATIC",
+        endpoints: [{ address: "127.0.0.72", ports: { tcp: port } }],
+      }),
+      istio("DestinationRule", "bank", {
+        host: "bank.test",
+        workloadSelector: { matchLabels: { app: "web" } },
+        trafficPolicy: {
+          tls: { mode: "MUTUAL", credentialName: "bank", sni: "bank.test", subjectAltNames: ["bank.test"] },
+        },
+      }),
+    ].join(""),
+    "secret.yaml": bank,
+  });
+  const rootPem = await readFile(mesh.rootPath, "utf8");
+  const listener = forwardTo("outbound|90||bank.test");
+  const envoy = await startJoinedEnvoy(t, mesh, { pod: "web-0", labels: { app: "web" }, listener, rootPem });
+  const at = await envoy.listenerPort("forward");
+  /** Who the server says that it saw; nothing where the connection failed. */
+  const answer = () => text(connect(at, "127.0.0.1")).catch(() => "");
+  const change = (yaml: string) => writeFile(join(mesh.dir, "secret.yaml"), yaml);
+
+  await until("the Secret's certificate", async () => (await answer()) === "first");
+  await change(secret("bank", await pair("second", "root")));
+  await until("the changed one", async () => (await answer()) === "second");
+  await change(secret("bank", await pair("second", "other")));
+  await until("the server not to be trusted", async () => (await answer()) === "");
+  assert.ok((await envoy.stat("cluster.outbound|90||bank.test.ssl.fail_verify_error")) > 0);
+  await change(bank);
+  await until("the first one again", async () => (await answer()) === "first");
 });

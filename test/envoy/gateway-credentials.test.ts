@@ -1,23 +1,19 @@
 import assert from "node:assert/strict";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
-import { connect, type TLSSocket } from "node:tls";
-import { type TestControlPlane, testControlPlane } from "../support/control-plane.ts";
+import { test } from "node:test";
+import type { TestControlPlane } from "../support/control-plane.ts";
 import { envoyMissing } from "../support/envoy.ts";
-import { startJoinedEnvoy } from "../support/joined-envoy.ts";
-import { document, endpoint, istio, pod, service } from "../support/manifests.ts";
+import { askOn, GATEWAY_LABELS, GATEWAY_PORT, startJoinedGateway } from "../support/joined-gateway.ts";
+import { istio, secret } from "../support/manifests.ts";
 import { openssl } from "../support/openssl.ts";
 import { programmed } from "../support/programmed.ts";
 import { temporaryPath } from "../support/state.ts";
 import { until } from "../support/until.ts";
-import { startUpstream } from "../support/upstream.ts";
 
 /** The Secrets of a gateway's servers, given to a real Envoy that joined a control plane: changed, missing and broken. */
 
 const skip = envoyMissing();
-const LABELS = { istio: "ingress" };
-const PORT = 8443;
 
 interface Certificate {
   readonly chain: string;
@@ -32,116 +28,49 @@ async function selfSigned(name: string): Promise<Certificate> {
   return { key: parts[0] ?? "", chain: `-----BEGIN CERTIFICATE-----${parts[1]}` };
 }
 
-function secret(name: string, { chain, key }: Certificate): string {
-  const data = { "tls.crt": Buffer.from(chain).toString("base64"), "tls.key": Buffer.from(key).toString("base64") };
-  return document({
-    apiVersion: "v1",
-    kind: "Secret",
-    metadata: { name, namespace: "shop" },
-    type: "kubernetes.io/tls",
-    data,
-  });
-}
+const secretOf = (name: string, { chain, key }: Certificate) => secret(name, { "tls.crt": chain, "tls.key": key });
 
 const GARBAGE = { chain: "no certificate", key: "no key" };
 
 /** A gateway at `ip`, one server for each name: `NAME.test` with Secret `NAME`. */
 const gatewayFor = (ip: string, name: string, servers: readonly string[], tls: object = {}) =>
   istio("Gateway", name, {
-    selector: LABELS,
+    selector: GATEWAY_LABELS,
     servers: servers.map((of) => ({
-      port: { number: PORT, name: of, protocol: "HTTPS" },
+      port: { number: GATEWAY_PORT, name: of, protocol: "HTTPS" },
       bind: ip,
       hosts: [`${of}.test`],
       tls: { mode: "SIMPLE", credentialName: of, ...tls },
     })),
   });
 
-interface Edge {
-  readonly mesh: TestControlPlane;
-  /** Replaces one file of the mesh. */
-  change(file: string, text: string): Promise<void>;
-  /** A connection of TLS under a name, once it stands. */
-  open(servername: string): Promise<TLSSocket>;
-  /** The name in the certificate that a caller is shown; `refused` where there is none. */
-  shown(servername: string): Promise<string>;
-}
-
-/** Joins a gateway that routes all names to one upstream to a control plane that serves these files. */
-async function startEdge(t: TestContext, ip: string, files: Readonly<Record<string, string>>): Promise<Edge> {
-  const web = await startUpstream(t, "web");
-  const around = [
-    pod({ name: "edge-0", ip, labels: LABELS, serviceAccount: "web" }),
-    pod({ name: "web-0", ip: "127.0.0.1", labels: { app: "web" } }),
-    service({ name: "web", ports: { http: 80 }, clusterIP: "10.96.0.7" }),
-    endpoint("web", { name: "web-0", ip: "127.0.0.1" }, { http: web.port }),
-    istio("VirtualService", "web", {
-      hosts: ["*"],
-      gateways: ["public", "other"],
-      http: [{ route: [{ destination: { host: "web" } }] }],
-    }),
-  ].join("");
-  const mesh = await testControlPlane(t, { "mesh.yaml": around, ...files });
-  const rootPem = await readFile(mesh.rootPath, "utf8");
-  await startJoinedEnvoy(t, mesh, { pod: "edge-0", type: "router", labels: LABELS, rootPem });
-  const open = (servername: string) =>
-    new Promise<TLSSocket>((resolve, reject) => {
-      const socket = connect({ host: ip, port: PORT, servername, rejectUnauthorized: false }, () => resolve(socket));
-      socket.on("error", reject);
-      t.after(() => socket.destroy());
-    });
-  const shown = async (servername: string) => {
-    const socket = await open(servername).catch(() => null);
-    const name = socket?.getPeerCertificate().subject.CN ?? "refused";
-    socket?.destroy();
-    return String(name);
-  };
-  return { mesh, open, shown, change: (file, text) => writeFile(join(mesh.dir, file), text) };
-}
-
-/** One request on a connection that stays open: its status line. */
-function ask(socket: TLSSocket, host: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let heard = "";
-    const take = (bytes: Buffer) => {
-      heard += bytes.toString();
-      if (!heard.includes("}")) return;
-      socket.off("data", take).off("close", lost);
-      resolve(heard.slice(0, heard.indexOf("\r\n")));
-    };
-    const lost = () => reject(new Error(`the connection ended behind ${JSON.stringify(heard)}`));
-    socket.on("data", take).on("close", lost);
-    socket.write(`GET / HTTP/1.1\r\nhost: ${host}\r\n\r\n`);
-  });
-}
-
 test("a changed Secret is shown to new callers, and connections that stand go on", { skip }, async (t) => {
-  const { open, shown, change } = await startEdge(t, "127.0.0.91", {
+  const { open, shown, change } = await startJoinedGateway(t, "127.0.0.91", {
     "gateway.yaml": gatewayFor("127.0.0.91", "public", ["shop"]),
-    "secret.yaml": secret("shop", await selfSigned("first")),
+    "secret.yaml": secretOf("shop", await selfSigned("first")),
   });
   await until("the first certificate", async () => (await shown("shop.test")) === "first");
   const standing = await open("shop.test");
-  assert.equal(await ask(standing, "shop.test"), "HTTP/1.1 200 OK");
-  await change("secret.yaml", secret("shop", await selfSigned("second")));
+  assert.equal(await askOn(standing, "shop.test"), "HTTP/1.1 200 OK");
+  await change("secret.yaml", secretOf("shop", await selfSigned("second")));
   await until("the second certificate", async () => {
-    assert.equal(await ask(standing, "shop.test"), "HTTP/1.1 200 OK");
+    assert.equal(await askOn(standing, "shop.test"), "HTTP/1.1 200 OK");
     const name = await shown("shop.test");
     assert.match(name, /^(first|second)$/, "nobody is refused meanwhile");
     return name === "second";
   });
-  assert.equal(await ask(standing, "shop.test"), "HTTP/1.1 200 OK");
+  assert.equal(await askOn(standing, "shop.test"), "HTTP/1.1 200 OK");
 });
 
 test("a missing Secret refuses the callers of its server alone, until it is there", { skip }, async (t) => {
-  const { open, shown, change } = await startEdge(t, "127.0.0.92", {
+  const { open, shown, change } = await startJoinedGateway(t, "127.0.0.92", {
     "gateway.yaml": gatewayFor("127.0.0.92", "public", ["shop", "lost"]),
-    "secret.yaml": secret("shop", await selfSigned("shop")),
+    "secret.yaml": secretOf("shop", await selfSigned("shop")),
   });
   await until("the other server", async () => (await shown("shop.test")) === "shop");
-  assert.equal(await ask(await open("shop.test"), "shop.test"), "HTTP/1.1 200 OK");
+  assert.equal(await askOn(await open("shop.test"), "shop.test"), "HTTP/1.1 200 OK");
   assert.equal(await shown("lost.test"), "refused");
-  await change("lost.yaml", secret("lost", await selfSigned("found")));
+  await change("lost.yaml", secretOf("lost", await selfSigned("found")));
   await until("the server whose Secret came", async () => (await shown("lost.test")) === "found");
 });
 
@@ -155,37 +84,38 @@ const refusalOf = (mesh: TestControlPlane, name: string) =>
 test("a Secret that Envoy refuses is told on the Gateway that names it, and callers are shown what it was", {
   skip,
 }, async (t) => {
-  const { mesh, shown, change } = await startEdge(t, "127.0.0.93", {
+  const { mesh, shown, change } = await startJoinedGateway(t, "127.0.0.93", {
     "gateway.yaml": gatewayFor("127.0.0.93", "public", ["shop"]),
     "other.yaml": gatewayFor("127.0.0.93", "other", ["fine"]),
-    "shop.yaml": secret("shop", await selfSigned("shop")),
-    "fine.yaml": secret("fine", await selfSigned("fine")),
+    "shop.yaml": secretOf("shop", await selfSigned("shop")),
+    "fine.yaml": secretOf("fine", await selfSigned("fine")),
   });
   const state = async (name: string) => (await programmed(mesh, "Gateway", name))?.status;
   await until("both to be taken", async () => (await state("public")) === "True" && (await state("other")) === "True");
-  await change("shop.yaml", secret("shop", GARBAGE));
+  await change("shop.yaml", secretOf("shop", GARBAGE));
   assert.match(await refusalOf(mesh, "public"), /edge-0\.shop: .*certificate chain/);
   assert.equal(await state("other"), "True", "it does not name the Secret");
-  assert.deepEqual(await Promise.all(["shop.test", "fine.test"].map(shown)), ["shop", "fine"]);
+  assert.deepEqual(await Promise.all(["shop.test", "fine.test"].map((name) => shown(name))), ["shop", "fine"]);
 
-  await change("shop.yaml", secret("shop", await selfSigned("mended")));
+  await change("shop.yaml", secretOf("shop", await selfSigned("mended")));
   await until("the mended Secret", async () => (await shown("shop.test")) === "mended");
   await until("the Gateway to be taken", async () => (await state("public")) === "True");
 });
 
 test("a gateway that starts with a broken Secret refuses that server's callers alone", { skip }, async (t) => {
-  const { mesh, shown, change } = await startEdge(t, "127.0.0.94", {
+  const { mesh, shown, change } = await startJoinedGateway(t, "127.0.0.94", {
     "gateway.yaml": gatewayFor("127.0.0.94", "public", ["shop", "broken"]),
     "other.yaml": gatewayFor("127.0.0.94", "other", ["fine"]),
-    "shop.yaml": secret("shop", await selfSigned("shop")),
-    "fine.yaml": secret("fine", await selfSigned("fine")),
-    "broken.yaml": secret("broken", GARBAGE),
+    "shop.yaml": secretOf("shop", await selfSigned("shop")),
+    "fine.yaml": secretOf("fine", await selfSigned("fine")),
+    "broken.yaml": secretOf("broken", GARBAGE),
   });
-  const all = async () => (await Promise.all(["shop.test", "fine.test", "broken.test"].map(shown))).join();
+  const all = async () =>
+    (await Promise.all(["shop.test", "fine.test", "broken.test"].map((name) => shown(name)))).join();
   assert.match(await refusalOf(mesh, "public"), /edge-0\.shop: .*certificate chain/);
   await until("the other servers", async () => (await all()) === "shop,fine,refused");
   assert.equal((await programmed(mesh, "Gateway", "other"))?.status, "True", "it does not name the broken Secret");
-  await change("broken.yaml", secret("broken", await selfSigned("mended")));
+  await change("broken.yaml", secretOf("broken", await selfSigned("mended")));
   await until("all servers", async () => (await all()) === "shop,fine,mended");
 });
 
@@ -208,19 +138,19 @@ test("files that a gateway does not have are one server's fault; those that it h
   });
   await write(await selfSigned("first"));
   const trust = { mode: "MUTUAL", caCertificates: join(folder, "tls.crt") };
-  const { mesh, open, shown } = await startEdge(t, "127.0.0.95", {
+  const { mesh, open, shown } = await startJoinedGateway(t, "127.0.0.95", {
     "gateway.yaml":
       gatewayFor("127.0.0.95", "public", ["shop"], filesIn(folder)) +
       gatewayFor("127.0.0.95", "mutual", ["mutual"], { ...filesIn(folder), ...trust }),
     "other.yaml": gatewayFor("127.0.0.95", "other", ["lost"], filesIn("/nowhere")),
   });
   await until("the files' certificate", async () => (await shown("shop.test")) === "first");
-  assert.equal(await ask(await open("shop.test"), "shop.test"), "HTTP/1.1 200 OK");
+  assert.equal(await askOn(await open("shop.test"), "shop.test"), "HTTP/1.1 200 OK");
   assert.equal(await shown("lost.test"), "refused");
   assert.match(await refusalOf(mesh, "other"), /edge-0\.shop: .*\/nowhere/);
   assert.equal((await programmed(mesh, "Gateway", "public"))?.status, "True", "its files are there");
   const strange = await open("mutual.test");
-  await assert.rejects(ask(strange, "mutual.test"), "a caller without a certificate is refused");
+  await assert.rejects(askOn(strange, "mutual.test"), "a caller without a certificate is refused");
   await write(await selfSigned("second"));
   await until("the renewed files", async () => (await shown("shop.test")) === "second");
 });

@@ -1,20 +1,14 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { systemClock } from "../../src/platform/clock.ts";
-import { temporaryAuthority } from "../support/authority.ts";
-import { callHttp, get, type HttpAnswer, identityOf } from "../support/caller.ts";
+import { callHttp, get, type HttpAnswer } from "../support/caller.ts";
 import { envoyMissing } from "../support/envoy.ts";
+import { gateway, gatewayIdentities, startGateway as startEdge } from "../support/gateway.ts";
 import { endpoint, istio, pod, service } from "../support/manifests.ts";
-import { meshOf } from "../support/mesh.ts";
-import { startSidecars } from "../support/sidecars.ts";
 import { startUpstream } from "../support/upstream.ts";
 
 /** Requests at a gateway: which server takes them, and where the VirtualServices of that Gateway send them. */
 
 const skip = envoyMissing();
-const edge = { name: "edge", namespace: "ingress", ip: "127.0.0.50", labels: { istio: "ingress", app: "edge" } };
-const gateway = (name: string, servers: object[], namespace = "ingress") =>
-  istio("Gateway", name, { selector: { istio: "ingress" }, servers }, namespace);
 const http = (hosts: string[], more: object = {}) => ({
   port: { number: 80, name: "http", protocol: "HTTP" },
   hosts,
@@ -26,10 +20,6 @@ const routes = (name: string, hosts: string[], gateways: string[], routes: objec
 
 /** Requests to a gateway in front of the upstreams `a` and `b`. */
 async function startGateway(t: TestContext, config: string, metadata = {}) {
-  const identity = await identityOf(await temporaryAuthority(t, systemClock), {
-    namespace: "ingress",
-    serviceAccount: "edge",
-  });
   const backends = await Promise.all(
     ["a", "b"].map(async (name, index) => {
       const ip = `127.0.0.${51 + index}`;
@@ -42,13 +32,11 @@ async function startGateway(t: TestContext, config: string, metadata = {}) {
       );
     }),
   );
-  const mesh = meshOf([pod(edge), ...backends, config].join(""));
-  const running = await startSidecars(t, identity, { edge: { mesh, pod: "edge.ingress", type: "router", metadata } });
+  const edge = await startEdge(t, await gatewayIdentities(t), [...backends, config].join(""), { metadata });
   return {
-    identity,
-    port: (listener: string) => running.port("edge", listener),
+    port: (listener: string) => edge.port("edge", listener),
     ask: (host: string, path = "/", headers = {}, listener = "0.0.0.0_80") =>
-      get(running.port("edge", listener), { path, headers: { host, ...headers } }),
+      edge.ask(host, { path, headers }, listener),
   };
 }
 

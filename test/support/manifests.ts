@@ -99,6 +99,18 @@ export function meshConfig(mesh: string): string {
   });
 }
 
+/** A Secret of these texts; of type `kubernetes.io/tls` where there is a `tls.crt` among them. */
+export function secret(name: string, texts: Readonly<Record<string, string>>, namespace = "shop"): string {
+  const data = Object.entries(texts).map(([key, text]) => [key, Buffer.from(text).toString("base64")]);
+  return document({
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name, namespace },
+    type: "tls.crt" in texts ? "kubernetes.io/tls" : "Opaque",
+    data: Object.fromEntries(data),
+  });
+}
+
 /** Any object as a document of its own. */
 export function document(object: object): string {
   return `---\n${JSON.stringify(object)}\n`;

@@ -1,5 +1,5 @@
 import { resolveGatewayName, type ServerHost } from "../../mesh/gateway-server.ts";
-import { hostMatches, resolveHost } from "../../mesh/hostname.ts";
+import { narrowerHost, resolveHost } from "../../mesh/hostname.ts";
 import type { VirtualService } from "../../mesh/istio/virtual-service.ts";
 import type { MeshSnapshot } from "../../mesh/snapshot.ts";
 import { visibleFrom } from "../../mesh/visibility.ts";
@@ -65,13 +65,15 @@ function virtualServicesByGateway(all: readonly VirtualService[]): ReadonlyMap<s
 
 /** Of each pair of a VirtualService's host and a server's that cover each other, the narrower. */
 function commonHosts({ metadata, spec }: VirtualService, hosts: readonly ServerHost[], domain: string): string[] {
-  const taken = hosts.filter(({ namespace }) => namespace === "*" || namespace === metadata.namespace);
+  const taken = hostsFor(metadata.namespace, hosts);
   const common = (spec.hosts ?? []).flatMap((text) => {
     const routed = resolveHost(text, metadata.namespace, domain);
-    return taken.flatMap(({ host }) => {
-      if (hostMatches(host, routed)) return [routed];
-      return hostMatches(routed, host) ? [host] : [];
-    });
+    return taken.flatMap(({ host }) => narrowerHost(host, routed) ?? []);
   });
   return [...new Set(common)];
+}
+
+/** Those of a server's hosts for which it hears VirtualServices of this namespace. */
+export function hostsFor(namespace: string, hosts: readonly ServerHost[]): readonly ServerHost[] {
+  return hosts.filter((host) => host.namespace === "*" || host.namespace === namespace);
 }

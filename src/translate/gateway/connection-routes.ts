@@ -1,11 +1,11 @@
-import { hostMatches } from "../../mesh/hostname.ts";
+import { narrowerHost } from "../../mesh/hostname.ts";
 import type { DestinationRule } from "../../mesh/istio/destination-rule.ts";
 import type { L4Match, RouteDestination } from "../../mesh/istio/tcp-route.ts";
 import { appliesTo, type BoundVirtualService } from "../bound-virtual-service.ts";
 import { nameOf } from "../listener/claimed-chains.ts";
 import { buildChainTarget } from "../listener/routed-chains.ts";
 import type { TcpChain } from "../listener/tcp-chain.ts";
-import type { RoutedHost } from "./bound-routes.ts";
+import { hostsFor, type RoutedHost } from "./bound-routes.ts";
 import type { BoundServer } from "./served-ports.ts";
 
 /** Of the services that routes lead to, by host name. */
@@ -41,13 +41,14 @@ export function connectionRoutes(
   return [...byServer].flatMap(([bound, own]) => {
     const { tls = [], tcp = [] } = bound.virtualService.spec;
     if (passesTls) {
+      const heard = hostsFor(bound.virtualService.metadata.namespace, hosts);
       return tls.flatMap(({ match, route }) =>
         match
           .filter((one) => appliesTo(one, port, bound))
           .flatMap((one) => {
-            const names = one.sniHosts
-              .map((name) => name.toLowerCase())
-              .filter((name) => hosts.some(({ host }) => hostMatches(host, name) || host === name));
+            const names = one.sniHosts.flatMap((name) =>
+              heard.flatMap(({ host }) => narrowerHost(host, name.toLowerCase()) ?? []),
+            );
             return names.length === 0 ? [] : [routeTo(bound, names.map(nameOf), one, route)];
           }),
       );

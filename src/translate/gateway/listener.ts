@@ -136,7 +136,8 @@ function requestFilters(server: BoundServer, { place, sharing, guard, topology, 
   const takesGrpcWeb = (server.kind === "http" ? sharing : [server]).some(speaksGrpcWeb);
   const manager = httpConnectionManager({
     direction: "outbound",
-    statPrefix: `outbound_${place.ip === "" ? "0.0.0.0" : place.ip}_${place.number}`,
+    // The servers of plain requests share one, and so no name of theirs.
+    statPrefix: (server.kind === "https" && server.server.name) || listening(place),
     routeSpecifier: { case: "rds", value: { routeConfigName: name, configSource: adsSource } },
     filters: [...authorization.http, ...limits.http, ...(takesGrpcWeb ? [grpcWeb] : [])],
     settings: {
@@ -149,6 +150,10 @@ function requestFilters(server: BoundServer, { place, sharing, guard, topology, 
     config,
   });
   return [...limits.network, manager];
+}
+
+function listening({ ip, number }: ChainContext["place"]): string {
+  return `outbound_${ip === "" ? "0.0.0.0" : ip}_${number}`;
 }
 
 function speaksGrpcWeb({ server }: BoundServer): boolean {

@@ -27,16 +27,22 @@ export function buildGatewayTables(
   });
 }
 
-/** Istio's names: `http.8080`, `https.443.https-shop.public.istio-ingress`. */
+/**
+ * Istio's names: `http.8080`, `https.443.https-shop.public.istio-ingress`. A Gateway's name may have dots; a server whose
+ * port has no name, or one with dots, goes by its place among the servers, as no name does, so that no two tables share one.
+ */
 export function routeTableName(
   { kind, server, gateway }: BoundServer,
   { ip, number }: Omit<ServedPort, "servers">,
 ): string {
   const { namespace, name } = gateway.metadata;
   if (kind === "http") return ip === "" ? `http.${number}` : `http.${number}.${ip}`;
-  const index = server.port.name ?? server.name ?? String(gateway.spec.servers?.indexOf(server));
-  return `https.${number}.${index}.${name}.${namespace}`;
+  const portName = server.port.name ?? "";
+  const which = PLAIN_NAME.test(portName) ? portName : `[${gateway.spec.servers?.indexOf(server)}]`;
+  return `https.${number}.${which}.${name}.${namespace}`;
 }
+
+const PLAIN_NAME = /^[\w-]+$/;
 
 interface HostPlan {
   /** The servers' own number of the port, which matches ask about, and what is routed there. */

@@ -1,5 +1,6 @@
 import type { AuthorizationPolicy } from "../../mesh/istio/authorization-policy.ts";
 import type { DestinationRule } from "../../mesh/istio/destination-rule.ts";
+import type { MeshService } from "../../mesh/mesh-service.ts";
 import type { MeshSnapshot } from "../../mesh/snapshot.ts";
 import type { BuildCache } from "../../platform/build-cache.ts";
 import type { EncodedResource } from "../../xds/resource-set.ts";
@@ -42,7 +43,9 @@ export function translateGateway(input: GatewayInput, cache: BuildCache): Gatewa
   const { mesh, workload, hasIpv6, topology, network, scope } = input;
   const { config } = mesh;
   const view = gatewayView(input);
-  const { clusters, assignments } = translateClusters(mesh, scope, view, cache);
+  const { clusters, assignments } = translateClusters(mesh, scope, view, cache, (service) =>
+    service.isHeadless ? cache.get(buildUndialled, service) : service,
+  );
   const routes = createGatewayRoutes({ mesh, workload, scope, view, cache });
   const guards = cache.get(
     buildGuards,
@@ -98,6 +101,11 @@ function routedServers(
     return cache.get(buildRoutedServer, server, list, passesMeshTls(server) ? peers : NONE);
   });
   return cache.list(`servers ${place}`, routed);
+}
+
+/** Callers dial the gateway, and no pod behind it: a headless service is one like others, whose rule chooses the pod. */
+function buildUndialled(service: MeshService): MeshService {
+  return { ...service, isHeadless: false };
 }
 
 function passesMeshTls({ kind, server }: BoundServer): boolean {
