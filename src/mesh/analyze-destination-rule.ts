@@ -1,9 +1,9 @@
 import { analyzeCredentials } from "./analyze-credentials.ts";
-import { resolveHost } from "./hostname.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
 import { labelsMatch } from "./labels.ts";
+import { olderFirst } from "./object.ts";
 import { type ReferenceIndex, type Report, showLabels, unknownHost } from "./reference-index.ts";
-import { describeRival, goesFirst, rivalsOf } from "./rival.ts";
+import { describeRival, rivalsOf } from "./rival.ts";
 import { isTopologyLabel } from "./topology-labels.ts";
 
 /** What is wrong between a DestinationRule and the rest of the mesh. */
@@ -44,26 +44,24 @@ export function analyzeDestinationRule(rule: DestinationRule, index: ReferenceIn
 
 /** Rules of one namespace for one host and the same callers are merged: what two of them say, the oldest one decides. */
 function analyzeRivals(rule: DestinationRule, index: ReferenceIndex, report: Report): void {
-  const { metadata, spec } = rule;
-  const candidates = index
-    .destinationRulesFor(resolveHost(spec.host, metadata.namespace, index.config.domain))
-    .filter((other) => other.metadata.namespace === metadata.namespace && hasSameCallers(rule, other));
-  for (const rival of rivalsOf(rule, candidates, index.config.defaultDestinationRuleExportTo)) {
-    const effect = goesFirst(rule, rival) ? "the other has no effect" : "this one has no effect";
-    if (spec.trafficPolicy !== undefined && rival.spec.trafficPolicy !== undefined) {
-      const reason = `is said as well for ${spec.host} by ${describeRival(rule, rival)}: ${effect}`;
-      report("object-conflict", "spec.trafficPolicy", reason);
-    }
-    const names = new Set((rival.spec.subsets ?? []).map(({ name }) => name));
-    for (const [at, { name }] of (spec.subsets ?? []).entries()) {
-      if (!names.has(name)) continue;
-      const reason = `${name} is a subset as well in ${describeRival(rule, rival)}: ${effect}`;
+  const { spec } = rule;
+  const beside = index.destinationRulesBeside(rule);
+  const rivals = (says: (other: DestinationRule["spec"]) => boolean) =>
+    rivalsOf(
+      rule,
+      beside.filter((other) => says(other.spec)),
+      index.config.defaultDestinationRuleExportTo,
+    );
+  const effect = (rival: DestinationRule) =>
+    olderFirst(rule, rival) < 0 ? "the other has no effect" : "this one has no effect";
+  for (const rival of spec.trafficPolicy === undefined ? [] : rivals((other) => other.trafficPolicy !== undefined)) {
+    const reason = `is said as well for ${spec.host} by ${describeRival(rule, rival)}: ${effect(rival)}`;
+    report("object-conflict", "spec.trafficPolicy", reason);
+  }
+  for (const [at, { name }] of (spec.subsets ?? []).entries()) {
+    for (const rival of rivals(({ subsets = [] }) => subsets.some((subset) => subset.name === name))) {
+      const reason = `${name} is a subset as well in ${describeRival(rule, rival)}: ${effect(rival)}`;
       report("object-conflict", `spec.subsets[${at}].name`, reason);
     }
   }
-}
-
-function hasSameCallers(a: DestinationRule, b: DestinationRule): boolean {
-  const [own, others] = [a, b].map(({ spec }) => Object.entries(spec.workloadSelector?.matchLabels ?? {}).sort());
-  return JSON.stringify(own) === JSON.stringify(others);
 }

@@ -2,8 +2,9 @@ import { selectsProxy } from "./credentials.ts";
 import { serverKind } from "./gateway-server.ts";
 import { hostsOf, indexGatewayServers, type PlacedServer } from "./gateway-servers.ts";
 import type { Gateway, GatewayServer } from "./istio/gateway.ts";
+import { olderFirst } from "./object.ts";
 import type { ReferenceIndex, Report } from "./reference-index.ts";
-import { describeRival, goesFirst, isSame } from "./rival.ts";
+import { describeRival, isSame } from "./rival.ts";
 
 /**
  * Servers of one gateway that want what only one can have: a port for different things, or one name's TLS. Both Gateways
@@ -56,5 +57,5 @@ function sharedProxies(gateway: Gateway, index: ReferenceIndex): (other: Gateway
 /** A rival of the same Gateway is an earlier server. */
 function outcome(gateway: Gateway, { gateway: other, server }: PlacedServer) {
   if (isSame(gateway, other)) return { who: `spec.servers[${other.spec.servers?.indexOf(server)}]`, loser: THIS };
-  return { who: describeRival(gateway, other), loser: goesFirst(gateway, other) ? "the other" : THIS };
+  return { who: describeRival(gateway, other), loser: olderFirst(gateway, other) < 0 ? "the other" : THIS };
 }

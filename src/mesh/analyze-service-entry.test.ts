@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { istio } from "../../test/support/manifests.ts";
 import { objectsOf } from "../../test/support/mesh.ts";
-import { analyzeReferences } from "./analyze.ts";
+import { analyzeReferences, createReferenceAnalyzer } from "./analyze.ts";
 
 const entry = (name: string, spec: object, namespace = "shop") =>
   istio(
@@ -46,4 +46,18 @@ test("a host of two entries in one namespace is told of both", () => {
     messages[1] ?? "",
     /^ServiceEntry shop\/b: spec\.hosts\[0\] is x\.example\.com, .*ServiceEntry shop\/a has it/,
   );
+});
+
+test("a new version of an entry is no rival of the one that is stored", () => {
+  const analyze = createReferenceAnalyzer(objectsOf(entry("a", {})));
+  assert.deepEqual(objectsOf(entry("a", { location: "MESH_INTERNAL" })).flatMap(analyze), []);
+});
+
+test("thousands of entries are compared in no more than a moment", () => {
+  const objects = objectsOf(
+    Array.from({ length: 2000 }, (_, index) => entry(`e${index}`, { hosts: [`e${index}.test`, "all.test"] })).join(""),
+  );
+  const began = process.cpuUsage().user;
+  assert.equal(analyzeReferences(objects).length, 4000);
+  assert.ok(process.cpuUsage().user - began < 2_000_000);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { istio, service } from "../../test/support/manifests.ts";
-import { objectsOf } from "../../test/support/mesh.ts";
+import { meshOf, objectsOf } from "../../test/support/mesh.ts";
 import { analyzeReferences } from "./analyze.ts";
 import { defaultMeshConfig } from "./mesh-config.ts";
 
@@ -152,7 +152,7 @@ test("conditions of a delegate that no request meets are told, and one that nobo
     { match: at("/c"), route: to },
   ];
   assertFindings(findingsOf(root({ name: "inner" }), inner(routes)), [
-    /^root spec\.http\[0\]\.match: .*rules out all that spec\.http\[1\] of VirtualService shop\/inner/,
+    /^root spec\.http\[0\]\.match: .*rules out a condition of spec\.http\[1\] of VirtualService shop\/inner/,
   ]);
   assertFindings(findingsOf(inner(routes)), [/^inner spec\.hosts: .*no other VirtualService delegates/]);
 });
@@ -171,4 +171,48 @@ test("what two DestinationRules say of one host is told of both", () => {
   );
   const selecting = rule("b", { workloadSelector: { matchLabels: { app: "caller" } } });
   assertFindings(findingsOf(rule("a", {}), selecting), [/^b spec\.workloadSelector\.matchLabels: .*no workload/]);
+});
+
+test("who goes first by the findings goes first in the mesh, where only some objects were stored yet", () => {
+  const stored = aged(virtualService("z-stored", { hosts: ["cart"] }), "2026-01-01T00:00:00Z");
+  const manifests = stored + virtualService("a-new", { hosts: ["cart"] });
+  const mesh = meshOf(manifests);
+  assert.deepEqual(
+    mesh.virtualServices.map(({ metadata }) => metadata.name),
+    ["z-stored", "a-new"],
+  );
+  assertFindings(findingsOf(manifests), [
+    /^z-stored .*a-new, which is younger/,
+    /^a-new .*z-stored, which is older and goes first/,
+  ]);
+});
+
+test("of very many VirtualServices for one host each is told of some others, in no more than a moment", () => {
+  const many = Array.from({ length: 1000 }, (_, index) => virtualService(`v${index}`, { hosts: ["cart"] }));
+  const objects = objectsOf(service({ name: "cart", ports: { http: 80 } }) + many.join(""));
+  const began = process.cpuUsage().user;
+  const found = Map.groupBy(analyzeReferences(objects), ({ object }) => object?.name);
+  assert.ok(process.cpuUsage().user - began < 3_000_000);
+  assert.deepEqual(new Set([...found.values()].map(({ length }) => length)), new Set([3]));
+  assert.equal(found.size, 1000);
+});
+
+test("a delegation that multiplies two objects' conditions beyond measure is left out, and told", () => {
+  const paths = Array.from({ length: 300 }, (_, index) => ({ uri: { exact: `/${index}` } }));
+  const callers = Array.from({ length: 300 }, (_, index) => ({ headers: { [`x-${index}`]: { exact: "a" } } }));
+  const small = virtualService("small", { http: [{ match: paths.slice(0, 3), ...answer }] });
+  const large = virtualService("large", { http: [{ match: paths, ...answer }] });
+  const root = virtualService("root", {
+    hosts: ["cart"],
+    http: [
+      { match: callers, delegate: { name: "small" } },
+      { match: callers, delegate: { name: "large" } },
+    ],
+  });
+  assertFindings(findingsOf(root, small, large), [/^root spec\.http\[1\]\.delegate: .*more than the 50000 routes/]);
+  const routes = meshOf(root + small + large).virtualServices[0]?.spec.http ?? [];
+  assert.deepEqual(
+    routes.map(({ match, delegate }) => [delegate?.name, match?.length]),
+    [["small", 900]],
+  );
 });

@@ -8,8 +8,9 @@ import { mergeMatches } from "./merge-matches.ts";
 import { refOf } from "./object.ts";
 import { type ReferenceIndex, type Report, unknownHost } from "./reference-index.ts";
 import { describePrecedence, describeRival, rivalsOf } from "./rival.ts";
+import { MOST_ROUTES, roomForRoutes } from "./route-budget.ts";
 import { routeDestinations } from "./route-destinations.ts";
-import { visibleFrom } from "./visibility.ts";
+import { exportedTo, visibleFrom } from "./visibility.ts";
 
 /** What is wrong between a VirtualService and the rest of the mesh. */
 export function analyzeVirtualService(virtualService: VirtualService, index: ReferenceIndex, report: Report): void {
@@ -17,8 +18,19 @@ export function analyzeVirtualService(virtualService: VirtualService, index: Ref
   for (const { destination, path } of routeDestinations(spec)) {
     analyzeDestination(destination, metadata.namespace, index, path, report);
   }
+  const delegateOf = ({ delegate }: HttpRoute) => {
+    const found = index.virtualService(delegate?.namespace || metadata.namespace, delegate?.name ?? "");
+    return found?.spec.hosts?.length ? undefined : found;
+  };
+  const hasRoom = roomForRoutes(virtualService, delegateOf);
   for (const [at, route] of (spec.http ?? []).entries()) {
-    if (route.delegate !== undefined) analyzeDelegation(route, virtualService, index, `spec.http[${at}]`, report);
+    if (route.delegate === undefined) continue;
+    const path = `spec.http[${at}]`;
+    if (hasRoom[at]) analyzeDelegation(route, virtualService, index, path, report);
+    else {
+      const reason = `asks for more than the ${MOST_ROUTES} routes that a VirtualService may have, counted for each host: no request takes this route`;
+      report("value-invalid", `${path}.delegate`, reason);
+    }
   }
   analyzeGateways(spec.gateways ?? [], metadata.namespace, index, report);
   if ((spec.hosts ?? []).length > 0) analyzeHosts(virtualService, index, report);
@@ -71,6 +83,7 @@ function analyzeDelegation(
   report: Report,
 ): void {
   const [namespace, name] = [delegate?.namespace || metadata.namespace, delegate?.name ?? ""];
+  const byDefault = index.config.defaultVirtualServiceExportTo;
   const found = index.virtualService(namespace, name);
   const who = `VirtualService ${namespace}/${name}`;
   if (found === undefined) {
@@ -82,14 +95,14 @@ function analyzeDelegation(
     report("value-invalid", `${path}.delegate`, reason);
     return;
   }
-  if (!visibleFrom(metadata.namespace, namespace, found.spec.exportTo)) {
+  if (!visibleFrom(metadata.namespace, namespace, exportedTo(found.spec.exportTo, byDefault))) {
     const reason = `names ${who}, which is not exported to namespace ${metadata.namespace}: no request takes this route`;
     report("reference-missing", `${path}.delegate`, reason);
     return;
   }
   for (const [at, inner] of (found.spec.http ?? []).entries()) {
     if (mergeMatches(match, inner.match ?? []) !== null) continue;
-    const reason = `rules out all that spec.http[${at}] of ${who} matches: that route has no effect here`;
+    const reason = `rules out a condition of spec.http[${at}] of ${who}: that route has no effect here`;
     report("value-invalid", `${path}.match`, reason);
   }
 }

@@ -161,6 +161,8 @@ const wrong: readonly [what: string, spec: object, field: string, words: RegExp]
     /characters/,
   ],
   ["a service without end", { ...request(), service: { timeout: "0.5h1" } }, "spec.service.timeout", /duration/],
+  ["any service", { ...request(), service: { host: "*" } }, "spec.service.host", /no service/],
+  ["services by a wildcard", { ...request(), service: { host: "*.test" } }, "spec.service.host", /no service/],
   ["a port that is none", { ...request(), service: { port: 70000 } }, "spec.service.port", /65535/],
 ];
 

@@ -25,6 +25,9 @@ export function checkRateLimit({ spec }: RateLimit): Problem[] {
     problems.push(...checkConnections(limit, `spec.connections[${index}]`));
   }
   problems.push(...checkNames(spec), ...checkDurations(service ?? {}, "spec.service"));
+  if (service?.host?.startsWith("*")) {
+    problems.push(error("spec.service.host", `is ${service.host}, which is no service: name the one that counts`));
+  }
   if (exceeded?.status !== undefined && !STATUSES.has(exceeded.status)) {
     problems.push(
       error("spec.exceeded.status", `is ${exceeded.status}, which is no status of HTTP: use one such as 429`),

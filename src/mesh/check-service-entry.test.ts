@@ -180,9 +180,10 @@ test("a port of UDP is known, has no effect, and is told", () => {
   );
 });
 
-test("thousands of ports and endpoints are compared in no more than a moment", () => {
-  const ports = Array.from({ length: 10_000 }, (_, index) => ({ number: index + 1, name: `p${index}` }));
-  const endpoints = ports.map(({ name }) => ({ address: "10.0.0.1", ports: { [name]: 80 } }));
+test("as many ports and endpoints as there may be are compared in no more than a moment", () => {
+  const ports = Array.from({ length: 256 }, (_, index) => ({ number: index + 1, name: `p${index}` }));
+  const targets = Object.fromEntries(ports.map(({ name }) => [name, 80]));
+  const endpoints = Array.from({ length: 4096 }, () => ({ address: "10.0.0.1", ports: targets }));
   const began = performance.now();
   assert.deepEqual(parse("ServiceEntry", fixed({ ports, endpoints })).findings, []);
   assert.ok(performance.now() - began < 3_000);

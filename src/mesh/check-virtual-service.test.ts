@@ -190,6 +190,13 @@ const cases: Readonly<Record<string, readonly [spec: object, findings: string[]]
   ],
 };
 
+test("an object that asks for more routes than a control plane could hold is refused, however small it is", () => {
+  const match = (count: number) => Array.from({ length: count }, (_, index) => ({ uri: { exact: `/${index}` } }));
+  const hosts = Array.from({ length: 500 }, (_, index) => `a${index}.test`);
+  assert.deepEqual(findingsOf({ hosts, http: [{ match: match(100), route }] }), []);
+  assert.deepEqual(findingsOf({ hosts, http: [{ match: match(101), route }] }), ["error spec.hosts"]);
+});
+
 test("thousands of server names and hosts are compared in no more than a moment", () => {
   const names = Array.from({ length: 10_000 }, (_, index) => `a${index}.test`);
   const began = performance.now();

@@ -9,11 +9,17 @@ import { checkRouteRegexes } from "./check-regexes.ts";
 import { checkRouteOrder } from "./check-route-order.ts";
 import type { VirtualService } from "./istio/virtual-service.ts";
 import { error, type Problem } from "./problem.ts";
+import { countRoutes, MOST_ROUTES } from "./route-budget.ts";
 
 /** What is wrong inside one VirtualService of valid shape, Istio's own rules among it. */
 export function checkVirtualService({ metadata, spec }: VirtualService): Problem[] {
   const { hosts = [], http = [], tls = [], tcp = [] } = spec;
   const problems = hosts.length === 0 ? checkDelegate(spec) : checkOwnHosts(hosts, spec.gateways ?? []);
+  const routes = countRoutes(http);
+  if (hosts.length * routes > MOST_ROUTES) {
+    const reason = `are ${hosts.length}, and have ${routes} routes each: ${MOST_ROUTES} in all is the most, so use wildcards, fewer matches, or several objects`;
+    return [...problems, error("spec.hosts", reason)];
+  }
   if (http.length + tls.length + tcp.length === 0) {
     problems.push(error("spec", "has no routes: give it http, tls or tcp"));
   }

@@ -28,14 +28,20 @@ export function refOf(object: MeshObject): ObjectRef {
   return { kind: object.kind, namespace: object.metadata.namespace, name: object.metadata.name };
 }
 
-/** Orders by age, then namespace and name: where two objects claim the same thing, the first one has it. */
+/**
+ * Orders by age, then name and namespace, as Istio does: where two objects claim the same thing, the first one has it.
+ * What no cluster has stored yet will be the youngest there.
+ */
 export function olderFirst(a: MeshObject, b: MeshObject): number {
   return (
-    compareText(a.metadata.creationTimestamp ?? "", b.metadata.creationTimestamp ?? "") ||
-    compareText(a.metadata.namespace, b.metadata.namespace) ||
-    compareText(a.metadata.name, b.metadata.name)
+    compareText(a.metadata.creationTimestamp ?? UNBORN, b.metadata.creationTimestamp ?? UNBORN) ||
+    compareText(a.metadata.name, b.metadata.name) ||
+    compareText(a.metadata.namespace, b.metadata.namespace)
   );
 }
+
+/** Behind every year. */
+const UNBORN = "~";
 
 /** By code units, the same in every locale. */
 export function compareText(a: string, b: string): number {

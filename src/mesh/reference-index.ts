@@ -8,8 +8,10 @@ import type { KnownObject } from "./kinds.ts";
 import type { Service } from "./kubernetes/core.ts";
 import { labelsMatch } from "./labels.ts";
 import type { MeshConfig } from "./mesh-config.ts";
+import { olderFirst } from "./object.ts";
 import { objectsByKind } from "./objects-by-kind.ts";
 import { buildMutualTlsModes } from "./peer-authentication-mode.ts";
+import { indexServiceEntries, type ServiceEntryIndex } from "./service-entry-index.ts";
 import type { RateLimit } from "./trysail/rate-limit.ts";
 
 export type Names = Pick<
@@ -27,7 +29,7 @@ export interface ReferenceIndex {
   /** The Service of a host, or the ServiceEntry that has it or a wildcard for it. */
   service(host: string, namespace: string): Service | ServiceEntry | undefined;
   hasServiceLike(pattern: string): boolean;
-  readonly serviceEntries: readonly ServiceEntry[];
+  readonly serviceEntries: ServiceEntryIndex;
   readonly rateLimits: readonly RateLimit[];
   /** Whether a subset of the host is defined; undefined where no rule is for the host at all. */
   hasSubset(host: string, namespace: string, subset: string): boolean | undefined;
@@ -42,12 +44,12 @@ export interface ReferenceIndex {
   /** By `NAMESPACE/NAME`. */
   readonly gateways: ReadonlySet<string>;
   readonly gatewayServers: GatewayServers;
-  /** Those with this host, under its full name. */
+  /** Those with this host, under its full name, the older first. */
   virtualServicesFor(hostname: string): readonly VirtualService[];
   /** `NAMESPACE/NAME` of every VirtualService that another one delegates to. */
   readonly delegates: ReadonlySet<string>;
-  /** Those for exactly this host, under its full name. */
-  destinationRulesFor(hostname: string): readonly DestinationRule[];
+  /** Those of the same namespace for the same host and callers, the older first. */
+  destinationRulesBeside(rule: DestinationRule): readonly DestinationRule[];
 }
 
 export function buildReferenceIndex(objects: readonly KnownObject[], config: Names): ReferenceIndex {
@@ -68,7 +70,12 @@ export function buildReferenceIndex(objects: readonly KnownObject[], config: Nam
   const virtualServices = new Map(
     of.VirtualService.map((one) => [keyOf(one.metadata.namespace, one.metadata.name), one]),
   );
-  const claims = claimedHosts(of.VirtualService, fullName);
+  const claims = claimedHosts(of.VirtualService.sort(olderFirst), fullName);
+  const ruleKey = ({ metadata: { namespace }, spec }: DestinationRule) => {
+    const callers = Object.entries(spec.workloadSelector?.matchLabels ?? {}).sort();
+    return JSON.stringify([namespace, fullName(spec.host, namespace), callers]);
+  };
+  const merged = Map.groupBy(of.DestinationRule.sort(olderFirst), ruleKey);
   const secrets = new Set(of.Secret.map(({ metadata }) => keyOf(metadata.namespace, metadata.name)));
   return {
     config,
@@ -76,7 +83,7 @@ export function buildReferenceIndex(objects: readonly KnownObject[], config: Nam
       const name = fullName(host, namespace);
       return services.get(name) ?? wildcardEntries.find(([pattern]) => hostMatches(pattern, name))?.[1];
     },
-    serviceEntries: of.ServiceEntry,
+    serviceEntries: indexServiceEntries(of.ServiceEntry),
     rateLimits: of.RateLimit,
     hasServiceLike: (pattern) => [...services.keys()].some((host) => hostMatches(pattern, host)),
     hasSubset(host, namespace, subset) {
@@ -110,7 +117,7 @@ export function buildReferenceIndex(objects: readonly KnownObject[], config: Nam
     gatewayServers: indexGatewayServers(of.Gateway),
     virtualServicesFor: (hostname) => claims.get(hostname) ?? [],
     delegates: new Set(of.VirtualService.flatMap(delegateKeys)),
-    destinationRulesFor: (hostname) => rules.get(hostname) ?? [],
+    destinationRulesBeside: (rule) => merged.get(ruleKey(rule)) ?? [],
   };
 }
 

@@ -4,7 +4,9 @@ import type { Destination } from "./istio/fields.ts";
 import type { HttpRoute } from "./istio/http-route.ts";
 import type { VirtualService } from "./istio/virtual-service.ts";
 import { mergeMatches } from "./merge-matches.ts";
-import { visibleFrom } from "./visibility.ts";
+import type { MeshConfig } from "./mesh-config.ts";
+import { roomForRoutes } from "./route-budget.ts";
+import { exportedTo, visibleFrom } from "./visibility.ts";
 
 /**
  * VirtualServices that have hosts, with the routes of those they delegate to in the place of the delegation. Such a
@@ -13,7 +15,7 @@ import { visibleFrom } from "./visibility.ts";
  */
 export function resolveDelegates(
   virtualServices: readonly VirtualService[],
-  domain: string,
+  { domain, defaultVirtualServiceExportTo: byDefault }: Pick<MeshConfig, "defaultVirtualServiceExportTo" | "domain">,
   cache: BuildCache,
 ): readonly VirtualService[] {
   const delegates = new Map(
@@ -26,7 +28,8 @@ export function resolveDelegates(
     if (wanted.length === 0) return root;
     const found = wanted.map((key) => delegates.get(key));
     const { namespace, name } = root.metadata;
-    return cache.get(buildRootVirtualService, cache.list(`delegates of ${namespace}/${name}`, found), root, domain);
+    const known = cache.list(`delegates of ${namespace}/${name}`, found);
+    return cache.get(buildRootVirtualService, known, root, domain, byDefault);
   });
 }
 
@@ -44,29 +47,35 @@ function delegateKey({ delegate }: HttpRoute, root: VirtualService): string | nu
   return keyOf(delegate.namespace || root.metadata.namespace, delegate.name ?? "");
 }
 
-/** `delegates` are those of the root's delegating routes, in their order. A route without one goes nowhere: it is left out. */
+/**
+ * `delegates` are those of the root's delegating routes, in their order. A route without one goes nowhere: it is left out,
+ * as is one that there is no room for.
+ */
 function buildRootVirtualService(
   delegates: readonly (VirtualService | undefined)[],
   root: VirtualService,
   domain: string,
+  byDefault: readonly string[],
 ): VirtualService {
-  let at = 0;
-  const http = (root.spec.http ?? []).flatMap((route) => {
+  const delegating = (root.spec.http ?? []).filter((route) => route.delegate !== undefined);
+  const found = new Map(delegating.map((route, index) => [route, delegates[index]]));
+  const hasRoom = roomForRoutes(root, (route) => found.get(route));
+  const http = (root.spec.http ?? []).flatMap((route, index) => {
     if (route.delegate === undefined) return [route];
-    const delegate = delegates[at++];
-    if (delegate === undefined || !isVisible(delegate, root)) return [];
+    const delegate = found.get(route);
+    if (delegate === undefined || !isVisible(delegate, root, byDefault) || !hasRoom[index]) return [];
     return (delegate.spec.http ?? []).flatMap((inner) => mergeRoutes(route, qualified(inner, delegate, domain)) ?? []);
   });
   return { ...root, spec: { ...root.spec, http } };
 }
 
-function isVisible({ metadata, spec }: VirtualService, root: VirtualService): boolean {
-  return visibleFrom(root.metadata.namespace, metadata.namespace, spec.exportTo);
+function isVisible({ metadata, spec }: VirtualService, root: VirtualService, byDefault: readonly string[]): boolean {
+  return visibleFrom(root.metadata.namespace, metadata.namespace, exportedTo(spec.exportTo, byDefault));
 }
 
 /**
  * The delegate's route under the root's conditions, with the root's settings where it has none of its own; null where
- * no request could meet both their conditions.
+ * one of its conditions contradicts all of the root's.
  */
 function mergeRoutes(root: HttpRoute, route: HttpRoute): HttpRoute | null {
   const match = mergeMatches(root.match ?? [], route.match ?? []);

@@ -1,26 +1,34 @@
 import { describeObject } from "./finding.ts";
 import { type MeshObject, olderFirst, refOf } from "./object.ts";
-import { exportedTo, exportRank, visibleFrom } from "./visibility.ts";
+import { exportedTo, exportRank } from "./visibility.ts";
 
 /** An object that says something of the same host as another one. */
 type Rival = MeshObject & { readonly spec: { readonly exportTo?: readonly string[] } };
 
+/** A host of a thousand objects must not make a million findings. */
+const MOST_TOLD = 3;
+
 /**
- * The others of `candidates` that some namespace sees beside `object`, which may be a newer version of one of them.
- * `byDefault` is where those are exported to that do not say it.
+ * The others of `candidates` that some namespace sees beside `object`, which may be a newer version of one of them; of
+ * many the first ones. `byDefault` is where those are exported to that do not say it.
  */
 export function rivalsOf<R extends Rival>(
   object: R,
   candidates: readonly R[],
   byDefault: readonly string[],
 ): readonly R[] {
-  return candidates.filter((other) => !isSame(object, other) && commonViewers(object, other, byDefault).length > 0);
+  const rivals: R[] = [];
+  for (const other of candidates) {
+    if (rivals.length === MOST_TOLD) break;
+    if (!isSame(object, other) && commonViewers(object, other, byDefault).length > 0) rivals.push(other);
+  }
+  return rivals;
 }
 
 /** `DestinationRule shop/a, which is older and goes first`, for the older one the other way about. */
 export function describeRival(object: MeshObject, other: MeshObject): string {
   const name = describeObject(refOf(other));
-  return goesFirst(object, other) ? `${name}, which is younger` : `${name}, which is older and goes first`;
+  return olderFirst(object, other) < 0 ? `${name}, which is younger` : `${name}, which is older and goes first`;
 }
 
 /**
@@ -43,15 +51,8 @@ export function describePrecedence(object: Rival, other: Rival, byDefault: reado
   if (outcomes.has(-1)) return `${name}, which is exported more widely: the other has no effect ${seenByBoth}`;
   if (outcomes.has(1))
     return `${name}, which is exported more narrowly and goes first: this one has no effect ${seenByBoth}`;
-  const effect = goesFirst(object, other) ? "the other has no effect" : "this one has no effect";
+  const effect = olderFirst(object, other) < 0 ? "the other has no effect" : "this one has no effect";
   return `${describeRival(object, other)}: ${effect} ${seenByBoth}`;
-}
-
-/** What is not stored yet will be the youngest. */
-export function goesFirst(object: MeshObject, other: MeshObject): boolean {
-  const [own, others] = [object.metadata.creationTimestamp, other.metadata.creationTimestamp];
-  if (own === undefined && others !== undefined) return false;
-  return olderFirst(object, other) < 0;
 }
 
 /** Whether they are versions of one object. */
@@ -59,15 +60,29 @@ export function isSame(a: MeshObject, b: MeshObject): boolean {
   return a.metadata.namespace === b.metadata.namespace && a.metadata.name === b.metadata.name;
 }
 
-/** The namespaces that are shown both; the empty text stands for all that neither names. */
+/**
+ * Namespaces that are shown both: the owners', and another one for all the others, which are alike. The empty text stands
+ * for those that neither names.
+ */
 function commonViewers(a: Rival, b: Rival, byDefault: readonly string[]): readonly string[] {
-  const all = [a, b].map(({ metadata, spec }) => ({
-    owner: metadata.namespace,
-    exportTo: exportedTo(spec.exportTo, byDefault),
-  }));
-  // `.`, `*` and `~` name nobody.
-  const named = all.flatMap(({ owner, exportTo }) => [owner, ...exportTo.filter((entry) => !/^[.*~]$/.test(entry))]);
-  return [...new Set([...named, ""])].filter((viewer) =>
-    all.every(({ owner, exportTo }) => visibleFrom(viewer, owner, exportTo)),
-  );
+  const [one, other] = [audienceOf(a, byDefault), audienceOf(b, byDefault)];
+  const seesBoth = (viewer: string) => [one, other].every(({ isAll, names }) => isAll || names.has(viewer));
+  const owners = [...new Set([a.metadata.namespace, b.metadata.namespace])];
+  const [fewer] = [one, other].filter(({ isAll }) => !isAll).sort((x, y) => x.names.size - y.names.size);
+  const others = [...(fewer?.names ?? [""])].filter((viewer) => !owners.includes(viewer));
+  const someone = others.find(seesBoth);
+  return [...owners.filter(seesBoth), ...(someone === undefined ? [] : [someone])];
+}
+
+interface Audience {
+  readonly isAll: boolean;
+  readonly names: ReadonlySet<string>;
+}
+
+function audienceOf({ metadata, spec }: Rival, byDefault: readonly string[]): Audience {
+  const exportTo = exportedTo(spec.exportTo, byDefault);
+  const isAll = exportTo.length === 0 || exportTo.includes("*");
+  // `~` names nobody.
+  const names = exportTo.filter((entry) => entry !== "~").map((entry) => (entry === "." ? metadata.namespace : entry));
+  return { isAll, names: new Set(names) };
 }

@@ -120,6 +120,7 @@ const accepted: Record<string, string> = {
   ),
   "empty matches": matching({ uri: { prefix: "" }, headers: { x: { prefix: "" }, y: { exact: "" } } }),
   "an empty parameter": matching({ queryParams: { q: { prefix: "" } }, withoutHeaders: { x: { prefix: "" } } }),
+  "a long regex": matching({ uri: { regex: `/${"a".repeat(300)}` } }),
   "a path without its slash": matching({ uri: { exact: "a" } }),
   "a group that no regex has": routing({ match: [{ uri: { regex: "/a" } }], rewrite: { uri: "/\\9" }, ...to }),
   "a long name": routing({ name: "x".repeat(3000), ...to }),
@@ -163,6 +164,10 @@ const accepted: Record<string, string> = {
     ports: { constructor: { port: 83, targetPort: 8080 } },
     clusterIP: "10.0.0.1",
   }),
+  "a wish for where traffic goes that all objects have as a method": another(
+    { http: 83 },
+    { spec: { trafficDistribution: "constructor" } },
+  ),
   "two services of one address": another({ http: 80 }, { clusterIP: "10.0.0.1" }),
   "an address that is none": another({ tcp: 82, http: 80 }, { clusterIP: "bogus" }),
   "an address of IPv6": another({ tcp: 82, http: 80 }, { clusterIP: "fd00::1" }),

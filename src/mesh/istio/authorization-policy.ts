@@ -46,7 +46,9 @@ export type AuthorizationCondition = Static<typeof AuthorizationCondition>;
 
 export const AuthorizationRule = Type.Object(
   {
-    from: Type.Optional(Type.Array(Type.Object({ source: Type.Optional(AuthorizationSource) }, closed))),
+    from: Type.Optional(
+      Type.Array(Type.Object({ source: Type.Optional(AuthorizationSource) }, closed), { maxItems: 512 }),
+    ),
     to: Type.Optional(Type.Array(Type.Object({ operation: Type.Optional(AuthorizationOperation) }, closed))),
     when: Type.Optional(Type.Array(AuthorizationCondition)),
   },
@@ -58,7 +60,7 @@ export const AuthorizationPolicySpec = Type.Object(
   {
     selector: Type.Optional(WorkloadSelector),
     action: Type.Optional(Type.Union([Type.Literal("ALLOW"), Type.Literal("DENY")])),
-    rules: Type.Optional(Type.Array(AuthorizationRule)),
+    rules: Type.Optional(Type.Array(AuthorizationRule, { maxItems: 512 })),
   },
   closed,
 );

@@ -26,8 +26,8 @@ export const ServiceEntrySpec = Type.Object(
   {
     hosts: Type.Array(HostText, { minItems: 1, maxItems: 256 }),
     /** IP addresses and CIDR blocks. */
-    addresses: Type.Optional(Type.Array(Type.String())),
-    ports: Type.Optional(Type.Array(ServiceEntryPort)),
+    addresses: Type.Optional(Type.Array(Type.String(), { maxItems: 256 })),
+    ports: Type.Optional(Type.Array(ServiceEntryPort, { maxItems: 256 })),
     location: Type.Optional(Type.Union([Type.Literal("MESH_EXTERNAL"), Type.Literal("MESH_INTERNAL")])),
     resolution: Type.Optional(
       Type.Union([
@@ -38,7 +38,7 @@ export const ServiceEntrySpec = Type.Object(
         Type.Literal("DYNAMIC_DNS"),
       ]),
     ),
-    endpoints: Type.Optional(Type.Array(WorkloadEntrySpec)),
+    endpoints: Type.Optional(Type.Array(WorkloadEntrySpec, { maxItems: 4096 })),
     workloadSelector: Type.Optional(Type.Object({ labels: Type.Optional(StringMap) }, closed)),
     exportTo: Type.Optional(Type.Array(Type.String())),
     subjectAltNames: Type.Optional(Type.Array(Type.String({ minLength: 1 }))),

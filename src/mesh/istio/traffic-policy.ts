@@ -94,7 +94,7 @@ const PortTrafficPolicy = Type.Object({ port: PortSelector, ...perPort }, closed
 export const TrafficPolicy = Type.Object(
   {
     ...perPort,
-    portLevelSettings: Type.Optional(Type.Array(PortTrafficPolicy)),
+    portLevelSettings: Type.Optional(Type.Array(PortTrafficPolicy, { maxItems: 4096 })),
     tunnel: Type.Optional(TunnelSettings),
     proxyProtocol: Type.Optional(ProxyProtocol),
     retryBudget: Type.Optional(RetryBudget),
