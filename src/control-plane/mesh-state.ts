@@ -3,8 +3,9 @@ import type { Finding } from "../mesh/finding.ts";
 import type { MeshConfig } from "../mesh/mesh-config.ts";
 import type { ObjectSet } from "../mesh/object-set.ts";
 import { objectsElsewhere } from "../mesh/objects-elsewhere.ts";
+import { outlinedObjects } from "../mesh/outlined-objects.ts";
 import { createSnapshotBuilder, type MeshSnapshot } from "../mesh/snapshot.ts";
-import { BuildCache } from "../platform/build-cache.ts";
+import { BuildCache, sameMembers } from "../platform/build-cache.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Source } from "../sources/source.ts";
 import { createDebounce } from "../xds/debounce.ts";
@@ -83,7 +84,7 @@ export function createMeshState({
   });
   const unsubscribe = source.onChange((set) => {
     seenAtMs ??= clock.now();
-    changes.push({ urgent: onlyEndpointsDiffer(seen, set) });
+    changes.push({ urgent: sameMembers(outlinedObjects(seen), outlinedObjects(set)) });
     findings.push(set);
     seen = set;
   });
@@ -96,13 +97,4 @@ export function createMeshState({
       findings.stop();
     },
   };
-}
-
-function onlyEndpointsDiffer(before: ObjectSet, after: ObjectSet): boolean {
-  const rest = ({ objects, remotes = [] }: ObjectSet) =>
-    [objects, ...remotes.map((remote) => remote.objects)]
-      .flat()
-      .filter(({ kind }) => kind !== "EndpointSlice" && kind !== "Pod");
-  const [old, now] = [rest(before), rest(after)];
-  return old.length === now.length && old.every((object, i) => object === now[i]);
 }

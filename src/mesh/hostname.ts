@@ -13,6 +13,12 @@ export function hostMatches(pattern: string, hostname: string): boolean {
   return pattern.startsWith("*") ? hostname.endsWith(pattern.slice(1)) : pattern === hostname;
 }
 
+/** Of two patterns of which one covers the other, the narrower; null where neither does. */
+export function narrowerHost(a: string, b: string): string | null {
+  if (hostMatches(a, b)) return b;
+  return hostMatches(b, a) ? a : null;
+}
+
 /** Orders patterns from the most specific: whole names, then longer wildcards, then `*`. */
 export function compareSpecificity(a: string, b: string): number {
   const wild = Number(a.startsWith("*")) - Number(b.startsWith("*"));

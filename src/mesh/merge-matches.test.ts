@@ -59,6 +59,12 @@ const cases: [name: string, root: HttpMatch[], leaf: HttpMatch[], merged: HttpMa
       { uri: { prefix: "/b" }, method: { exact: "PUT" } },
     ],
   ],
+  [
+    "one that contradicts all of the root's takes the others with it",
+    [{ uri: { prefix: "/a" } }, { uri: { prefix: "/b" } }],
+    [{ uri: { prefix: "/a/x" } }, { uri: { prefix: "/c" } }],
+    null,
+  ],
 ];
 
 for (const [name, root, leaf, merged] of cases) {

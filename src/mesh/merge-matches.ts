@@ -5,13 +5,13 @@ import { asStringMatch } from "./string-match.ts";
 
 /**
  * The conditions of a route that another delegates to, each under each of the other's: an empty list matches all. Null
- * where the two contradict each other throughout
+ * where one of them holds under none of the other's: then the route is not taken at all
  * (https://istio.io/latest/docs/reference/config/networking/virtual-service/#Delegate).
  */
 export function mergeMatches(root: readonly HttpMatch[], leaf: readonly HttpMatch[]): HttpMatch[] | null {
   if (root.length === 0 || leaf.length === 0) return [...root, ...leaf];
-  const merged = root.flatMap((outer) => leaf.flatMap((inner) => mergeMatch(outer, inner) ?? []));
-  return merged.length === 0 ? null : merged;
+  const merged = leaf.map((inner) => root.flatMap((outer) => mergeMatch(outer, inner) ?? []));
+  return merged.some((held) => held.length === 0) ? null : merged.flat();
 }
 
 /** Both conditions at once; null where the inner one asks for anything that the outer one rules out. */

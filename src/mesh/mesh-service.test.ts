@@ -37,6 +37,7 @@ test("a Service is known by its full name, its addresses and its TCP ports", () 
     isNodeLocal: false,
     trafficDistribution: undefined,
     isSticky: false,
+    standsFor: null,
     exportTo: undefined,
   });
 });

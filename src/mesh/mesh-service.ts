@@ -60,11 +60,16 @@ export interface MeshService {
   readonly isSticky: boolean;
   /** From `networking.istio.io/exportTo` or the ServiceEntry; undefined is everywhere. */
   readonly exportTo: readonly string[] | undefined;
+  /** What this is only a further name of, with that one's ports and endpoints; else null. */
+  readonly standsFor: MeshService | null;
 }
 
-/** Null for a Service that is only another name (ExternalName) without ports: nothing can be sent to it. */
+/**
+ * Null for a Service that is only another name (ExternalName) without ports: nothing can be sent to it. Such a name is
+ * outside of the mesh here: `withFurtherNames` knows better.
+ */
 export function buildMeshService(service: Service, domain: string): MeshService | null {
-  const { name, namespace, annotations } = service.metadata;
+  const { name, namespace } = service.metadata;
   const { spec } = service;
   const isAlias = spec.type === "ExternalName";
   const target = spec.externalName?.toLowerCase() ?? "";
@@ -89,11 +94,16 @@ export function buildMeshService(service: Service, domain: string): MeshService 
     isNodeLocal: spec.internalTrafficPolicy === "Local",
     trafficDistribution: distributionOf(service.metadata, spec.trafficDistribution),
     isSticky: spec.sessionAffinity === "ClientIP",
-    exportTo: annotations["networking.istio.io/exportTo"]
-      ?.split(",")
-      .map((entry) => entry.trim())
-      .filter((entry) => entry !== ""),
+    exportTo: exportOf(service.metadata),
+    standsFor: null,
   };
+}
+
+export function exportOf({ annotations }: ObjectMeta): readonly string[] | undefined {
+  return annotations["networking.istio.io/exportTo"]
+    ?.split(",")
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== "");
 }
 
 /** The annotation serves clusters that are older than the field. */

@@ -38,6 +38,7 @@ export function buildServiceEntryService(entry: ServiceEntry, host: string, auto
     isNodeLocal: false,
     trafficDistribution: distributionOf(metadata),
     isSticky: false,
+    standsFor: null,
     exportTo: spec.exportTo,
   };
 }

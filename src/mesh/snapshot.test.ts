@@ -87,21 +87,23 @@ test("the order of the objects does not matter", () => {
   assert.deepEqual(reversed.services, mesh.services);
 });
 
-test("where two claim the same, the older comes first, then the first by namespace and name", () => {
+test("where two claim the same, the older comes first, then the first by name and namespace, and what is not stored yet last", () => {
   const at = (time: string, name: string, namespace: string) =>
     istio("VirtualService", name, { hosts: ["a.b"], http: [{ redirect: { uri: "/" } }] }, namespace).replace(
       '"metadata":{',
-      `"metadata":{"creationTimestamp":"${time}",`,
+      `"metadata":{"creationTimestamp":${time},`,
     );
   const mesh = meshOf(
     [
-      at("2026-01-02T00:00:00Z", "a", "a"),
-      at("2026-01-01T00:00:00Z", "b", "b"),
-      at("2026-01-01T00:00:00Z", "a", "b"),
+      at("null", "new", "a"),
+      at('"2026-01-02T00:00:00Z"', "a", "a"),
+      at('"2026-01-01T00:00:00Z"', "b", "a"),
+      at('"2026-01-01T00:00:00Z"', "a", "c"),
+      at('"2026-01-01T00:00:00Z"', "a", "b"),
     ].join(""),
   );
   const order = mesh.virtualServices.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
-  assert.deepEqual(order, ["b/a", "b/b", "a/a"]);
+  assert.deepEqual(order, ["b/a", "c/a", "a/b", "a/a", "a/new"]);
 });
 
 test("policies of the root namespace come with every namespace's, which the mesh config may name", () => {
@@ -148,4 +150,26 @@ test("rules of one namespace for one host are one rule with the subsets of all",
     ["c", undefined, [{ name: "v3" }]],
     ["d", undefined, [{ name: "v4" }]],
   ]);
+});
+
+test("the outline is the same object until something else than endpoints and pods changes", () => {
+  const builder = createSnapshotBuilder("cluster.local");
+  const leadsTo = ["192.0.2.1"];
+  const outlineWith = (more: string, remote: string) =>
+    builder.build({
+      ...setOf([...objects, ...objectsOf(more)]),
+      remotes: [{ cluster: "west", objects: objectsOf(remote) }],
+      addresses: new Map([["gateway.example.com", leadsTo]]),
+    }).outline;
+  const outline = outlineWith("", "");
+  const other = { ...web, name: "web-1" };
+  assert.equal(outlineWith(pod(other), ""), outline);
+  assert.equal(outlineWith(endpoint("web", other, { http: 1 }), pod(web) + endpoint("web", web, { http: 1 })), outline);
+  const changed = outlineWith(service({ name: "other", ports: { http: 80 } }), "");
+  assert.notEqual(changed, outline);
+  const there = outlineWith("", service({ name: "there", ports: { http: 80 } }));
+  assert.deepEqual(
+    there.services.map(({ name }) => name),
+    ["db", "web", "there"],
+  );
 });

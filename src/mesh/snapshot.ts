@@ -1,8 +1,9 @@
-import { BuildCache } from "../platform/build-cache.ts";
+import { BuildCache, sameMembers } from "../platform/build-cache.ts";
 import { allocateAutoAddresses } from "./auto-addresses.ts";
 import { discovered } from "./discovery-selectors.ts";
-import { createEndpointIndex, type EndpointIndex } from "./endpoint-sources.ts";
+import { createEndpointIndex } from "./endpoint-sources.ts";
 import type { Finding } from "./finding.ts";
+import { withFurtherNames } from "./further-names.ts";
 import type { AuthorizationPolicy } from "./istio/authorization-policy.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
 import type { Gateway } from "./istio/gateway.ts";
@@ -25,11 +26,11 @@ import { buildNetworkGateways, gatewayPlaces, type NetworkGateways, namedGateway
 import { type MeshObject, olderFirst } from "./object.ts";
 import type { ObjectSet } from "./object-set.ts";
 import { type ObjectsByKind, objectsByKind } from "./objects-by-kind.ts";
+import { outlinedObjects } from "./outlined-objects.ts";
 import {
   buildRemoteService,
   createRemoteEndpoints,
   type RemoteCluster,
-  type RemoteEndpoints,
   remoteClusters,
   remoteServices,
   topologyOf,
@@ -43,7 +44,16 @@ import type { RateLimit } from "./trysail/rate-limit.ts";
  * The whole mesh at one moment, immutable and indexed. Everything in it keeps its identity from one snapshot to the
  * next for as long as it says the same, so that what was built from it can be kept too.
  */
-export interface MeshSnapshot {
+export interface MeshSnapshot extends MeshOutline {
+  readonly outline: MeshOutline;
+  endpointsOf(service: MeshService): ServiceEndpoints;
+  /** By `NAMESPACE/NAME`. */
+  readonly pods: ReadonlyMap<string, Pod>;
+  readonly findings: readonly Finding[];
+}
+
+/** All but endpoints and pods, which change far more often: the same object until something else does. */
+export interface MeshOutline {
   readonly config: MeshConfig;
   readonly namespaces: ReadonlyMap<string, Namespace>;
   /**
@@ -53,13 +63,10 @@ export interface MeshSnapshot {
    */
   readonly services: readonly MeshService[];
   servicesIn(namespace: string): readonly MeshService[];
-  endpointsOf(service: MeshService): ServiceEndpoints;
   /** Of the mesh's own cluster. */
   readonly topology: Topology;
   /** Into the networks that have some, this one's own among them. */
   readonly networkGateways: NetworkGateways;
-  /** By `NAMESPACE/NAME`. */
-  readonly pods: ReadonlyMap<string, Pod>;
   secret(namespace: string, name: string): Secret | undefined;
   readonly workloads: readonly WorkloadController[];
   /** Those with hosts, oldest first: where two claim a host, the first one has it. */
@@ -77,7 +84,6 @@ export interface MeshSnapshot {
   proxyConfigsFor(namespace: string): readonly ProxyConfigResource[];
   /** Of the root namespaces and the named one, the older first in each. */
   rateLimitsFor(namespace: string): readonly RateLimit[];
-  readonly findings: readonly Finding[];
 }
 
 export interface SnapshotBuilder {
@@ -93,8 +99,10 @@ export function createSnapshotBuilder(
 ): SnapshotBuilder {
   const config = buildDefaultMeshConfig(trustDomain, systemNamespace);
   const defaults: ReadConfig = { holder: undefined, config, findings: [] };
-  const endpoints = { local: createEndpointIndex(cache), remote: createRemoteEndpoints(cache) };
+  const index = { local: createEndpointIndex(cache), remote: createRemoteEndpoints(cache) };
+  const parts = cache.ofParts();
   let read = defaults;
+  let last: { readonly of: readonly unknown[]; readonly outline: MeshOutline } | undefined;
   return {
     build(set) {
       const all = objectsByKind(set.objects);
@@ -105,14 +113,33 @@ export function createSnapshotBuilder(
       const objects = discovered(set.objects, read.config);
       const of = objects === set.objects ? all : objectsByKind(objects);
       const clusters = remoteClusters(set.remotes, read.config);
-      const findings = [...set.findings, ...read.findings];
-      const { addresses = NO_ADDRESSES } = set;
-      const snapshot = buildSnapshot(
-        { of, cluster, clusters, addresses, config: read.config, findings },
-        { cache, endpoints },
-      );
+      const outlined = outlinedObjects(set);
+      if (last === undefined || !sameMembers(last.of, outlined)) {
+        const { addresses = NO_ADDRESSES } = set;
+        last = {
+          of: outlined,
+          outline: buildOutline({ of, cluster, clusters, addresses, config: read.config }, parts),
+        };
+        parts.endRound();
+      }
+      const { outline } = last;
+      const pods = new Map(of.Pod.map((pod) => [`${pod.metadata.namespace}/${pod.metadata.name}`, pod]));
+      const workloads = {
+        slices: of.EndpointSlice,
+        pods,
+        workloadEntries: of.WorkloadEntry,
+        topology: outline.topology,
+      };
+      const here = index.local.endpointsOf(outline.services, workloads);
+      const endpoints = index.remote.join(outline.services, here, clusters, read.config);
       cache.endRound();
-      return snapshot;
+      return {
+        ...outline,
+        outline,
+        endpointsOf: (service) => endpoints.get(service) ?? NO_ENDPOINTS,
+        pods,
+        findings: [...set.findings, ...read.findings],
+      };
     },
   };
 }
@@ -124,34 +151,21 @@ interface ReadConfig {
   readonly findings: readonly Finding[];
 }
 
-interface SnapshotInput {
+interface OutlineInput {
   readonly of: ObjectsByKind;
   readonly cluster: string;
   readonly clusters: readonly RemoteCluster[];
   readonly addresses: NonNullable<ObjectSet["addresses"]>;
   readonly config: MeshConfig;
-  readonly findings: readonly Finding[];
 }
 
-interface SnapshotMemory {
-  readonly cache: BuildCache;
-  readonly endpoints: { readonly local: EndpointIndex; readonly remote: RemoteEndpoints };
-}
-
-function buildSnapshot(
-  { of, cluster, clusters, addresses, config, findings }: SnapshotInput,
-  { cache, endpoints: index }: SnapshotMemory,
-): MeshSnapshot {
+function buildOutline({ of, cluster, clusters, addresses, config }: OutlineInput, cache: BuildCache): MeshOutline {
   const { remote, entries } = addressedServices(of, clusters, config, cache);
   // A ServiceEntry of any namespace may name any host: what Kubernetes has by that name goes before it, here or elsewhere.
-  const services = cache.list("services", [...kubernetesServices(of, config, cache), ...remote, ...entries]);
+  const all = [...kubernetesServices(of, config, cache), ...remote, ...entries];
+  const services = cache.list("services", withFurtherNames(all, of.Service, config.domain, cache));
   const byNamespace = Map.groupBy(services, ({ namespace }) => namespace);
-  const pods = new Map(of.Pod.map((pod) => [`${pod.metadata.namespace}/${pod.metadata.name}`, pod]));
   const secrets = new Map(of.Secret.map((secret) => [`${secret.metadata.namespace}/${secret.metadata.name}`, secret]));
-  const topology = topologyOf(of, cluster, config, cache);
-  const workloads = { slices: of.EndpointSlice, pods, workloadEntries: of.WorkloadEntry, topology };
-  const here = index.local.endpointsOf(services, workloads);
-  const endpoints = index.remote.join(services, here, clusters, config);
   const servicesOf = [{ name: cluster, of }, ...clusters].map(({ name, of }) => ({ name, services: of.Service }));
   const gateways = [
     ...servicesOf.flatMap(({ services }) => services.flatMap((service) => gatewayPlaces(service, addresses))),
@@ -163,16 +177,11 @@ function buildSnapshot(
     namespaces: new Map(of.Namespace.map((namespace) => [namespace.metadata.name, namespace])),
     services,
     servicesIn: (namespace) => byNamespace.get(namespace) ?? NONE,
-    endpointsOf: (service) => endpoints.get(service) ?? NO_ENDPOINTS,
-    topology,
+    topology: topologyOf(of, cluster, config, cache),
     networkGateways: cache.get(buildNetworkGateways, cache.list("gateways of networks", [...new Set(gateways)].sort())),
-    pods,
     secret: (namespace, name) => secrets.get(`${namespace}/${name}`),
     workloads: of.WorkloadController,
-    virtualServices: cache.list(
-      "VirtualService",
-      resolveDelegates(of.VirtualService.sort(olderFirst), config.domain, cache),
-    ),
+    virtualServices: cache.list("VirtualService", resolveDelegates(of.VirtualService.sort(olderFirst), config, cache)),
     destinationRules: cache.list(
       "DestinationRule",
       mergeDestinationRules(of.DestinationRule.sort(olderFirst), config.domain, cache),
@@ -183,7 +192,6 @@ function buildSnapshot(
     authorizationPoliciesFor: policiesByNamespace(of.AuthorizationPolicy, config.rootNamespaces, cache),
     proxyConfigsFor: policiesByNamespace(of.ProxyConfig, config.rootNamespaces, cache),
     rateLimitsFor: policiesByNamespace(of.RateLimit.sort(olderFirst), config.rootNamespaces, cache),
-    findings,
   };
 }
 

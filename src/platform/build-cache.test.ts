@@ -88,6 +88,33 @@ test("a list that a round did not ask for is forgotten", () => {
   const a = {};
   const first = cache.list("key", [a]);
   cache.endRound();
+  cache.list("other", [a]);
   cache.endRound();
   assert.notEqual(cache.list("key", [a]), first);
+});
+
+test("rounds in which nobody asked forget nothing: whoever keeps the whole need not ask for its parts", () => {
+  const cache = new BuildCache();
+  const a = {};
+  const first = cache.list("key", [a]);
+  for (let round = 0; round < 3; round++) cache.endRound();
+  assert.equal(cache.list("key", [a]), first);
+});
+
+test("parts have rounds of their own, and are verified and counted with the whole", () => {
+  const cache = new BuildCache({ verify: true });
+  const parts = cache.ofParts();
+  const a = {};
+  const first = parts.list("key", [a]);
+  for (let round = 0; round < 3; round++) {
+    cache.list("key", [a]);
+    cache.endRound();
+  }
+  assert.equal(parts.list("key", [a]), first);
+  let hidden = 1;
+  const readsMore = (_: object) => hidden;
+  parts.get(readsMore, a);
+  assert.deepEqual([cache.built, cache.reused], [1, 0]);
+  hidden = 2;
+  assert.throws(() => parts.get(readsMore, a), /not among its inputs/);
 });

@@ -17,7 +17,7 @@ interface Entry {
  * Keeps what pure builders made. The whole input is the key, compared by identity (===), which is right because mesh
  * objects are frozen and keep their identity for as long as their content is the same. The first input must be an
  * object, best the one that fewest results share: everything built from it is dropped with it. Of what it is still
- * there for, a result that two rounds had no use for makes room for the next.
+ * there for, a result that two rounds had no use for makes room for the next. A round in which nobody asked is none.
  */
 export class BuildCache {
   readonly #entries = new WeakMap<object, Entry[]>();
@@ -25,26 +25,45 @@ export class BuildCache {
   #lists = new Map<string, readonly unknown[]>();
   #lastLists = new Map<string, readonly unknown[]>();
   #round = 0;
-  /** Counted since the start, for metrics: how often a builder ran, and how often its result was at hand. */
-  built = 0;
-  reused = 0;
+  #asked = false;
+  readonly #counts: { built: number; reused: number };
 
-  constructor(options: BuildCacheOptions = {}) {
+  constructor(options: BuildCacheOptions = {}, counts = { built: 0, reused: 0 }) {
     this.#verify = options.verify ?? false;
+    this.#counts = counts;
+  }
+
+  /** How often a builder ran since the start, for metrics. */
+  get built(): number {
+    return this.#counts.built;
+  }
+
+  /** How often its result was at hand. */
+  get reused(): number {
+    return this.#counts.reused;
+  }
+
+  /**
+   * For the parts of what this one keeps whole: nobody asks for them as long as it does, so they have rounds of their
+   * own. Counted together.
+   */
+  ofParts(): BuildCache {
+    return new BuildCache({ verify: this.#verify }, this.#counts);
   }
 
   get<I extends readonly [object, ...unknown[]], V>(build: (...input: I) => V, ...input: I): V {
+    this.#asked = true;
     const entries = this.#entries.get(input[0]) ?? [];
     for (const entry of entries) {
       if (entry.build !== build || !sameMembers(entry.input, input)) continue;
-      this.reused++;
+      this.#counts.reused++;
       entry.usedIn = this.#round;
       if (this.#verify && !isDeepStrictEqual(build(...input), entry.value)) {
         throw new Error(`${build.name} read something that is not among its inputs`);
       }
       return entry.value as V;
     }
-    this.built++;
+    this.#counts.built++;
     const value = build(...input);
     const used = entries.filter(({ usedIn }) => usedIn >= this.#round - 1);
     this.#entries.set(input[0], [...used, { build, input, value, usedIn: this.#round }]);
@@ -56,6 +75,7 @@ export class BuildCache {
    * which list it is; one that a round did not ask for is forgotten.
    */
   list<T>(key: string, members: readonly T[]): readonly T[] {
+    this.#asked = true;
     for (const known of [this.#lists.get(key), this.#lastLists.get(key)]) {
       if (known !== undefined && sameMembers(known, members)) {
         this.#lists.set(key, known);
@@ -68,6 +88,8 @@ export class BuildCache {
 
   /** To be called between one snapshot of the world and the next. */
   endRound(): void {
+    if (!this.#asked) return;
+    this.#asked = false;
     this.#round++;
     this.#lastLists = this.#lists;
     this.#lists = new Map();

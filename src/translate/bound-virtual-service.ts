@@ -1,9 +1,11 @@
 import { holdsAt } from "../mesh/gateway-server.ts";
 import { resolveHost } from "../mesh/hostname.ts";
+import type { DestinationRule } from "../mesh/istio/destination-rule.ts";
 import type { Destination } from "../mesh/istio/fields.ts";
 import type { VirtualService } from "../mesh/istio/virtual-service.ts";
 import { labelsMatch } from "../mesh/labels.ts";
 import type { MeshService } from "../mesh/mesh-service.ts";
+import { buildPortPolicy } from "../mesh/port-policy.ts";
 import { destinationHosts } from "../mesh/route-destinations.ts";
 import { isTopologyLabel } from "../mesh/topology-labels.ts";
 import type { BuildCache } from "../platform/build-cache.ts";
@@ -16,6 +18,8 @@ export interface BoundVirtualService {
   readonly virtualService: VirtualService;
   /** The services that its destinations name. */
   readonly destinations: readonly MeshService[];
+  /** Their rules, in their order, as far as those choose endpoints by a hash: of others no route depends. */
+  readonly hashing: readonly (DestinationRule | null)[];
   /** Where it is asked: `mesh`, or a Gateway as `NAMESPACE/NAME`. */
   readonly at: string;
   /** The caller, where the VirtualService asks who calls; else null, so that all callers share what is built. */
@@ -32,12 +36,14 @@ export function bindVirtualService(
   cache: BuildCache,
 ): BoundVirtualService {
   const { namespace, name } = virtualService.metadata;
-  const found = destinationHosts(virtualService, domain).flatMap((host) => reachable.get(host)?.service ?? []);
-  const destinations = cache.list(`destinations of ${namespace}/${name}`, found);
+  const found = destinationHosts(virtualService, domain).flatMap((host) => reachable.get(host) ?? []);
+  const services = found.map(({ service }) => service);
+  const rules = found.map(({ rule }) => (rule !== null && hashes(rule) ? rule : null));
   return cache.get(
     buildBoundVirtualService,
     virtualService,
-    destinations,
+    cache.list(`destinations of ${namespace}/${name}`, services),
+    cache.list(`hashing for ${namespace}/${name}`, rules),
     at,
     asksWhoCalls(virtualService) ? caller : null,
   );
@@ -46,10 +52,17 @@ export function bindVirtualService(
 function buildBoundVirtualService(
   virtualService: VirtualService,
   destinations: readonly MeshService[],
+  hashing: readonly (DestinationRule | null)[],
   at: string,
   caller: Workload | null,
 ): BoundVirtualService {
-  return { virtualService, destinations, at, caller };
+  return { virtualService, destinations, hashing, at, caller };
+}
+
+function hashes({ spec: { trafficPolicy, subsets = [] } }: DestinationRule): boolean {
+  return [trafficPolicy, ...subsets.map((subset) => subset.trafficPolicy)].some((policy) =>
+    [policy, ...(policy?.portLevelSettings ?? [])].some((one) => one?.loadBalancer?.consistentHash !== undefined),
+  );
 }
 
 /** Whether callers in one namespace may be routed differently. */
@@ -66,17 +79,29 @@ export function askedPlaces({ spec: { http = [], tls = [], tcp = [] } }: Virtual
   );
 }
 
+export interface ResolvedDestination {
+  readonly hostname: string;
+  readonly port: number;
+  readonly cluster: string;
+  /** A hash chooses among its endpoints. */
+  readonly isHashed: boolean;
+}
+
 /** Where a destination is: `port` is the caller's, which counts where neither the destination nor its service says one. */
 export function resolveDestination(
   { host, subset, port: wanted }: Destination,
-  { virtualService, destinations }: BoundVirtualService,
+  { virtualService, destinations, hashing }: BoundVirtualService,
   port: number,
   domain: string,
-): { readonly hostname: string; readonly port: number; readonly cluster: string } {
+): ResolvedDestination {
   const hostname = resolveHost(host, virtualService.metadata.namespace, domain);
-  const ports = destinations.find((service) => service.hostname === hostname)?.ports ?? [];
+  const index = destinations.findIndex((service) => service.hostname === hostname);
+  const ports = destinations[index]?.ports ?? [];
   const number = wanted?.number ?? (ports.length === 1 ? ports[0]?.number : undefined) ?? port;
-  return { hostname, port: number, cluster: outboundClusterName(hostname, number, subset) };
+  const rule = hashing[index] ?? null;
+  const named = rule?.spec.subsets?.find(({ name }) => name === subset) ?? null;
+  const isHashed = buildPortPolicy(rule, named, number).loadBalancer?.consistentHash !== undefined;
+  return { hostname, port: number, cluster: outboundClusterName(hostname, number, subset), isHashed };
 }
 
 /** The parts of a match, of requests or connections, that are known before any comes. */

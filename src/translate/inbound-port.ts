@@ -12,4 +12,6 @@ export interface InboundPort {
   readonly connectionPool: ConnectionPoolSettings | null;
   /** The path of the Sidecar that opens the port or limits its connections; null for none. */
   readonly sidecar: string | null;
+  /** The path of the DestinationRule that limits its connections instead; null for none. */
+  readonly rule: string | null;
 }

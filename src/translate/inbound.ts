@@ -1,5 +1,8 @@
+import type { DestinationRule } from "../mesh/istio/destination-rule.ts";
 import type { IngressListener, Sidecar } from "../mesh/istio/sidecar.ts";
 import type { MeshConfig } from "../mesh/mesh-config.ts";
+import type { MeshPort } from "../mesh/mesh-service.ts";
+import { buildPortPolicy } from "../mesh/port-policy.ts";
 import { type Protocol, portProtocol } from "../mesh/port-protocol.ts";
 import { parseDefaultEndpoint } from "../mesh/sidecar-text.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
@@ -11,6 +14,7 @@ import type { Interception } from "./interception.ts";
 import { buildBoundInbound, buildVirtualInbound } from "./listener/inbound.ts";
 import type { SidecarResources } from "./outbound.ts";
 import { configPath } from "./provenance.ts";
+import type { OutboundScope } from "./scope.ts";
 import { leadsTo, workloadPort } from "./service-ports.ts";
 import type { Workload } from "./workload.ts";
 
@@ -20,6 +24,8 @@ export interface InboundProxy {
   readonly address: string;
   readonly interception: Interception;
   readonly sidecar: Sidecar | null;
+  /** What its workload sees of the mesh. */
+  readonly scope: Pick<OutboundScope, "reachable">;
 }
 
 /** How a proxy lets callers in to the workload beside it. */
@@ -77,6 +83,7 @@ function buildIngressPort(
     bind: captureMode === "NONE" ? (isAny(bind) ? address : bind) : null,
     connectionPool: connectionPool ?? pool ?? null,
     sidecar,
+    rule: null,
   };
 }
 
@@ -110,30 +117,54 @@ function loopbackOf(address: string): string {
 
 /**
  * By port. Where Services disagree about one, what is declared outright comes before TCP and what is to be told from the
- * first bytes; among equals the first by name counts.
+ * first bytes; among equals the first by name counts. The connections that callers may make to a Service, by the rule that
+ * the workload itself goes by, are as many as it takes.
  */
 function servicePorts(mesh: MeshSnapshot, proxy: InboundProxy, cache: BuildCache): InboundPort[] {
   const { config } = mesh;
-  const { workload, address, sidecar } = proxy;
-  const ports = new Map<number, Protocol>();
+  const { workload, address, sidecar, scope } = proxy;
+  const ports = new Map<number, ServedPort>();
   for (const service of mesh.servicesIn(workload.namespace)) {
     if (!leadsTo(service, workload, address, mesh)) continue;
     for (const port of service.ports) {
       const number = workloadPort(port, service, workload, address, mesh);
       if (number === undefined) continue;
       const known = ports.get(number);
-      if (known === undefined || WEIGHT[port.protocol] > WEIGHT[known]) ports.set(number, port.protocol);
+      if (known !== undefined && WEIGHT[port.protocol] <= WEIGHT[known.port.protocol]) continue;
+      ports.set(number, { port, rule: scope.reachable.get(service.hostname)?.rule ?? null });
     }
   }
   const pool = sidecar?.spec.inboundConnectionPool ?? null;
-  const path = sidecar === null || pool === null ? null : configPath(sidecar);
+  const path = sidecar === null ? null : configPath(sidecar);
   const end = loopbackOf(address);
   return [...ports]
     .sort(([a], [b]) => a - b)
-    .map(([port, protocol]) => cache.get(buildServicePort, config, port, protocol, pool, end, path));
+    .map(([number, { port, rule }]) =>
+      pool === null
+        ? cache.get(buildRuledPort, config, number, port, rule, end)
+        : cache.get(buildServicePort, config, number, port.protocol, pool, end, path, null),
+    );
+}
+
+/** A Service's port, under the rule for the Service. */
+interface ServedPort {
+  readonly port: MeshPort;
+  readonly rule: DestinationRule | null;
 }
 
 const WEIGHT: Readonly<Record<Protocol, number>> = { http: 3, http2: 3, "grpc-web": 3, auto: 2, tls: 1, tcp: 1 };
+
+function buildRuledPort(
+  config: MeshConfig,
+  number: number,
+  { number: servicePort, protocol }: MeshPort,
+  rule: DestinationRule | null,
+  loopback: string,
+): InboundPort {
+  const { connectionPool = null } = buildPortPolicy(rule, null, servicePort);
+  const path = rule === null || connectionPool === null ? null : configPath(rule);
+  return buildServicePort(config, number, protocol, connectionPool, loopback, null, path);
+}
 
 function buildServicePort(
   config: MeshConfig,
@@ -142,7 +173,8 @@ function buildServicePort(
   connectionPool: InboundPort["connectionPool"],
   loopback: string,
   sidecar: string | null,
+  rule: string | null,
 ): InboundPort {
   const endpoint = localEndpoint(port, loopback, config);
-  return { port, protocol, endpoint, bind: null, connectionPool, sidecar };
+  return { port, protocol, endpoint, bind: null, connectionPool, sidecar, rule };
 }

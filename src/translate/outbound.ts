@@ -1,13 +1,15 @@
 import { MESH } from "../mesh/gateway-server.ts";
-import type { DestinationRule } from "../mesh/istio/destination-rule.ts";
 import type { VirtualService } from "../mesh/istio/virtual-service.ts";
+import type { MeshConfig } from "../mesh/mesh-config.ts";
 import type { MeshPort, MeshService } from "../mesh/mesh-service.ts";
 import { isDeclaredHttp } from "../mesh/port-protocol.ts";
+import type { ServiceEndpoints } from "../mesh/service-endpoints.ts";
 import { type MeshSnapshot, NO_ENDPOINTS } from "../mesh/snapshot.ts";
 import type { BuildCache } from "../platform/build-cache.ts";
 import type { EncodedResource } from "../xds/resource-set.ts";
 import { type BoundVirtualService, bindVirtualService } from "./bound-virtual-service.ts";
 import { fixedClusters } from "./cluster/fixed.ts";
+import { passesThrough } from "./cluster/load-balancing.ts";
 import { buildOutboundClusters } from "./cluster/outbound.ts";
 import { buildDnsRecord } from "./dns-record.ts";
 import { type AssignmentInput, buildAssignmentInputs } from "./endpoint/assignment.ts";
@@ -24,7 +26,7 @@ import { buildPodVirtualHost } from "./route/pod-virtual-host.ts";
 import { buildRouteConfiguration } from "./route/route-configuration.ts";
 import { createRouteTables, type RouteTables } from "./route/route-tables.ts";
 import { buildHostVirtualHost, buildOnlyVirtualHost, buildServiceVirtualHost } from "./route/virtual-host.ts";
-import type { EgressScope, OutboundScope, PortScope } from "./scope.ts";
+import { type EgressScope, HTTP_PORT, type OutboundScope, type PortScope, type ScopedService } from "./scope.ts";
 import type { Workload } from "./workload.ts";
 
 /** Lists that keep their identity while their members are the same. */
@@ -52,55 +54,81 @@ export interface OutboundVariant {
   readonly answersDns: boolean;
 }
 
-/** How a proxy reaches the services it sees. */
+/** How a proxy reaches the services it sees. `parts` is for what is built anew only where more than endpoints changed. */
 export function translateOutbound(
   mesh: MeshSnapshot,
   scope: OutboundScope,
   variant: OutboundVariant,
   cache: BuildCache,
+  parts: BuildCache,
 ): Outbound {
-  const { config } = mesh;
+  const view = viewOf(scope, variant);
+  const { caller, hasIpv6, answersDns } = variant;
+  const dialled = headlessServices(scope).map((service) => dialledEndpoints(mesh, service, cache));
+  const known = cache.list(`dialled ${view}`, dialled);
+  return {
+    view,
+    ...translateClusters(mesh, scope, view, cache),
+    ...cache.get(buildWays, scope, mesh.config, known, caller, hasIpv6, answersDns, parts),
+  };
+}
+
+/** Only these are known by their endpoints' addresses. */
+function headlessServices({ reachable }: OutboundScope): MeshService[] {
+  return [...reachable.values()].flatMap(({ service }) => (service.isHeadless ? [service] : []));
+}
+
+/** What leads to clusters. `endpoints` are those of the headless services, in their order. */
+function buildWays(
+  scope: OutboundScope,
+  config: MeshConfig,
+  endpoints: readonly ServiceEndpoints[],
+  caller: Workload | null,
+  hasIpv6: boolean,
+  answersDns: boolean,
+  cache: BuildCache,
+): Pick<Outbound, "listeners" | "routes"> {
+  const variant = { caller, hasIpv6, answersDns };
+  const dialled = new Map(headlessServices(scope).map((service, index) => [service, endpoints[index] ?? NO_ENDPOINTS]));
   const policy = cache.get(buildOutboundPolicy, config, scope.sidecar);
   const view = viewOf(scope, variant);
   const tables = createRouteTables();
   const sidecar = scope.sidecar === null ? null : configPath(scope.sidecar);
-  const listeners = createOutboundListeners({ hasIpv6: variant.hasIpv6, config, policy, sidecar, cache });
-  const deps = { mesh, scope, variant, cache, tables, listeners };
+  const listeners = createOutboundListeners({ hasIpv6, config, policy, sidecar, cache });
+  const deps = { config, scope, variant, dialled, cache, tables, listeners };
   addEgress(deps, scope, null);
   for (const port of scope.ports) addEgress(deps, port, port.listener);
   const routes = tables.build((name, hosts) =>
     cache.get(buildRouteConfiguration, cache.list(`hosts ${view} ${name}`, hosts), name, policy),
   );
   const all = [cache.get(buildVirtualOutbound, policy), ...listeners.build()];
-  if (variant.hasIpv6) all.push(cache.get(buildVirtualOutboundIpv6, policy));
-  if (variant.answersDns) all.push(...dnsListeners(mesh, scope, variant.hasIpv6, cache));
-  return {
-    view,
-    ...translateClusters(mesh, scope, view, cache),
-    listeners: cache.list(`listeners ${view}`, all),
-    routes: cache.list(`routes ${view}`, routes),
-  };
+  if (hasIpv6) all.push(cache.get(buildVirtualOutboundIpv6, policy));
+  if (answersDns) all.push(...dnsListeners(dialled, scope, hasIpv6, cache));
+  return { listeners: cache.list(`listeners ${view}`, all), routes: cache.list(`routes ${view}`, routes) };
 }
 
-/** The clusters of all that a scope reaches. */
+/** The clusters of all that a scope reaches, of each service as `seen` tells. */
 export function translateClusters(
   mesh: MeshSnapshot,
   { reachable }: Pick<OutboundScope, "reachable">,
   view: string,
   cache: BuildCache,
+  seen: (service: MeshService) => MeshService = (service) => service,
 ): Pick<Outbound, "clusters" | "assignments"> {
   const { config } = mesh;
   const clusters: EncodedResource[] = [...fixedClusters];
   const assignments: AssignmentInput[] = [];
-  for (const { service, rule } of reachable.values()) {
-    const endpoints = mesh.endpointsOf(service);
+  for (const { service: known, rule } of reachable.values()) {
+    const endpoints = mesh.endpointsOf(known.standsFor ?? known);
+    const service = seen(known);
     const identities = endpoints.identities.join(",");
-    const policies = mesh.peerAuthenticationsFor(service.namespace);
+    const policies = mesh.peerAuthenticationsFor((known.standsFor ?? known).namespace);
     const inputs = cache.get(buildAssignmentInputs, service, endpoints, rule, policies, config, mesh.networkGateways);
     // A cluster that has its endpoints by EDS is the same whatever they are.
-    const known = service.resolution === "endpoints" ? null : inputs;
-    clusters.push(...cache.get(buildOutboundClusters, service, rule, identities, config, known));
-    if (known === null) assignments.push(...inputs);
+    const isByEds = service.resolution === "endpoints";
+    const held = isByEds && (rule === null || !passesThrough(rule)) ? null : inputs;
+    clusters.push(...cache.get(buildOutboundClusters, service, rule, identities, config, held));
+    if (isByEds) assignments.push(...inputs);
   }
   return {
     clusters: cache.list(`clusters ${view}`, clusters),
@@ -109,15 +137,13 @@ export function translateClusters(
 }
 
 function dnsListeners(
-  mesh: MeshSnapshot,
+  dialled: DialledEndpoints,
   scope: OutboundScope,
   hasIpv6: boolean,
   cache: BuildCache,
 ): EncodedResource[] {
   const found = [...scope.reachable.values()].flatMap(({ service }) => {
-    // Only headless services are known by their endpoints' addresses.
-    const endpoints = service.isHeadless ? dialledEndpoints(mesh, service, cache) : NO_ENDPOINTS;
-    return cache.get(buildDnsRecord, service, endpoints, hasIpv6) ?? [];
+    return cache.get(buildDnsRecord, service, dialled.get(service) ?? NO_ENDPOINTS, hasIpv6) ?? [];
   });
   const records = cache.list(`dns ${scope.namespace} ${scope.sidecar?.metadata.name} ${hasIpv6}`, found);
   const overIpv6 = hasIpv6 ? [cache.get(buildDnsUdp, records, "::1"), dnsTcpIpv6] : [];
@@ -134,10 +160,14 @@ export function viewOf(
   return `${namespace} ${of} ${rules} ${hasIpv6} ${answersDns} ${caller?.id ?? ""}`;
 }
 
+/** Of headless services. */
+type DialledEndpoints = ReadonlyMap<MeshService, ServiceEndpoints>;
+
 interface EgressDeps {
-  readonly mesh: MeshSnapshot;
+  readonly config: MeshConfig;
   readonly scope: OutboundScope;
   readonly variant: OutboundVariant;
+  readonly dialled: DialledEndpoints;
   readonly cache: BuildCache;
   readonly tables: RouteTables;
   readonly listeners: OutboundListeners;
@@ -145,48 +175,57 @@ interface EgressDeps {
 
 /** Adds what is reached in general (`listener` is null), or by one port of a Sidecar. */
 function addEgress(deps: EgressDeps, egress: EgressScope, listener: PortScope["listener"] | null): void {
-  const { mesh, scope, variant, cache, tables } = deps;
+  const { config, scope, variant, cache, tables, listeners } = deps;
   const bind = (virtualService: VirtualService) =>
-    bindVirtualService(virtualService, scope, MESH, variant.caller, mesh.config.domain, cache);
-  const used = new Map<string, number>();
-  for (const scoped of egress.services) {
-    const { service, virtualService, rule } = scoped;
+    bindVirtualService(virtualService, scope, MESH, variant.caller, config.domain, cache);
+  const placeOf = (port: number) => (listener === null ? listeners.everywhere(port) : listeners.bound(listener));
+  if (listener === null || listener.port.number === HTTP_PORT) {
+    // What names a host outright goes before the further names and the addresses that services have.
+    const table = sharedTable(placeOf(HTTP_PORT));
+    for (const { host, virtualService } of egress.extraHosts) {
+      tables.claim(table, (taken) =>
+        taken === "" ? cache.get(buildHostVirtualHost, bind(virtualService), host, HTTP_PORT, config) : null,
+      );
+    }
+  }
+  // Where the Sidecar says what is reached at a port, nothing else is.
+  const own = new Set(listener === null ? scope.ports.map((port) => listeners.bound(port.listener)) : []);
+  for (const { service, virtualService, narrower, rule } of egress.services) {
     const bound = virtualService === null ? null : bind(virtualService);
     for (const port of service.ports) {
       if (listener !== null && listener.port.number !== port.number) continue;
-      addPort(deps, service, port, rule, bound, listener, used);
-    }
-  }
-  for (const [table, port] of used) {
-    // Of a host that no service has nobody knows the port: Istio takes it to be HTTP's own.
-    if (port !== 80) continue;
-    for (const { host, virtualService } of egress.extraHosts) {
-      tables.add(table, (taken) =>
-        taken === "" ? cache.get(buildHostVirtualHost, bind(virtualService), host, port, mesh.config) : null,
-      );
+      const place = placeOf(port.number);
+      addPort(deps, { service, port, rule, bound, narrower: narrower.map(bind), wide: own.has(place) ? null : place });
     }
   }
 }
 
-/** `used` gathers the shared route tables and their ports. */
+/** All HTTP services of a port share its table, but where the sidecar itself listens. */
+function sharedTable({ name, port, bindToPort }: ListenerPlace): string {
+  return bindToPort ? name : routeConfigurationName(port);
+}
+
+interface EgressPort extends Pick<ScopedService, "service" | "rule"> {
+  readonly port: MeshPort;
+  readonly bound: BoundVirtualService | null;
+  readonly narrower: readonly BoundVirtualService[];
+  /** Where any address is dialled; null where that is none of the service's. */
+  readonly wide: ListenerPlace | null;
+}
+
 function addPort(
-  { mesh, scope, variant, cache, tables, listeners }: EgressDeps,
-  service: MeshService,
-  port: MeshPort,
-  rule: DestinationRule | null,
-  bound: BoundVirtualService | null,
-  listener: PortScope["listener"] | null,
-  used: Map<string, number>,
+  { config, scope, variant, dialled, cache, tables, listeners }: EgressDeps,
+  { service, port, rule, bound, narrower, wide }: EgressPort,
 ): void {
   const { protocol, number } = port;
   const near = scope.namespace === service.namespace;
-  const wide = listener === null ? listeners.everywhere(number) : listeners.bound(listener);
+  const routing = [...narrower, ...(bound === null ? [] : [bound])].filter(routesConnections);
   const pass = (place: ListenerPlace, serverName: string, range: string, endpointAddress: string) => {
-    if (bound !== null && routesConnections(bound.virtualService)) {
+    for (const bound of routing) {
       const rules = bound.destinations.map(({ hostname }) => scope.reachable.get(hostname)?.rule ?? null);
       const { namespace, name } = bound.virtualService.metadata;
       const known = cache.list(`rules ${viewOf(scope, variant)} ${namespace}/${name}`, rules);
-      const routed = cache.get(buildRoutedChains, bound, service, port, range, known, mesh.config.domain);
+      const routed = cache.get(buildRoutedChains, bound, service, port, range, known, config.domain);
       for (const chain of routed) listeners.pass(place, chain);
     }
     listeners.pass(place, cache.get(buildServiceChain, service, port, serverName, range, endpointAddress, rule));
@@ -196,17 +235,17 @@ function addPort(
     forwardsByHost: service.resolution === "dynamic-dns",
   });
   const addHost = (table: string) =>
-    tables.add(table, (taken) => cache.get(buildServiceVirtualHost, service, number, bound, near, mesh.config, taken));
+    tables.add(table, (taken) => cache.get(buildServiceVirtualHost, service, number, bound, near, config, taken));
 
   if (isDeclaredHttp(protocol)) {
-    const table = listener === null || !wide.bindToPort ? routeConfigurationName(number) : wide.name;
+    if (wide === null) return;
+    const table = sharedTable(wide);
     addHost(table);
-    used.set(table, number);
     // Who dials the sidecar itself chooses a pod by its name alone, others by its address.
     const asksWhoWasDialled = service.isHeadless && !wide.bindToPort;
     listeners.route(wide, { ...toTable(table), takesGrpcWeb: protocol === "grpc-web", asksWhoWasDialled });
     if (!service.isHeadless || !wide.bindToPort) return;
-    for (const { hostname, address } of dialledEndpoints(mesh, service, cache).endpoints) {
+    for (const { hostname, address } of dialled.get(service)?.endpoints ?? []) {
       if (hostname === "") continue;
       tables.add(table, (taken) =>
         taken === "" ? cache.get(buildPodVirtualHost, service, number, hostname, address, near) : null,
@@ -214,8 +253,9 @@ function addPort(
     }
     return;
   }
-  if (service.isHeadless && !wide.bindToPort) {
-    for (const { address } of dialledEndpoints(mesh, service, cache).endpoints) {
+  const isBound = wide?.bindToPort === true;
+  if (service.isHeadless && !isBound) {
+    for (const { address } of dialled.get(service)?.endpoints ?? []) {
       const place = listeners.at(service, address, number);
       pass(place, "", "", address);
       if (protocol === "auto")
@@ -224,7 +264,7 @@ function addPort(
     return;
   }
   const made = variant.answersDns ? service.autoAddresses.filter((ip) => variant.hasIpv6 || !ip.includes(":")) : [];
-  const addresses = wide.bindToPort ? [] : [...service.addresses, ...made];
+  const addresses = isBound ? [] : [...service.addresses, ...made];
   const own = addresses.filter((text) => !text.includes("/"));
   for (const ip of own) {
     const place = listeners.at(service, ip, number);
@@ -232,21 +272,21 @@ function addPort(
     if (protocol !== "auto") continue;
     const table = `${service.hostname}:${number}`;
     tables.add(table, (taken) =>
-      taken === "" ? cache.get(buildOnlyVirtualHost, service, number, bound, mesh.config) : null,
+      taken === "" ? cache.get(buildOnlyVirtualHost, service, number, bound, config) : null,
     );
     listeners.route(place, toTable(table));
   }
+  if (wide === null) return;
   for (const range of addresses.filter((text) => text.includes("/"))) {
     pass(wide, protocol === "tls" ? sniOf(service) : "", range, "");
   }
   if (addresses.length > 0) return;
   if (protocol === "tls") pass(wide, sniOf(service), "", "");
   // An alias has no address of its own: whoever dials its target's is passed on.
-  else if (service.kind === "ServiceEntry" || wide.bindToPort) pass(wide, "", "", "");
+  else if (service.kind === "ServiceEntry" || isBound) pass(wide, "", "", "");
   if (protocol === "auto") {
-    const table = wide.bindToPort ? wide.name : routeConfigurationName(number);
+    const table = sharedTable(wide);
     addHost(table);
-    used.set(table, number);
     listeners.route(wide, toTable(table));
   }
 }
@@ -255,6 +295,6 @@ function sniOf({ hostname }: MeshService): string {
   return hostname === "*" ? "" : hostname;
 }
 
-function routesConnections({ spec }: VirtualService): boolean {
+function routesConnections({ virtualService: { spec } }: BoundVirtualService): boolean {
   return (spec.tls ?? []).length + (spec.tcp ?? []).length > 0;
 }

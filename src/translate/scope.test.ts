@@ -52,7 +52,7 @@ const rows: [name: string, manifests: string[], expected: object][] = [
     {
       web: { ...none, routes: "shop" },
       db: { ...none, routes: "db" },
-      hosts: ["*.shop.svc.cluster.local by shop", "*.cluster.local by all"],
+      hosts: [`${DB} by db`, "*.shop.svc.cluster.local by shop", "*.cluster.local by all"],
     },
   ],
   [
@@ -63,7 +63,7 @@ const rows: [name: string, manifests: string[], expected: object][] = [
   [
     "a VirtualService for gateways and sidecars, or for nothing said",
     [routing("a", ["web"], { gateways: ["edge", "mesh"] }), routing("b", [DB], { gateways: [] })],
-    { web: { ...none, routes: "a" }, db: { ...none, routes: "b" }, hosts: [] },
+    { web: { ...none, routes: "a" }, db: { ...none, routes: "b" }, hosts: [`${DB} by b`] },
   ],
   ["a VirtualService without hosts", [routing("a", [])], { web: none, db: none, hosts: [] }],
   [

@@ -5,11 +5,11 @@ import type { DestinationRule } from "../mesh/istio/destination-rule.ts";
 import type { EgressListener, Sidecar } from "../mesh/istio/sidecar.ts";
 import type { VirtualService } from "../mesh/istio/virtual-service.ts";
 import { labelsMatch } from "../mesh/labels.ts";
-import type { MeshService } from "../mesh/mesh-service.ts";
+import type { MeshPort, MeshService } from "../mesh/mesh-service.ts";
 import { compareText } from "../mesh/object.ts";
 import { destinationHosts } from "../mesh/route-destinations.ts";
 import { type EgressHost, parseEgressHost } from "../mesh/sidecar-text.ts";
-import type { MeshSnapshot } from "../mesh/snapshot.ts";
+import type { MeshOutline } from "../mesh/snapshot.ts";
 import { countsGlobally, rateLimitHost } from "../mesh/trysail/rate-limit.ts";
 import { exportedTo, exportRank, visibleFrom } from "../mesh/visibility.ts";
 import { visibleServices } from "./visible-services.ts";
@@ -32,7 +32,7 @@ export interface OutboundScope extends EgressScope {
 export interface EgressScope {
   /** In the order of precedence that the snapshot has. */
   readonly services: readonly ScopedService[];
-  /** Hosts that VirtualServices route though no service has them; wildcards too. In order of specificity. */
+  /** Hosts that VirtualServices route though no service has them on HTTP's own port; wildcards too. In order of specificity. */
   readonly extraHosts: readonly { readonly host: string; readonly virtualService: VirtualService }[];
 }
 
@@ -43,11 +43,16 @@ export interface PortScope extends EgressScope {
 export interface ScopedService {
   readonly service: MeshService;
   readonly virtualService: VirtualService | null;
+  /** Those that route a host which the service's wildcard covers. */
+  readonly narrower: readonly VirtualService[];
   readonly rule: DestinationRule | null;
 }
 
+/** The port of a host of which nobody says another. */
+export const HTTP_PORT = 80;
+
 export function selectOutboundScope(
-  mesh: MeshSnapshot,
+  mesh: MeshOutline,
   namespace: string,
   sidecar: Sidecar | null = null,
   ownRules: readonly DestinationRule[] = [],
@@ -58,7 +63,7 @@ export function selectOutboundScope(
   const ruleOf = (service: MeshService) => {
     let rule = scoped.get(service);
     if (rule === undefined) {
-      rule = ruleFor(service, namespace, rules, mesh.config.rootNamespaces);
+      rule = ruleFor(service.standsFor ?? service, namespace, rules, mesh.config.rootNamespaces);
       scoped.set(service, rule);
     }
     return rule;
@@ -81,7 +86,7 @@ export function selectOutboundScope(
     for (const hostname of asked) {
       const service = visible.get(hostname);
       if (service === undefined || reachable.has(hostname)) continue;
-      reachable.set(hostname, { service, virtualService: null, rule: ruleOf(service) });
+      reachable.set(hostname, { service, virtualService: null, narrower: [], rule: ruleOf(service) });
     }
   }
   return { ...everywhere, namespace, sidecar, ownRules, ports, reachable, virtualServices: [...virtualServices] };
@@ -93,7 +98,7 @@ type Selected = EgressScope & { readonly routing: Routing };
 const NOTHING: Selected = { services: [], extraHosts: [], routing: [] };
 
 function selectEgress(
-  mesh: MeshSnapshot,
+  mesh: MeshOutline,
   namespace: string,
   visible: ReadonlyMap<string, MeshService>,
   ruleOf: (service: MeshService) => DestinationRule | null,
@@ -103,11 +108,18 @@ function selectEgress(
   const routing = claimedHosts(mesh, namespace, imports);
   const services: ScopedService[] = [];
   for (const service of visible.values()) {
-    if (!isImported(service.namespace, service.hostname, imports)) continue;
-    services.push({ service, virtualService: routing.find(service.hostname) ?? null, rule: ruleOf(service) });
+    const { standsFor } = service;
+    const { namespace, hostname } = standsFor ?? service;
+    if (!isImported(namespace, hostname, imports)) continue;
+    const virtualService = routing.find(hostname) ?? null;
+    services.push({ service, virtualService, narrower: routing.within(hostname), rule: ruleOf(service) });
   }
-  const extraHosts = routing.hosts.filter(({ host }) => !visible.has(host));
+  const extraHosts = routing.hosts.filter(({ host }) => !visible.get(host)?.ports.some(takesHttp));
   return { services, extraHosts, routing: routing.hosts };
+}
+
+function takesHttp({ number }: MeshPort): boolean {
+  return number === HTTP_PORT;
 }
 
 /** Whether one of the hosts that a Sidecar asks for covers this one; without a Sidecar, everything is asked for. */
@@ -126,7 +138,7 @@ function askedHosts(virtualServices: Iterable<VirtualService>, sidecar: Sidecar,
   return [...own, ...[...virtualServices].flatMap((virtualService) => destinationHosts(virtualService, domain))];
 }
 
-function countingHosts(mesh: MeshSnapshot, namespace: string): string[] {
+function countingHosts(mesh: MeshOutline, namespace: string): string[] {
   const { domain } = mesh.config;
   return mesh
     .rateLimitsFor(namespace)
@@ -136,7 +148,7 @@ function countingHosts(mesh: MeshSnapshot, namespace: string): string[] {
 
 /** Which VirtualService has which host, for callers inside the mesh: of those exported most narrowly, the oldest. */
 function claimedHosts(
-  { virtualServices, config }: MeshSnapshot,
+  { virtualServices, config }: MeshOutline,
   namespace: string,
   imports: readonly EgressHost[] | null,
 ) {
@@ -165,6 +177,11 @@ function claimedHosts(
     hosts,
     find: (hostname: string) =>
       claims.get(hostname) ?? wildcards.find(({ host }) => hostMatches(host, hostname))?.virtualService,
+    within(hostname: string): readonly VirtualService[] {
+      if (!hostname.startsWith("*")) return [];
+      const covered = hosts.filter(({ host }) => host !== hostname && hostMatches(hostname, host));
+      return [...new Set(covered.map(({ virtualService }) => virtualService))];
+    },
   };
 }
 
@@ -184,7 +201,7 @@ interface VisibleRules {
 }
 
 function visibleRules(
-  { destinationRules, config }: MeshSnapshot,
+  { destinationRules, config }: MeshOutline,
   namespace: string,
   ownRules: readonly DestinationRule[],
 ): VisibleRules {
@@ -202,7 +219,7 @@ function visibleRules(
 
 /** The rules of a namespace that are for callers with these labels, and not for all. */
 export function rulesSelecting(
-  { destinationRules }: Pick<MeshSnapshot, "destinationRules">,
+  { destinationRules }: Pick<MeshOutline, "destinationRules">,
   namespace: string,
   labels: Readonly<Record<string, string>>,
 ): readonly DestinationRule[] {

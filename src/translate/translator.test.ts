@@ -182,6 +182,50 @@ for (const [what, yaml, proxy, expected] of changes) {
   });
 }
 
+test("a change of endpoints asks for nothing again that does not depend on them", () => {
+  const { translate, put, cache } = startTranslator();
+  const services = Array.from({ length: 20 }, (_, index) =>
+    service({ name: `s-${index}`, ports: { http: 80, tcp: 90 } }),
+  );
+  put(services.join(""));
+  translate();
+  const askedBy = (change: string) => {
+    const before = cache.built + cache.reused;
+    put(change);
+    translate();
+    return cache.built + cache.reused - before;
+  };
+  const byEndpoints = askedBy(endpoint("web", { ...web, name: "web-1", ip: "10.1.0.2" }, { http: 1 }));
+  const byRoutes = askedBy(routing.replace("web.example.com", "www.example.com"));
+  assert.ok(byEndpoints + services.length < byRoutes, `${byEndpoints} against ${byRoutes}`);
+});
+
+test("what only endpoints changed beside is at hand when something else changes", () => {
+  const { translate, put } = startTranslator();
+  const listeners = translate().get(TYPE_URL.listener);
+  const [, admin] = [...(translate().get(TYPE_URL.cluster)?.byName.values() ?? [])];
+  for (const ip of ["10.1.0.2", "10.1.0.3", "10.1.0.4"]) {
+    put(endpoint("web", { ...web, name: "web-1", ip }, { http: 1 }));
+    translate();
+  }
+  put(routing.replace("web.example.com", "www.example.com"));
+  const after = translate();
+  assert.equal(after.get(TYPE_URL.listener), listeners);
+  assert.equal([...(after.get(TYPE_URL.cluster)?.byName.values() ?? [])][1], admin);
+});
+
+test("a pod of a headless service that comes is dialled by its own listener", () => {
+  const { translate, put } = startTranslator();
+  put(service({ name: "db", ports: { tcp: 5432 }, clusterIP: "None" }));
+  translate();
+  put(endpoint("db", { name: "db-0", ip: "10.1.0.7" }, { tcp: 5432 }));
+  const listeners = [...(translate().get(TYPE_URL.listener)?.byName.keys() ?? [])];
+  assert.ok(
+    listeners.some((name) => name.includes("10.1.0.7")),
+    listeners.join(" "),
+  );
+});
+
 test("a host that no service has is routed on port 80 alone, as in Istio", () => {
   const mesh = snapshotOf(
     objectsOf(

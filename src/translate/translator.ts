@@ -3,7 +3,7 @@ import type { DestinationRule } from "../mesh/istio/destination-rule.ts";
 import type { Sidecar } from "../mesh/istio/sidecar.ts";
 import { labelsMatch } from "../mesh/labels.ts";
 import { selectSidecar } from "../mesh/select-sidecar.ts";
-import type { MeshSnapshot } from "../mesh/snapshot.ts";
+import type { MeshOutline, MeshSnapshot } from "../mesh/snapshot.ts";
 import { placedLabel } from "../mesh/topology-labels.ts";
 import { BuildCache } from "../platform/build-cache.ts";
 import type { ProxyNode } from "../xds/node.ts";
@@ -39,12 +39,14 @@ export interface Translator {
 
 export function createTranslator(mesh: MeshSnapshot, cache: BuildCache = new BuildCache()): Translator {
   const sets = new ResourceSets();
-  let round = new Round(mesh, cache);
+  const parts = cache.ofParts();
+  let round = new Round(mesh, cache, parts);
   return {
     update(next) {
       cache.endRound();
+      parts.endRound();
       sets.endRound();
-      round = new Round(next, cache, round);
+      round = new Round(next, cache, parts, round);
     },
     translate(proxy) {
       const { outbound, ...own } = proxy.type === "router" ? round.gateway(proxy) : round.sidecar(proxy);
@@ -76,6 +78,7 @@ const NOTHING = { clusters: NO_RESOURCES, endpoints: NO_RESOURCES, listeners: NO
 class Round {
   readonly mesh: MeshSnapshot;
   readonly #cache: BuildCache;
+  readonly #parts: BuildCache;
   readonly #last: ReadonlyMap<string, Workload>;
   readonly #workloads = new Map<string, Workload>();
   /** By namespace: rules that some of its callers go by, and others not. */
@@ -85,9 +88,10 @@ class Round {
   readonly #gateways = new Map<string, GatewayOutbound>();
   readonly #endpoints = new Map<Outbound, EndpointSets>();
 
-  constructor(mesh: MeshSnapshot, cache: BuildCache, last?: Round) {
+  constructor(mesh: MeshSnapshot, cache: BuildCache, parts: BuildCache, last?: Round) {
     this.mesh = mesh;
     this.#cache = cache;
+    this.#parts = parts;
     this.#selectingRules = Map.groupBy(
       mesh.destinationRules.filter(({ spec }) => selectsCallers(spec)),
       ({ metadata }) => metadata.namespace,
@@ -114,16 +118,16 @@ class Round {
     const key = viewOf(scope, variant);
     let outbound = this.#outbound.get(key);
     if (outbound === undefined) {
-      outbound = translateOutbound(this.mesh, scope, variant, this.#cache);
+      outbound = translateOutbound(this.mesh, scope, variant, this.#cache, this.#parts);
       this.#outbound.set(key, outbound);
     }
-    return { workload, sidecar, outbound };
+    return { workload, sidecar, scope, outbound };
   }
 
   sidecar(proxy: ProxyDescription): ProxyParts {
     const interception = readInterception(proxy);
-    const { workload, sidecar, outbound } = this.outbound(proxy, interception);
-    const inbound = { workload, address: proxy.ipAddress, interception, sidecar };
+    const { workload, sidecar, scope, outbound } = this.outbound(proxy, interception);
+    const inbound = { workload, address: proxy.ipAddress, interception, sidecar, scope };
     return { outbound, inbound: translateInbound(this.mesh, inbound, this.#cache) };
   }
 
@@ -171,13 +175,23 @@ class Round {
     const key = `${namespace} ${of} ${ownRules.map(({ metadata }) => metadata.name)}`;
     let known = this.#scopes.get(key);
     if (known === undefined) {
-      const scope = selectOutboundScope(this.mesh, namespace, sidecar, ownRules);
-      const places = [...new Set(scope.virtualServices.flatMap(askedPlaces))].sort();
-      known = { scope, asksWhoCalls: scope.virtualServices.some(asksWhoCalls), places };
+      const rules = this.#cache.list(`own rules ${key}`, ownRules);
+      known = this.#cache.get(buildScopeOfCallers, this.mesh.outline, namespace, sidecar, rules);
       this.#scopes.set(key, known);
     }
     return known;
   }
+}
+
+function buildScopeOfCallers(
+  outline: MeshOutline,
+  namespace: string,
+  sidecar: Sidecar | null,
+  ownRules: readonly DestinationRule[],
+): ScopeOfCallers {
+  const scope = selectOutboundScope(outline, namespace, sidecar, ownRules);
+  const places = [...new Set(scope.virtualServices.flatMap(askedPlaces))].sort();
+  return { scope, asksWhoCalls: scope.virtualServices.some(asksWhoCalls), places };
 }
 
 interface ScopeOfCallers {

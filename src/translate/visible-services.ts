@@ -11,9 +11,11 @@ export function visibleServices(
   for (const service of services) {
     const known = visible.get(service.hostname);
     if (known !== undefined && (known.namespace === namespace || service.namespace !== namespace)) continue;
-    if (!visibleFrom(namespace, service.namespace, exportedTo(service.exportTo, config.defaultServiceExportTo)))
-      continue;
-    visible.set(service.hostname, service);
+    // By a further name nobody reaches what is hidden under its own.
+    const shown = service.standsFor === null ? [service] : [service, service.standsFor];
+    const isShown = ({ namespace: owner, exportTo }: MeshService) =>
+      visibleFrom(namespace, owner, exportedTo(exportTo, config.defaultServiceExportTo));
+    if (shown.every(isShown)) visible.set(service.hostname, service);
   }
   return visible;
 }

@@ -57,6 +57,12 @@ const routes: Record<string, object[]> = {
     { match: [{ destinationSubnets: ["10.0.0.0/8"] }], route: [to("v1")] },
     { match: [{ destinationSubnets: ["127.0.0.0/8"] }], route: [to("v2")] },
   ],
+  "by-narrower-address": [
+    { match: [{ destinationSubnets: ["127.0.0.0/8"] }], route: [to("v1")] },
+    { match: [{ destinationSubnets: ["127.0.0.0/16"] }], route: [to("v2")] },
+    { route: [to("v1")] },
+    { match: [{ destinationSubnets: ["127.0.0.0/24"] }], route: [to("v1")] },
+  ],
   "by-labels": [
     { match: [{ sourceLabels: { app: "other" } }], route: [to("v1")] },
     { match: [{ sourceLabels: { app: "caller" }, sourceNamespace: "shop" }], route: [to("v2")] },
@@ -105,6 +111,8 @@ async function startMesh(t: TestContext) {
       istio("DestinationRule", "secure", { host: "secure", subsets }),
       istio("VirtualService", "secure", {
         hosts: ["secure", "*.test"],
+        // Not for ports of TLS.
+        tcp: [{ route: [to("v1")] }],
         tls: [
           { match: [{ sniHosts: ["one.test"] }], route: [secure("v1")] },
           { match: [{ sniHosts: ["*.wild.test", "Two.test"], port: 443 }], route: [secure("v2")] },
@@ -169,11 +177,12 @@ test("routes and policies of connections hold at a real Envoy", { skip: envoyMis
   for (const [name, version] of [
     ["by-port", "v2"],
     ["by-address", "v2"],
+    ["by-narrower-address", "v2"],
     ["by-labels", "v2"],
     ["by-gateway", "v2"],
     ["first", "v1"],
   ] as const) {
-    await t.test(`${name}: the first TCP route that fits is taken`, async () => {
+    await t.test(`${name}: the TCP route that fits is taken`, async () => {
       for (let i = 0; i < 5; i++) assert.equal(await greeting(address(name)), version);
     });
   }

@@ -97,6 +97,12 @@ const routes: Record<string, object[]> = {
       route: [{ destination: { host: "web" } }],
       retries: { attempts: 2, retryOn: "503" },
     },
+    { match: at("/status/503/1/kept"), route: [to("hashed")], retries: { attempts: 2, retryOn: "503" } },
+    {
+      match: at("/status/503/1/left"),
+      route: [to("hashed")],
+      retries: { attempts: 2, retryIgnorePreviousHosts: true, retryOn: "503" },
+    },
   ],
 };
 
@@ -144,7 +150,10 @@ async function startMesh(t: TestContext) {
       endpoint("web", { name: "web-0", namespace: "edge", ip: edge.ip }, { http: edge.port }),
       istio("DestinationRule", "web", {
         host: "web",
-        subsets: ["v1", "v2"].map((version) => ({ name: version, labels: { version } })),
+        subsets: [
+          ...["v1", "v2"].map((version) => ({ name: version, labels: { version } })),
+          { name: "hashed", trafficPolicy: { loadBalancer: { consistentHash: { useSourceIp: true } } } },
+        ],
       }),
       ...Object.entries(routes).map(([name, http]) => istio("VirtualService", name, { hosts: [`${name}.test`], http })),
       ...delegation,
@@ -222,6 +231,12 @@ test("HTTP routes' policies hold at a real Envoy", { skip: envoyMissing() }, asy
     assert.equal(seen(await ask("mirror", "/one")).upstream, "v1");
     await until("the copy", () => v2.count("/one") === 1);
     assert.equal(v1.count("/one"), 1);
+  });
+
+  await t.test("mirror: a copy names the host that the request does", async () => {
+    await ask("mirror", "/one/host");
+    await until("the copy", () => v2.last("/one/host"));
+    assert.equal(v2.last("/one/host")?.headers.host, v1.last("/one/host")?.headers.host);
   });
 
   await t.test("mirrorPercentage: of a share of the requests", async () => {
@@ -308,6 +323,13 @@ test("HTTP routes' policies hold at a real Envoy", { skip: envoyMissing() }, asy
     assert.equal(v1.count("/status/503/1/same"), 2);
     assert.equal((await ask("retries", "/status/503/1/other")).status, 200);
     assert.ok(v1.count("/status/503/1/other") > 0 && v2.count("/status/503/1/other") > 0);
+  });
+
+  await t.test("retries: whom consistentHash chose is asked again, unless the route says otherwise", async () => {
+    assert.equal((await ask("retries", "/status/503/1/kept")).status, 200);
+    assert.deepEqual([v1.count("/status/503/1/kept"), v2.count("/status/503/1/kept")].sort(), [0, 2]);
+    assert.equal((await ask("retries", "/status/503/1/left")).status, 200);
+    assert.ok(v1.count("/status/503/1/left") > 0 && v2.count("/status/503/1/left") > 0);
   });
 
   await t.test("retries.backoff: what is waited before a retry is by chance between none and all of it", async () => {

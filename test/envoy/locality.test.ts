@@ -4,7 +4,7 @@ import { systemClock } from "../../src/platform/clock.ts";
 import { temporaryAuthority } from "../support/authority.ts";
 import { get, identityOf } from "../support/caller.ts";
 import { envoyMissing } from "../support/envoy.ts";
-import { document, istio, pod, service } from "../support/manifests.ts";
+import { document, istio, meshConfig, pod, service } from "../support/manifests.ts";
 import { meshOf } from "../support/mesh.ts";
 import { startSidecars } from "../support/sidecars.ts";
 import { until } from "../support/until.ts";
@@ -15,7 +15,7 @@ import { startUpstream } from "../support/upstream.ts";
 const places = { near: "east/one/a", beside: "east/two/a", away: "west/one/a" } as const;
 type Place = keyof typeof places;
 
-async function startMesh(t: TestContext) {
+async function startMesh(t: TestContext, { settings = "{}", callerLabels = {} } = {}) {
   const authority = await temporaryAuthority(t, systemClock);
   const identity = await identityOf(authority, { namespace: "shop", serviceAccount: "default" });
   const upstreams = {
@@ -24,6 +24,7 @@ async function startMesh(t: TestContext) {
     away: await startUpstream(t, "away", "127.0.0.103"),
   };
   const all: readonly Place[] = ["near", "beside", "away"];
+  const networks: Record<Place, string> = { near: "n1", beside: "n2", away: "n1" };
   const entry = (name: string, policy: object | null, labels: Partial<Record<Place, object>> = {}) =>
     istio("ServiceEntry", name, {
       hosts: [`${name}.example.com`],
@@ -34,6 +35,7 @@ async function startMesh(t: TestContext) {
         address: upstreams[place].ip,
         ports: { http: upstreams[place].port },
         locality: places[place],
+        network: networks[place],
         labels: labels[place] ?? {},
       })),
     }) +
@@ -63,20 +65,48 @@ async function startMesh(t: TestContext) {
       ports: [{ name: "http", port: upstreams.away.port }],
       endpoints: [{ addresses: [upstreams.away.ip], nodeName: "node-away", zone: "two" }],
     });
+  const distributed = (name: string, trafficDistribution: string, from: readonly Place[] = all) =>
+    service({ name, ports: { http: 80 }, clusterIP: "10.96.3.2", spec: { trafficDistribution } }) +
+    from
+      .map((place) =>
+        document({
+          apiVersion: "discovery.k8s.io/v1",
+          kind: "EndpointSlice",
+          metadata: { name: `${name}-${place}`, namespace: "shop", labels: { "kubernetes.io/service-name": name } },
+          addressType: "IPv4",
+          ports: [{ name: "http", port: upstreams[place].port }],
+          endpoints: [{ addresses: [upstreams[place].ip], nodeName: `node-${place}` }],
+        }),
+      )
+      .join("");
   const node = (name: string, region: string, zone: string) =>
     document({
       apiVersion: "v1",
       kind: "Node",
-      metadata: { name, labels: { "topology.kubernetes.io/region": region, "topology.kubernetes.io/zone": zone } },
+      metadata: {
+        name,
+        labels: {
+          "topology.kubernetes.io/region": region,
+          "topology.kubernetes.io/zone": zone,
+          "topology.istio.io/subzone": "a",
+        },
+      },
     });
   const yaml = [
+    meshConfig(settings),
     pod({
       name: "caller",
       ip: "127.0.0.100",
-      labels: { app: "caller", version: "v2", "istio-locality": "east.one.a" },
+      labels: {
+        app: "caller",
+        version: "v2",
+        "istio-locality": "east.one.a",
+        ...callerLabels,
+      },
       nodeName: "node-near",
     }),
     node("node-near", "east", "one"),
+    node("node-beside", "east", "one"),
     node("node-away", "west", "two"),
     entry("anywhere", null),
     entry("failover", { outlierDetection }),
@@ -118,14 +148,27 @@ async function startMesh(t: TestContext) {
     entry("shares", {
       ...localityLb({ distribute: [{ from: "east/one/*", to: { "east/one/*": 70, "east/two/*": 30 } }] }),
     }),
+    ...["ringHash", "maglev"].map((kind) =>
+      entry(`hashed-${kind.toLowerCase()}`, {
+        loadBalancer: {
+          consistentHash: { httpHeaderName: "x-user", [kind]: {} },
+          localityLbSetting: { distribute: [{ from: "east/*", to: { "east/two/*": 100 } }] },
+        },
+      }),
+    ),
     entry(
       "by-labels",
       { outlierDetection, ...localityLb({ failoverPriority: ["version"] }) },
       { near: { version: "v1" }, beside: { version: "v1" }, away: { version: "v2" } },
     ),
+    entry("by-network", { outlierDetection, ...localityLb({ failoverPriority: ["topology.istio.io/network"] }) }),
     onNodes("same-node", { internalTrafficPolicy: "Local" }),
     onNodes("close", { trafficDistribution: "PreferClose" }),
     onNodes("sticky", { sessionAffinity: "ClientIP" }),
+    distributed("in-zone", "PreferSameZone"),
+    distributed("on-node", "PreferSameNode"),
+    distributed("off-node", "PreferSameNode", ["beside", "away"]),
+    distributed("unknown-wish", "PreferMoon"),
   ].join("");
   const mesh = meshOf(yaml);
   const running = await startSidecars(t, identity, { caller: { mesh, pod: "caller.shop" } });
@@ -183,6 +226,10 @@ test("callers are sent to endpoints by where both are", { skip: envoyMissing() }
     assert.ok(Math.abs((found.get("beside") ?? 0) - 90) < bound, JSON.stringify([...found]));
   });
 
+  await t.test("by shares first, and by consistentHash within one place", async () => {
+    for (const host of ["hashed-ringhash", "hashed-maglev"]) assert.deepEqual(await reached(host), ["beside"], host);
+  });
+
   await t.test("by labels that both share", async () => assert.deepEqual(await reached("by-labels"), ["away"]));
 
   await t.test("a Service may keep calls on their node, or near it, or each caller with one endpoint", async () => {
@@ -190,4 +237,28 @@ test("callers are sent to endpoints by where both are", { skip: envoyMissing() }
     assert.deepEqual(await reached("close.shop"), ["near"]);
     assert.equal((await reached("sticky.shop")).length, 1);
   });
+
+  await t.test("trafficDistribution: of the caller's zone, or of its node where that has any", async () => {
+    assert.deepEqual(await reached("in-zone.shop"), ["beside", "near"]);
+    assert.deepEqual(await reached("on-node.shop"), ["near"]);
+    assert.deepEqual(await reached("off-node.shop"), ["beside"]);
+    assert.deepEqual(await reached("unknown-wish.shop"), ["away", "beside", "near"]);
+  });
+});
+
+test("callers are sent to endpoints by the network that both are in", { skip: envoyMissing() }, async (t) => {
+  const { reached } = await startMesh(t, { callerLabels: { "topology.istio.io/network": "n2" } });
+  assert.deepEqual(await reached("by-network"), ["beside"]);
+});
+
+test("the mesh config's localityLbSetting holds where no rule has one of its own", {
+  skip: envoyMissing(),
+}, async (t) => {
+  const distribute = "localityLbSetting: { distribute: [{ from: east/*, to: { west/*: 100 } }] }";
+  const shared = await startMesh(t, { settings: distribute });
+  assert.deepEqual(await shared.reached("anywhere"), ["away"]);
+  assert.deepEqual(await shared.reached("sticky.shop"), ["away"]);
+  assert.deepEqual(await shared.reached("shares", 60), ["beside", "near"], "its rule's own");
+  const off = await startMesh(t, { settings: "localityLbSetting: { enabled: false }" });
+  assert.deepEqual(await off.reached("failover", 60), ["away", "beside", "near"]);
 });

@@ -8,7 +8,7 @@ import { systemClock } from "../../src/platform/clock.ts";
 import { temporaryAuthority } from "../support/authority.ts";
 import { type CallerIdentity, get, identityOf } from "../support/caller.ts";
 import { envoyMissing } from "../support/envoy.ts";
-import { endpoint, istio, type PodManifest, pod, service } from "../support/manifests.ts";
+import { document, endpoint, istio, type PodManifest, pod, service } from "../support/manifests.ts";
 import { meshOf } from "../support/mesh.ts";
 import { startSidecars } from "../support/sidecars.ts";
 import { listenOn, startUpstream } from "../support/upstream.ts";
@@ -60,10 +60,48 @@ async function startMesh(t: TestContext) {
       endpoint(name, one, { http: port }),
     ].join("");
   };
+  /** A ServiceEntry with an endpoint that takes mutual TLS, as far as its labels go. */
+  const entry = (name: string, address: string, port: number, endpoint: object, spec: object = {}) =>
+    istio("ServiceEntry", name, {
+      hosts: [`${name}.test`],
+      ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+      location: "MESH_INTERNAL",
+      resolution: "STATIC",
+      endpoints: [{ address, ports: { http: port }, labels: { "security.istio.io/tlsMode": "istio" }, ...endpoint }],
+      ...spec,
+    });
+  /** One whose endpoint is a machine of this account. */
+  const machine = (name: string, serviceAccount: string) =>
+    istio("ServiceEntry", name, {
+      hosts: [`${name}.test`],
+      ports: [{ number: 80, name: "http", protocol: "HTTP", targetPort: good }],
+      location: "MESH_INTERNAL",
+      resolution: "STATIC",
+      workloadSelector: { labels: { machine: name } },
+    }) +
+    istio("WorkloadEntry", name, {
+      address: "127.0.0.41",
+      labels: { machine: name, "security.istio.io/tlsMode": "istio" },
+      serviceAccount,
+    });
+  const names = (account: string) => ({ subjectAltNames: [`spiffe://cluster.local/ns/shop/sa/${account}`] });
   const mesh = meshOf(
     [
       pod({ name: "caller", ip: "127.0.0.40" }),
+      entry("account", "127.0.0.41", good, { serviceAccount: "web" }),
+      entry("bad-account", "127.0.0.41", good, { serviceAccount: "other" }),
+      machine("machine", "web"),
+      machine("bad-machine", "other"),
+      entry("named", "127.0.0.42", impostor, { serviceAccount: "web" }, names("thief")),
+      entry("bad-named", "127.0.0.42", impostor, {}, names("web")),
+      entry("external", "127.0.0.44", plain.port, {}, { location: "MESH_EXTERNAL" }),
       backend("good", "127.0.0.41", good, { tls: true }),
+      document({
+        apiVersion: "v1",
+        kind: "Service",
+        metadata: { name: "alias", namespace: "shop" },
+        spec: { type: "ExternalName", externalName: "good.shop.svc.cluster.local" },
+      }),
       backend("impostor", "127.0.0.42", impostor, { tls: true }),
       backend("foreign", "127.0.0.43", foreign, { tls: true }),
       backend("plain", "127.0.0.44", plain.port),
@@ -98,18 +136,42 @@ test("a sidecar calls by mutual TLS whoever takes it", { skip: envoyMissing() },
   const { envoy, port } = await startMesh(t);
   const ask = (host: string) => get(port("0.0.0.0_80"), { headers: { host } });
 
-  for (const host of ["good", "forced"]) {
+  const trusted: [host: string, service: string][] = [
+    ["good", "good"],
+    ["forced", "forced"],
+    ["alias", "good"],
+  ];
+  for (const [host, name] of trusted) {
     await t.test(`${host}: with the caller's certificate and the service's name`, async () => {
       const { status, body } = await ask(host);
       assert.equal(status, 200, body);
       const handshake: Handshake = JSON.parse(body);
       assert.deepEqual(handshake, {
         caller: "URI:spiffe://cluster.local/ns/shop/sa/caller",
-        serverName: `outbound_.80_._.${host}.shop.svc.cluster.local`,
+        serverName: `outbound_.80_._.${name}.shop.svc.cluster.local`,
         alpn: "http/1.1",
       });
     });
   }
+
+  const entries: [host: string, field: string][] = [
+    ["account", "serviceAccount of an endpoint"],
+    ["machine", "serviceAccount of a WorkloadEntry"],
+    ["named", "subjectAltNames of a ServiceEntry"],
+  ];
+  for (const [name, field] of entries) {
+    await t.test(`${field}: whom it names is called, and nobody else`, async () => {
+      const { status, body } = await ask(`${name}.test`);
+      assert.equal(status, 200, body);
+      assert.equal(JSON.parse(body).caller, "URI:spiffe://cluster.local/ns/shop/sa/caller");
+      assert.equal((await ask(`bad-${name}.test`)).status, 503);
+      assert.ok((await envoy.stat(`cluster.outbound|80||bad-${name}.test.ssl.fail_verify_san`)) > 0);
+    });
+  }
+
+  await t.test("location: MESH_EXTERNAL is called in plaintext, whatever labels its endpoints have", async () => {
+    assert.equal(JSON.parse((await ask("external.test")).body).upstream, "plain");
+  });
 
   for (const host of ["plain", "disabled", "unsecured"]) {
     await t.test(`${host}: in plaintext`, async () => {

@@ -166,10 +166,17 @@ const routes: Record<string, object[]> = {
         response: { set: { "x-upstream": "hidden" }, add: { "x-extra": "1" }, remove: ["content-type"] },
       },
       name: "named",
+      match: [{ name: "all", uri: { prefix: "/" } }],
     },
   ],
   "headers-host": [
     { route: [to("v1")], headers: { request: { set: { Host: "other.test" }, remove: ["host", "x-gone"] } } },
+  ],
+  "headers-host-added": [
+    {
+      route: [{ ...to("v1"), headers: { request: { set: { host: "destination.test" } } } }],
+      headers: { request: { add: { Host: "added.test" } } },
+    },
   ],
   "headers-host-split": [
     { route: [{ ...to("v1"), weight: 1, headers: { request: { set: { ":authority": "split.test" } } } }, to("v2")] },
@@ -328,7 +335,7 @@ test("VirtualServices hold at a real Envoy", { skip: envoyMissing() }, async (t)
     const answer = await ask("headers.test", { headers: { "x-set": "old", "x-add": "some", "x-remove": "here" } });
     const { headers } = seen(answer);
     assert.equal(headers["x-set"], "new");
-    assert.equal(headers["x-who"], "named 100%");
+    assert.equal(headers["x-who"], "named.all 100%");
     assert.equal(headers["x-add"], "some, more");
     assert.equal(headers["x-remove"], undefined);
     assert.equal(answer.headers["x-upstream"], "hidden");
@@ -338,6 +345,7 @@ test("VirtualServices hold at a real Envoy", { skip: envoyMissing() }, async (t)
 
   await t.test("setting the host header rewrites the authority, and it cannot be removed", async () => {
     assert.equal(seen(await ask("headers-host.test")).headers.host, "other.test");
+    assert.equal(seen(await ask("headers-host-added.test")).headers.host, "added.test");
     assert.equal(seen(await ask("headers-host-split.test")).headers.host, "split.test");
   });
 

@@ -164,6 +164,15 @@ async function startMesh(t: TestContext) {
       ],
       resolution: "DYNAMIC_DNS",
     }),
+    istio("VirtualService", "looked-up", {
+      hosts: ["*.localhost"],
+      tls: [
+        {
+          match: [{ sniHosts: ["routed.localhost"] }],
+          route: [{ destination: { host: "*.localhost", port: { number: tls.local } } }],
+        },
+      ],
+    }),
     external("machines", {
       hosts: ["vm.example.com"],
       location: "MESH_INTERNAL",
@@ -180,7 +189,11 @@ async function startMesh(t: TestContext) {
       apiVersion: "v1",
       kind: "Service",
       metadata: { name: "alias", namespace: "shop" },
-      spec: { type: "ExternalName", externalName: "localhost", ports: [{ name: "http", port: upstreams.local.port }] },
+      spec: {
+        type: "ExternalName",
+        externalName: "outside.localhost",
+        ports: [{ name: "http", port: upstreams.local.port }],
+      },
     }),
   ].join("");
   // Who sends requests to the sidecar as to a proxy dials no pod.
@@ -259,7 +272,9 @@ test("a sidecar reaches every form of service", { skip: envoyMissing() }, async 
 
   await t.test("and goes where its answer says, by the Host header or the server name in TLS", async () => {
     assert.equal(await reaches(`a.localhost:${local.port}`, `0.0.0.0_${local.port}`), "local");
-    assert.equal(await exchangeTls(at(`0.0.0.0_${localTls}`), "b.localhost"), "local for b.localhost");
+    for (const name of ["b.localhost", "routed.localhost"]) {
+      assert.equal(await exchangeTls(at(`0.0.0.0_${localTls}`), name), `local for ${name}`);
+    }
   });
 
   await t.test("a ServiceEntry's workloads are the WorkloadEntries that it selects", async () => {

@@ -1,6 +1,12 @@
 import { createServer, type IncomingHttpHeaders, type RequestListener, type Server } from "node:http";
-import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from "node:net";
+import {
+  type AddressInfo,
+  createServer as createTcpServer,
+  type ListenOptions,
+  type Server as TcpServer,
+} from "node:net";
 import type { TestContext } from "node:test";
+import { temporaryPath } from "./state.ts";
 
 /** What an upstream saw of a request, and answers with. */
 export interface SeenRequest {
@@ -15,6 +21,8 @@ export interface Upstream {
   readonly port: number;
   /** Requests whose path begins so. */
   count(prefix: string): number;
+  /** The last request for a whole path; undefined where there was none. */
+  last(url: string): SeenRequest | undefined;
 }
 
 /**
@@ -23,25 +31,35 @@ export interface Upstream {
  */
 export async function startUpstream(t: TestContext, name: string, ip = "127.0.0.1"): Promise<Upstream> {
   const counts = new Map<string, number>();
-  const server = createServer(answerFor(name, counts));
+  const last = new Map<string, SeenRequest>();
+  const server = createServer(answerFor(name, counts, last));
   const port = await listenOn(t, server, ip);
   return {
     ip,
     port,
     count: (prefix) => [...counts].reduce((sum, [path, count]) => (path.startsWith(prefix) ? sum + count : sum), 0),
+    last: (url) => last.get(url),
   };
 }
 
-function answerFor(name: string, counts: Map<string, number>): RequestListener {
+/** Such an application at a socket, whose path is answered. */
+export async function startUpstreamAtSocket(t: TestContext, name: string): Promise<string> {
+  const path = await temporaryPath(t, "app.sock");
+  await listen(t, createServer(answerFor(name, new Map(), new Map())), { path });
+  return path;
+}
+
+function answerFor(name: string, counts: Map<string, number>, last: Map<string, SeenRequest>): RequestListener {
   return ({ method = "", url = "", headers }, response) => {
     const count = (counts.get(url) ?? 0) + 1;
     counts.set(url, count);
+    const seen: SeenRequest = { upstream: name, method, url, headers };
+    last.set(url, seen);
     if (url.startsWith("/never")) return;
     const [, status, times] = /^\/status\/(\d+)\/(\d+)\//.exec(url) ?? [];
     response.statusCode = status !== undefined && count <= Number(times) ? Number(status) : 200;
     response.setHeader("content-type", "application/json");
     response.setHeader("x-upstream", name);
-    const seen: SeenRequest = { upstream: name, method, url, headers };
     response.end(JSON.stringify(seen));
   };
 }
@@ -56,6 +74,12 @@ export async function startEcho(t: TestContext, ip = "127.0.0.1"): Promise<Pick<
 }
 
 export async function listenOn(t: TestContext, server: TcpServer | Server, ip: string): Promise<number> {
+  await listen(t, server, { host: ip, port: 0 });
+  const address = server.address() as AddressInfo;
+  return address.port;
+}
+
+async function listen(t: TestContext, server: TcpServer | Server, where: ListenOptions): Promise<void> {
   const sockets = new Set<{ destroy(): unknown }>();
   server.on("connection", (socket) => {
     sockets.add(socket);
@@ -63,13 +87,11 @@ export async function listenOn(t: TestContext, server: TcpServer | Server, ip: s
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(0, ip, resolve);
+    server.listen(where, resolve);
   });
   t.after(async () => {
     const closed = new Promise((resolve) => server.close(resolve));
     for (const socket of sockets) socket.destroy();
     await closed;
   });
-  const address = server.address() as AddressInfo;
-  return address.port;
 }

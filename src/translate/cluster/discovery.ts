@@ -43,10 +43,12 @@ export interface DiscoveryInput {
 export function discovery(
   { service, port, subset, config, known }: DiscoveryInput,
   settings: LoadBalancerSettings | undefined,
+  byShares: boolean,
 ): ClusterInit {
   // All connections of a pod come from one address.
   const balancing = loadBalancing(
     settings ?? (service.isSticky ? { consistentHash: { useSourceIp: true } } : undefined),
+    byShares,
   );
   if (balancing.clusterDiscoveryType !== undefined) return balancing;
   const name = outboundClusterName(service.hostname, port.number, subset?.name);

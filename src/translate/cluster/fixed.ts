@@ -7,6 +7,7 @@ import type { EncodedResource } from "../../xds/resource-set.ts";
 import { encodeResource } from "../encode.ts";
 import { BLACKHOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER } from "../names.ts";
 import { durationOfMs } from "../typed-config.ts";
+import { circuitBreakers } from "./connection-pool.ts";
 import { sameAsDownstream } from "./http-protocol-options.ts";
 
 /** Clusters that every proxy has: to wherever the caller wanted to go, and to nowhere. */
@@ -21,6 +22,7 @@ export const fixedClusters: readonly EncodedResource[] = [
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
     connectTimeout: durationOfMs(10_000),
+    circuitBreakers: circuitBreakers({}),
     typedExtensionProtocolOptions: sameAsDownstream,
   }),
   encodeResource(ClusterSchema, toDialledAddress(INBOUND_PASSTHROUGH_CLUSTER)),
@@ -36,6 +38,7 @@ export function toDialledAddress(name: string) {
     clusterDiscoveryType: { case: "type" as const, value: Cluster_DiscoveryType.ORIGINAL_DST },
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
     connectTimeout: durationOfMs(10_000),
+    circuitBreakers: circuitBreakers({}),
     typedExtensionProtocolOptions: { ...sameAsDownstream },
     upstreamBindConfig: {
       sourceAddress: { address: "127.0.0.6", portSpecifier: { case: "portValue" as const, value: 0 } },

@@ -13,16 +13,34 @@ import {
 } from "../../gen/envoy/config/route/v3/route_components_pb.ts";
 import { MaglevSchema } from "../../gen/envoy/extensions/load_balancing_policies/maglev/v3/maglev_pb.ts";
 import { RingHashSchema } from "../../gen/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.ts";
+import type { DestinationRule } from "../../mesh/istio/destination-rule.ts";
 import type { ConsistentHash, LoadBalancerSettings } from "../../mesh/istio/load-balancer.ts";
 import { durationOfMs, parseDurationMs, typedConfig } from "../typed-config.ts";
 
 type ClusterInit = MessageInitShape<typeof ClusterSchema>;
 
-/** How a cluster chooses among its endpoints; LEAST_REQUEST where nothing is said, as in Istio. */
+/** Whether some cluster that the rule shapes has no endpoints, but goes where its callers dialled. */
+export function passesThrough({ spec: { trafficPolicy, subsets = [] } }: Pick<DestinationRule, "spec">): boolean {
+  const policies = [trafficPolicy, ...subsets.map((subset) => subset.trafficPolicy)];
+  return policies.some(
+    (policy) =>
+      isPassthrough(policy) || policy?.portLevelSettings?.some((settings) => isPassthrough(settings)) === true,
+  );
+}
+
+export function isPassthrough(policy: { readonly loadBalancer?: LoadBalancerSettings } | undefined): boolean {
+  return policy?.loadBalancer?.simple === "PASSTHROUGH";
+}
+
+/**
+ * How a cluster chooses among its endpoints; LEAST_REQUEST where nothing is said, as in Istio. `byShares`: localities
+ * have shares, which Envoy asks hashing policies about, and else the cluster.
+ */
 export function loadBalancing(
   settings: LoadBalancerSettings | undefined,
+  byShares: boolean,
 ): Pick<ClusterInit, "clusterDiscoveryType" | "lbConfig" | "lbPolicy" | "loadBalancingPolicy"> {
-  if (settings?.consistentHash !== undefined) return consistentHashing(settings.consistentHash);
+  if (settings?.consistentHash !== undefined) return consistentHashing(settings.consistentHash, byShares);
   const warmup = slowStart(settings);
   switch (settings?.simple) {
     case "RANDOM":
@@ -71,18 +89,18 @@ const MINIMUM_RING_SIZE = 1024;
  * What the key is stands in the cluster, not in routes: so a route does not depend on the rules of its destinations,
  * and connections that are no HTTP have their key as well.
  */
-function consistentHashing(hash: ConsistentHash): Pick<ClusterInit, "loadBalancingPolicy"> {
-  const consistentHashingLbConfig = { hashPolicy: [hashPolicy(hash)] };
+function consistentHashing(hash: ConsistentHash, byShares: boolean): Pick<ClusterInit, "loadBalancingPolicy"> {
+  const common = {
+    consistentHashingLbConfig: { hashPolicy: [hashPolicy(hash)] },
+    ...(byShares ? { localityWeightedLbConfig: {} } : {}),
+  };
   if (hash.maglev !== undefined) {
     const { tableSize = 0 } = hash.maglev;
     const size = tableSize === 0 ? {} : { tableSize: BigInt(tableSize) };
-    return policy("maglev", typedConfig(MaglevSchema, { ...size, consistentHashingLbConfig }));
+    return policy("maglev", typedConfig(MaglevSchema, { ...size, ...common }));
   }
   const minimum = hash.ringHash?.minimumRingSize || hash.minimumRingSize || MINIMUM_RING_SIZE;
-  return policy(
-    "ring_hash",
-    typedConfig(RingHashSchema, { minimumRingSize: BigInt(minimum), consistentHashingLbConfig }),
-  );
+  return policy("ring_hash", typedConfig(RingHashSchema, { minimumRingSize: BigInt(minimum), ...common }));
 }
 
 function policy(name: string, value: Any): Pick<ClusterInit, "loadBalancingPolicy"> {

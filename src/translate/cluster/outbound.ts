@@ -12,7 +12,7 @@ import type { MeshPort, MeshService } from "../../mesh/mesh-service.ts";
 import { buildPortPolicy, type PortPolicy } from "../../mesh/port-policy.ts";
 import type { EncodedResource } from "../../xds/resource-set.ts";
 import { encodeResource } from "../encode.ts";
-import type { AssignmentInput } from "../endpoint/assignment.ts";
+import { type AssignmentInput, allSpeakMutualTls } from "../endpoint/assignment.ts";
 import { localityPreference } from "../endpoint/locality-preference.ts";
 import { isHttp, MESH_ALPN, MESH_HTTP_ALPN, outboundClusterName, outboundSni } from "../names.ts";
 import { provenance } from "../provenance.ts";
@@ -21,11 +21,12 @@ import { clientTls, plaintext, withProxyProtocol } from "./client-tls.ts";
 import { circuitBreakers, connectionOptions } from "./connection-pool.ts";
 import { discovery } from "./discovery.ts";
 import { httpProtocolOptions, type UpstreamHttp, upstreamHttp } from "./http-protocol-options.ts";
+import { isPassthrough } from "./load-balancing.ts";
 import { outlierDetection } from "./outlier-detection.ts";
 
 /**
  * The clusters by which each port of a service is reached: the whole service's, then one for each subset of its rule.
- * `inputs` are the endpoints of clusters that hold them, by port; null for those that have them by EDS.
+ * `inputs` are the endpoints of clusters that depend on them, by port; null where all have them by EDS.
  */
 export function buildOutboundClusters(
   service: MeshService,
@@ -58,14 +59,17 @@ function outboundCluster(input: ClusterInput): EncodedResource {
   const policy = buildPortPolicy(rule, subset, port.number);
   const upstream = isHttp(port) ? upstreamHttp(port.protocol, policy, config.isHttp2Upgraded) : null;
   const outliers = outlierDetection(policy.outlierDetection);
-  const shares = localityPreference(service, port, rule, subset, config.localityLb)?.kind === "distribute";
+  const hasShares = localityPreference(service, port, rule, subset, config.localityLb)?.kind === "distribute";
+  const balancing = discovery(input, policy.loadBalancer, hasShares);
   return encodeResource(ClusterSchema, {
     name: clusterName,
-    ...discovery(input, policy.loadBalancer),
+    ...balancing,
     ...connectionOptions(policy.connectionPool, config),
     circuitBreakers: circuitBreakers(policy),
     ...outliers,
-    ...(shares ? { commonLbConfig: byShares(outliers.commonLbConfig) } : {}),
+    ...(hasShares && balancing.loadBalancingPolicy === undefined
+      ? { commonLbConfig: byShares(outliers.commonLbConfig) }
+      : {}),
     typedExtensionProtocolOptions: upstream === null ? {} : httpProtocolOptions(upstream, policy),
     ...transport(input, policy, upstream),
     metadata: provenance(rule, {
@@ -94,8 +98,11 @@ function transport(input: ClusterInput, policy: PortPolicy, upstream: UpstreamHt
   if (tls?.mode === "SIMPLE" || tls?.mode === "MUTUAL") return alone(clientTls(tls, upstream));
   const mutualTls = mutualTlsSocket(input, tls, upstream);
   if (tls?.mode === "ISTIO_MUTUAL") return alone(mutualTls);
-  if (tls !== undefined || !input.config.enableAutoMtls || input.service.isExternal)
-    return proxyProtocol === undefined ? {} : alone(plaintext);
+  const inPlaintext = () => (proxyProtocol === undefined ? {} : alone(plaintext));
+  if (tls !== undefined || !input.config.enableAutoMtls || input.service.isExternal) return inPlaintext();
+  // Of whom was dialled nothing is known but that it is one of them.
+  if (isPassthrough(policy))
+    return input.known !== null && allSpeakMutualTls(input.known, input.subset) ? alone(mutualTls) : inPlaintext();
   const match = (name: string, match: Record<string, string>, socket: TransportSocket): Cluster_TransportSocketMatch =>
     create(Cluster_TransportSocketMatchSchema, {
       name,
@@ -116,7 +123,8 @@ function mutualTlsSocket(
   upstream: UpstreamHttp | null,
 ): TransportSocket {
   const peers = expectedPeers({ service, identities, config }, tls?.subjectAltNames ?? []);
-  const sni = tls?.sni || outboundSni(service.hostname, port.number, subset?.name);
+  const { hostname } = service.standsFor ?? service;
+  const sni = tls?.sni || outboundSni(hostname, port.number, subset?.name);
   return create(TransportSocketSchema, {
     name: "envoy.transport_sockets.tls",
     configType: { case: "typedConfig", value: upstreamMutualTls(sni, peers, meshAlpn(upstream, port)) },
@@ -132,7 +140,9 @@ function expectedPeers(
   const roots = [config.trustDomain, ...config.trustDomainAliases].map((domain) => `spiffe://${domain}/`);
   const known = identities === "" ? [] : identities.split(",").flatMap((one) => roots.map((root) => root + one));
   const ids = [...service.subjectAltNames, ...known];
-  return ids.length > 0 ? { ids } : { prefixes: roots.map((root) => `${root}ns/${service.namespace}/sa/`) };
+  return ids.length > 0
+    ? { ids }
+    : { prefixes: roots.map((root) => `${root}ns/${(service.standsFor ?? service).namespace}/sa/`) };
 }
 
 /** What a ServiceEntry says of its certificates holds where its rule says nothing. */

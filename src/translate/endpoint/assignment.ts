@@ -77,6 +77,17 @@ export function buildAssignment(
   });
 }
 
+/** Whether whoever of them is dialled takes mutual TLS; of none nobody knows. */
+export function allSpeakMutualTls(
+  { service, port, endpoints, policies }: AssignmentInput,
+  subset: Subset | null,
+): boolean {
+  const members = endpoints.endpoints.filter(
+    (endpoint) => portOf(endpoint, port) !== undefined && isOfSubset(endpoint, subset),
+  );
+  return members.length > 0 && members.every((endpoint) => speaksMutualTls(endpoint, service, port, policies));
+}
+
 function isOfSubset(endpoint: MeshEndpoint, subset: Subset | null): boolean {
   return Object.entries(subset?.labels ?? {}).every(([key, value]) => placedLabel(key, endpoint) === value);
 }

@@ -2,6 +2,7 @@ import type { DestinationRule, Subset } from "../../mesh/istio/destination-rule.
 import type { LocalityLbSetting } from "../../mesh/istio/load-balancer.ts";
 import type { MeshPort, MeshService } from "../../mesh/mesh-service.ts";
 import { NETWORK_LABEL } from "../../mesh/network-gateways.ts";
+import { ownValue } from "../../mesh/own-value.ts";
 import { buildPortPolicy } from "../../mesh/port-policy.ts";
 import { NODE_LABEL, REGION_LABEL, SUBZONE_LABEL, ZONE_LABEL } from "../../mesh/topology-labels.ts";
 
@@ -43,6 +44,6 @@ export function localityPreference(
       return { kind: "failover", failover: setting.failover ?? [] };
     }
   }
-  const keys = DISTRIBUTIONS[service.trafficDistribution ?? ""];
+  const keys = ownValue(DISTRIBUTIONS, service.trafficDistribution ?? "");
   return keys === undefined ? null : { kind: "labels", keys };
 }

@@ -48,14 +48,14 @@ const cases: readonly [what: string, chains: readonly TcpChain[], expected: read
     ],
   ],
   [
-    "the first of an object's routes that fits goes first, though a later one says more",
+    "the route that says more of an address goes first, though a later one",
     [chain("first", ["x"], []), chain("later", ["x"], ["10.0.0.0/8"])],
-    ["first x ", "first x 10.0.0.0/8"],
+    ["first x ", "later x 10.0.0.0/8"],
   ],
   [
-    "what no object orders goes by what says more",
-    [chain("wide", [], ["10.0.0.0/8"], { owner: null }), chain("narrow", [], ["10.1.0.0/16"], { owner: null })],
-    ["wide  10.0.0.0/8", "narrow  10.1.0.0/16"],
+    "of two that say the same of an address the first goes first",
+    [chain("first", [], ["10.0.0.0/8"]), chain("later", [], ["10.0.0.0/8", "10.1.0.0/16"])],
+    ["first  10.0.0.0/8", "later  10.1.0.0/16"],
   ],
   [
     "one service's blocks are not another's",

@@ -8,7 +8,7 @@ const MOST_PAIRS = 1000;
 /**
  * Envoy looks for the narrowest block around the dialled address first, and then only among the chains of this very block.
  * So of one service every chain that covers a narrower block of another one is given that block as well: what is dialled
- * there goes by the route that says the most of it, and of one VirtualService by the first that fits.
+ * there goes by the route that says the most of it, as in Istio, and among equals by the first.
  */
 export function withNarrowerRanges(chains: readonly TcpChain[]): readonly TcpChain[] {
   if (chains.every(({ ranges }) => ranges.length === 0)) return chains;
@@ -52,16 +52,14 @@ interface Plan {
   readonly given: Map<string, string[]>;
 }
 
-/** Who has what is dialled within a block: the chain that says the most of it, or one before it in the same object. */
+/** Who has what is dialled within a block: the chain that says the most of it. */
 function planOf(block: Block, plans: readonly Plan[]): Plan | undefined {
   let best: { readonly plan: Plan; readonly bits: number } | undefined;
   for (const plan of plans) {
     const bits = coverage(plan, block);
     if (bits !== null && bits > (best?.bits ?? -2)) best = { plan, bits };
   }
-  const owner = best?.plan.chain.owner ?? null;
-  if (owner === null) return best?.plan;
-  return plans.find((plan) => plan.chain.owner === owner && coverage(plan, block) !== null);
+  return best?.plan;
 }
 
 /** In their plainest form. */

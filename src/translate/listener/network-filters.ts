@@ -85,6 +85,8 @@ export function httpConnectionManager({
         httpFilters: [...filters, ...(direction === "outbound" ? routePolicies : []), router],
         streamIdleTimeout: durationOfMs(0),
         useRemoteAddress: false,
+        // Whether a body is wanted is the application's to say.
+        proxy100Continue: true,
         ...normalization(config),
         upgradeConfigs: [{ upgradeType: "websocket" }],
         ...(direction === "inbound" ? callerIdentity : {}),

@@ -6,9 +6,9 @@ import type { TcpChain } from "./tcp-chain.ts";
 import { tcpSettings } from "./tcp-settings.ts";
 
 /**
- * Where a VirtualService sends connections that carry no requests: one chain for each match of its `tls` routes, where
- * the port carries TLS, then for each of its `tcp` routes. `range` is the part of the port's addresses that is asked
- * about, empty for all; `rules` are those of the bound destinations, in their order.
+ * Where a VirtualService sends connections that carry no requests: one chain for each match of its `tls` routes where the
+ * port carries TLS, else of its `tcp` routes. `range` is the part of the port's addresses that is asked about, empty for
+ * all; `rules` are those of the bound destinations, in their order.
  */
 export function buildRoutedChains(
   bound: BoundVirtualService,
@@ -24,19 +24,28 @@ export function buildRoutedChains(
   const chain = (serverNames: readonly string[], match: L4Match, route: readonly RouteDestination[]): TcpChain => ({
     service: { hostname, name, namespace },
     serverNames,
-    ranges: match.destinationSubnets ?? (range === "" ? [] : [range]),
+    ranges: asksWhere(match) ? (match.destinationSubnets ?? []) : range === "" ? [] : [range],
     isBesideHttp: port.protocol === "auto",
     database: port.database,
     ...buildChainTarget(bound, route, port.number, ruleOf, domain),
   });
   const fits = (match: L4Match) => appliesTo(match, port.number, bound);
-  const byName = port.protocol === "tls" ? (spec.tls ?? []) : [];
-  return [
-    ...byName.flatMap(({ match, route }) => match.filter(fits).map((one) => chain(serverNames(one), one, route))),
-    ...(spec.tcp ?? []).flatMap(({ match = [], route }) =>
-      match.length === 0 ? [chain([], {}, route)] : match.filter(fits).map((one) => chain([], one, route)),
-    ),
-  ];
+  if (port.protocol === "tls") {
+    return (spec.tls ?? []).flatMap(({ match, route }) =>
+      match.filter(fits).map((one) => chain(serverNames(one), one, route)),
+    );
+  }
+  const byAddress = (spec.tcp ?? []).flatMap(({ match = [], route }) =>
+    (match.length === 0 ? [{}] : match.filter(fits)).map((match) => ({ match, route })),
+  );
+  // What is written behind one that takes every address is heard no more, as in Istio.
+  const takesAll = byAddress.findIndex(({ match }) => !asksWhere(match));
+  const heard = takesAll < 0 ? byAddress : byAddress.slice(0, takesAll + 1);
+  return heard.map(({ match, route }) => chain([], match, route));
+}
+
+function asksWhere({ destinationSubnets = [] }: L4Match): boolean {
+  return destinationSubnets.length > 0;
 }
 
 /** Where a route of a VirtualService leads from a port, under the rule that `ruleOf` finds for its first destination's host. */
@@ -53,11 +62,13 @@ export function buildChainTarget(
   }));
   const [first] = destinations;
   const rule = first === undefined ? null : ruleOf(first.hostname);
+  const lookedUp = bound.destinations.filter(({ resolution }) => resolution === "dynamic-dns");
+  const named = destinations.find(({ hostname }) => lookedUp.some((service) => service.hostname === hostname));
   return {
     owner: bound.virtualService,
     destinations: destinations.map(({ cluster, weight }) => ({ cluster, weight })),
     endpointAddress: null,
-    forwardPort: null,
+    forwardPort: named?.port ?? null,
     ...tcpSettings(rule, route[0]?.destination.subset, first?.port ?? port),
   };
 }

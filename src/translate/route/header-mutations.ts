@@ -21,10 +21,13 @@ export function headerMutations(
   };
 }
 
-/** As Istio has it, whoever sets the header `:authority` or `host` means a rewrite of it; the last of several counts. */
-export function authorityOf(...headers: readonly HttpRouteDestination["headers"][]): string | undefined {
-  const set = headers.flatMap((operations) => Object.entries(operations?.request?.set ?? {}));
-  return set.findLast(([name]) => isAuthority(name))?.[1];
+/**
+ * As Istio has it, whoever sets or adds the header `:authority` or `host` means a rewrite of it; what is set counts before
+ * what is added, and the last of several.
+ */
+export function authorityOf(headers: HttpRouteDestination["headers"]): string | undefined {
+  const { set = {}, add = {} } = headers?.request ?? {};
+  return [...Object.entries(add), ...Object.entries(set)].findLast(([name]) => isAuthority(name))?.[1];
 }
 
 function additions(operations: HeaderOperations | undefined): HeaderValueOption[] {

@@ -20,6 +20,7 @@ import type {
   HttpRouteDestination,
 } from "../../mesh/istio/http-route.ts";
 import type { MeshObject } from "../../mesh/object.ts";
+import type { ResolvedDestination } from "../bound-virtual-service.ts";
 import { provenance } from "../provenance.ts";
 import { durationOfMs, parseDurationMs } from "../typed-config.ts";
 import { filterOverrides } from "./filter-overrides.ts";
@@ -30,12 +31,12 @@ import { redirectAction } from "./redirect.ts";
 import { buildRetryPolicy } from "./retry-policy.ts";
 import { regexMatcher } from "./string-matcher.ts";
 
-/** What a route is made for: the port that its table is of, and the names of the clusters of destinations. */
+/** What a route is made for: the port that its table is of, and where its destinations are. */
 export interface RouteTarget {
   readonly port: number;
   /** Of routes that say nothing of retries; null is Istio's default. */
   readonly defaultRetries: HttpRetry | null;
-  clusterOf(destination: Destination): string;
+  resolve(destination: Destination): Pick<ResolvedDestination, "cluster" | "isHashed">;
 }
 
 /** One Envoy route for one match of a VirtualService's HTTP route. */
@@ -65,7 +66,7 @@ export function buildHttpRoute(
 
 /** Everything to one cluster: what a service has without a VirtualService. Null are Istio's own retries. */
 export function buildDefaultRoute(cluster: string, defaultRetries: HttpRetry | null): Route {
-  const retryPolicy = buildRetryPolicy(defaultRetries);
+  const retryPolicy = buildRetryPolicy(defaultRetries, false);
   return create(RouteSchema, {
     name: "default",
     match: { pathSpecifier: { case: "prefix", value: "/" } },
@@ -81,7 +82,7 @@ export function buildDefaultRoute(cluster: string, defaultRetries: HttpRetry | n
   });
 }
 
-/** Envoy would else cut gRPC calls at the deadline that the caller announced, before the caller does. */
+/** But gRPC calls end at the deadline that the caller announces (grpc-timeout), as DEADLINE_EXCEEDED. */
 const noStreamLimit = { maxStreamDuration: durationOfMs(0), grpcTimeoutHeaderMax: durationOfMs(0) };
 
 function action(route: HttpRoute, destinations: readonly HttpRouteDestination[], target: RouteTarget): Route["action"] {
@@ -105,15 +106,16 @@ function routeAction(
   destinations: readonly HttpRouteDestination[],
   target: RouteTarget,
 ): RouteAction {
-  const retryPolicy = buildRetryPolicy(route.retries ?? target.defaultRetries);
   const only = destinations.length === 1 ? destinations[0] : undefined;
+  const isHashed = only !== undefined && target.resolve(only.destination).isHashed;
+  const retryPolicy = buildRetryPolicy(route.retries ?? target.defaultRetries, isHashed);
   return create(RouteActionSchema, {
     clusterSpecifier: clusterSpecifier(destinations, target),
     timeout: durationOfMs(route.timeout === undefined ? 0 : parseDurationMs(route.timeout)),
     ...(route.timeout === undefined ? { maxStreamDuration: noStreamLimit } : {}),
     ...(retryPolicy === null ? {} : { retryPolicy }),
     ...pathRewrite(route.rewrite),
-    ...hostRewrite(route.rewrite?.authority || authorityOf(route.headers, only?.headers)),
+    ...hostRewrite(route.rewrite?.authority || authorityOf(route.headers) || authorityOf(only?.headers)),
     requestMirrorPolicies: mirrorPolicies(route, target),
   });
 }
@@ -132,14 +134,14 @@ function hostRewrite(authority: string | undefined) {
 
 function clusterSpecifier(
   destinations: readonly HttpRouteDestination[],
-  { clusterOf }: RouteTarget,
+  { resolve }: RouteTarget,
 ): RouteAction["clusterSpecifier"] {
   const [first, ...others] = destinations;
-  if (first !== undefined && others.length === 0) return { case: "cluster", value: clusterOf(first.destination) };
+  if (first !== undefined && others.length === 0) return { case: "cluster", value: resolve(first.destination).cluster };
   const clusters = destinations
     .filter(({ weight }) => (weight ?? 0) > 0)
     .map(({ destination, weight, headers }) => ({
-      name: clusterOf(destination),
+      name: resolve(destination).cluster,
       weight,
       ...hostRewrite(authorityOf(headers)),
       ...headerMutations(headers?.request, headers?.response, undefined),
@@ -148,7 +150,7 @@ function clusterSpecifier(
 }
 
 /** Copies of requests, whose answers nobody waits for; all of them where no share is said. */
-function mirrorPolicies(route: HttpRoute, { clusterOf }: RouteTarget): RouteAction_RequestMirrorPolicy[] {
+function mirrorPolicies(route: HttpRoute, { resolve }: RouteTarget): RouteAction_RequestMirrorPolicy[] {
   const { mirror, mirrorPercentage, mirrorPercent } = route;
   const older = mirrorPercentage === undefined ? mirrorPercent : (mirrorPercentage.value ?? 0);
   const mirrors = [
@@ -162,8 +164,11 @@ function mirrorPolicies(route: HttpRoute, { clusterOf }: RouteTarget): RouteActi
     .filter(({ percent }) => percent > 0)
     .map(({ destination, percent }) =>
       create(RouteAction_RequestMirrorPolicySchema, {
-        cluster: clusterOf(destination),
+        cluster: resolve(destination).cluster,
         runtimeFraction: { defaultValue: fraction(percent) },
+        // A copy is as the request was: for the same host, and traced only where that one is.
+        disableShadowHostSuffixAppend: true,
+        traceSampled: false,
       }),
     );
 }

@@ -19,16 +19,30 @@ const rows: [retries: HttpRetry | null, expected: [retries: number, on: string, 
 
 for (const [retries, expected] of rows) {
   test(`retries ${JSON.stringify(retries)}`, () => {
-    const policy = buildRetryPolicy(retries);
+    const policy = buildRetryPolicy(retries, false);
     assert.deepEqual(policy && [policy.numRetries, policy.retryOn, policy.retriableStatusCodes], expected);
   });
 }
 
 test("a try's timeout is kept, and retries go elsewhere", () => {
-  const policy = buildRetryPolicy({ attempts: 1, perTryTimeout: "250ms" });
+  const policy = buildRetryPolicy({ attempts: 1, perTryTimeout: "250ms" }, false);
   assert.equal(policy?.perTryTimeout?.nanos, 250_000_000);
   assert.deepEqual(
     policy?.retryHostPredicate.map(({ name }) => name),
     ["envoy.retry_host_predicates.previous_hosts"],
   );
 });
+
+const hosts: readonly [retries: HttpRetry | null, isHashed: boolean, elsewhere: boolean][] = [
+  [null, false, true],
+  [null, true, false],
+  [{ attempts: 1 }, true, false],
+  [{ attempts: 1, retryIgnorePreviousHosts: true }, true, true],
+  [{ attempts: 1, retryIgnorePreviousHosts: false }, false, false],
+];
+for (const [retries, isHashed, elsewhere] of hosts) {
+  const where = elsewhere ? "to another endpoint" : "to any";
+  test(`retries ${JSON.stringify(retries)} go ${where} ${isHashed ? "under" : "without"} consistentHash`, () => {
+    assert.equal(buildRetryPolicy(retries, isHashed)?.retryHostPredicate.length, elsewhere ? 1 : 0);
+  });
+}

@@ -34,25 +34,26 @@ const previousPriorities = {
   },
 };
 
-/** Null is Istio's default of two attempts; `retries` without attempts, or with 0, is none at all: null. */
-export function buildRetryPolicy(retries: HttpRetry | null): RetryPolicy | null {
+/**
+ * Null is Istio's default of two attempts; `retries` without attempts, or with 0, is none at all: null. A retry goes to
+ * another endpoint, but where the destination `isHashed`: whom the hash chose is asked again.
+ */
+export function buildRetryPolicy(retries: HttpRetry | null, isHashed: boolean): RetryPolicy | null {
   // Most routes say nothing of retries: theirs is made once.
-  if (retries === null) return unasked;
+  if (retries === null) return isHashed ? unaskedOfOne : unasked;
   const { attempts = 0 } = retries;
-  return attempts === 0 ? null : retryPolicy(attempts, retries);
+  return attempts === 0 ? null : retryPolicy(attempts, { retryIgnorePreviousHosts: !isHashed, ...retries });
 }
 
 function retryPolicy(attempts: number, retries: HttpRetry): RetryPolicy {
-  const { retryOn = "" } = retries;
+  const { retryOn = "", retryIgnorePreviousHosts = true } = retries;
   const { conditions, statusCodes } = parseRetryOn(retryOn);
   return create(RetryPolicySchema, {
     retryOn: conditions,
     retriableStatusCodes: statusCodes,
     ...(retryOn === "" ? { retriableHeaders: [unreached] } : {}),
     numRetries: attempts,
-    ...(retries.retryIgnorePreviousHosts === false
-      ? {}
-      : { retryHostPredicate: [previousHosts], hostSelectionRetryMaxAttempts: 5n }),
+    ...(retryIgnorePreviousHosts ? { retryHostPredicate: [previousHosts], hostSelectionRetryMaxAttempts: 5n } : {}),
     ...(retries.retryRemoteLocalities === true ? { retryPriority: previousPriorities } : {}),
     ...(retries.backoff === undefined
       ? {}
@@ -65,6 +66,7 @@ function retryPolicy(attempts: number, retries: HttpRetry): RetryPolicy {
 
 const STATUS_CODE = /^[1-9][0-9]{2}$/;
 const unasked = retryPolicy(2, {});
+const unaskedOfOne = retryPolicy(2, { retryIgnorePreviousHosts: false });
 
 /** Istio lets numbers stand among the conditions: they are status codes to retry. */
 function parseRetryOn(retryOn: string): { conditions: string; statusCodes: number[] } {

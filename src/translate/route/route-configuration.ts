@@ -36,9 +36,9 @@ export function buildRouteTable(virtualHosts: readonly EncodedVirtualHost[], nam
   return encodedResource(name, writer.finish());
 }
 
-/** Hosts that the mesh does not know: passed on, or refused with 502 as Istio does. */
+/** Hosts that the mesh does not know: passed on, once, or refused with 502 as Istio does. */
 function catchAll({ mode, cluster }: OutboundPolicy): EncodedVirtualHost {
-  if (mode === "ALLOW_ANY") return encodeVirtualHost("allow_any", ["*"], [buildDefaultRoute(cluster, null)]);
+  if (mode === "ALLOW_ANY") return encodeVirtualHost("allow_any", ["*"], [buildDefaultRoute(cluster, {})]);
   const refusal = create(RouteSchema, {
     name: "block_all",
     match: { pathSpecifier: { case: "prefix", value: "/" } },

@@ -6,28 +6,48 @@ import type { EncodedVirtualHost } from "./virtual-host.ts";
 export interface RouteTables {
   /** Adds what `build` makes without the domains that are `taken` (separated by commas); null is nothing. */
   add(table: string, build: (taken: string) => EncodedVirtualHost | null): void;
+  /** As `add`, but no reason for the table to be there. */
+  claim(table: string, build: (taken: string) => EncodedVirtualHost | null): void;
   build(buildTable: (name: string, hosts: readonly EncodedVirtualHost[]) => EncodedResource): EncodedResource[];
 }
 
 export function createRouteTables(): RouteTables {
-  const tables = new Map<string, { readonly hosts: EncodedVirtualHost[]; readonly taken: Set<string> }>();
+  const tables = new Map<string, Table>();
+  const tableOf = (name: string) => {
+    let table = tables.get(name);
+    if (table === undefined) {
+      table = { hosts: [], taken: new Set(), isWanted: false };
+      tables.set(name, table);
+    }
+    return table;
+  };
   return {
     add(name, build) {
-      let table = tables.get(name);
-      if (table === undefined) {
-        table = { hosts: [], taken: new Set() };
-        tables.set(name, table);
-      }
-      const { hosts, taken } = table;
-      let host = build("");
-      if (host?.domains.some((domain) => taken.has(domain))) {
-        host = build(host.domains.filter((domain) => taken.has(domain)).join(","));
-      }
-      if (host === null) return;
-      hosts.push(host);
-      for (const domain of host.domains) taken.add(domain);
+      const table = tableOf(name);
+      table.isWanted = true;
+      addHost(table, build);
     },
+    claim: (name, build) => addHost(tableOf(name), build),
     build: (buildTable) =>
-      [...tables].sort(([a], [b]) => compareText(a, b)).map(([name, { hosts }]) => buildTable(name, hosts)),
+      [...tables]
+        .filter(([, { isWanted }]) => isWanted)
+        .sort(([a], [b]) => compareText(a, b))
+        .map(([name, { hosts }]) => buildTable(name, hosts)),
   };
+}
+
+interface Table {
+  readonly hosts: EncodedVirtualHost[];
+  readonly taken: Set<string>;
+  isWanted: boolean;
+}
+
+function addHost({ hosts, taken }: Table, build: (taken: string) => EncodedVirtualHost | null): void {
+  let host = build("");
+  if (host?.domains.some((domain) => taken.has(domain))) {
+    host = build(host.domains.filter((domain) => taken.has(domain)).join(","));
+  }
+  if (host === null) return;
+  hosts.push(host);
+  for (const domain of host.domains) taken.add(domain);
 }

@@ -9,20 +9,22 @@ export function serviceDomains(service: MeshService, sameNamespace: boolean): st
   const ips = [...addresses.filter((text) => !text.includes("/")), ...autoAddresses].map((ip) =>
     ip.includes(":") ? `[${ip}]` : ip,
   );
-  // With the dot at its end a name is absolute: resolvers then try no search domains on it.
-  const absolute = `${hostname}.`;
-  if (kind === "ServiceEntry") return [...new Set([hostname, absolute, ...ips])];
-  const podNames = isHeadless ? shortNames("*.", service, sameNamespace) : [];
-  return [...new Set([...shortNames("", service, sameNamespace), absolute, ...podNames, ...ips])];
+  if (kind === "ServiceEntry") return [...new Set([hostname, absolute(hostname), ...ips])];
+  const podNames = isHeadless ? everyName("*.", service, sameNamespace) : [];
+  return [...new Set([...everyName("", service, sameNamespace), ...podNames, ...ips])];
 }
 
 /** Of one pod of a headless service that has a name of its own, such as a StatefulSet's. */
 export function podDomains(podName: string, service: MeshService, sameNamespace: boolean): string[] {
-  return shortNames(`${podName}.`, service, sameNamespace);
+  return everyName(`${podName}.`, service, sameNamespace);
 }
 
-function shortNames(prefix: string, { hostname, name, namespace }: MeshService, sameNamespace: boolean): string[] {
-  return [hostname, `${name}.${namespace}.svc`, `${name}.${namespace}`, ...(sameNamespace ? [name] : [])].map(
-    (host) => prefix + host,
-  );
+function everyName(prefix: string, { hostname, name, namespace }: MeshService, sameNamespace: boolean): string[] {
+  const short = [`${name}.${namespace}.svc`, `${name}.${namespace}`, ...(sameNamespace ? [name] : [])];
+  return [hostname, ...short, absolute(hostname)].map((host) => prefix + host);
+}
+
+/** With the dot at its end: resolvers then try no search domains on it. */
+function absolute(hostname: string): string {
+  return `${hostname}.`;
 }

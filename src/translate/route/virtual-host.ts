@@ -92,8 +92,8 @@ export function encodeVirtualHost(
 /** The routes of a VirtualService for requests that come by a port, as its callers know it. */
 export function routesOf(bound: BoundVirtualService, port: number, config: RouteDefaults): Route[] {
   const { virtualService } = bound;
-  const clusterOf = (destination: Destination) => resolveDestination(destination, bound, port, config.domain).cluster;
-  const target = { port, clusterOf, defaultRetries: config.defaultHttpRetryPolicy };
+  const resolve = (destination: Destination) => resolveDestination(destination, bound, port, config.domain);
+  const target = { port, resolve, defaultRetries: config.defaultHttpRetryPolicy };
   return (virtualService.spec.http ?? []).flatMap((route) => {
     if (route.match === undefined || route.match.length === 0) {
       return [buildHttpRoute(route, null, target, virtualService)];
