@@ -5,7 +5,7 @@ import { systemClock } from "../../src/platform/clock.ts";
 import { temporaryAuthority } from "../support/authority.ts";
 import { get, identityOf } from "../support/caller.ts";
 import { envoyMissing } from "../support/envoy.ts";
-import { endpoint, istio, pod, service } from "../support/manifests.ts";
+import { endpoint, istio, meshConfig, pod, service } from "../support/manifests.ts";
 import { objectsOf } from "../support/mesh.ts";
 import { startSidecars } from "../support/sidecars.ts";
 import { until } from "../support/until.ts";
@@ -27,7 +27,7 @@ async function startMesh(t: TestContext) {
   const identity = await identityOf(authority, { namespace: "shop", serviceAccount: "default" });
   const home = await startUpstream(t, "home", "127.0.0.101");
   const east = await startUpstream(t, "east", "127.0.0.102");
-  const names = ["split", "stays", "prefers", "relabelled"];
+  const names = ["split", "stays", "prefers", "relabelled", "shared", "kept"];
   const services = names.map((name, at) => service({ name, ports: { http: 80 }, clusterIP: `10.96.4.${at + 1}` }));
   const backends = (upstream: Upstream, labels = {}) =>
     names.flatMap((name) => [
@@ -41,6 +41,7 @@ async function startMesh(t: TestContext) {
     });
   const route = (name: string, subset: string) => ({ route: [{ destination: { host: hostOf(name), subset } }] });
   const local = [
+    meshConfig(`serviceSettings: [{ settings: { clusterLocal: true }, hosts: [${hostOf("kept")}] }]`),
     ...services,
     pod({ name: "caller", ip: "127.0.0.100", labels: { app: "caller" } }),
     ...backends(home),
@@ -100,6 +101,11 @@ test("a service of two clusters", { skip: envoyMissing() }, async (t) => {
   await t.test("has subsets by the cluster that its endpoints are in", async () => {
     assert.deepEqual(await reached("split", { "x-to": "east" }), ["east"]);
     assert.deepEqual(await reached("split"), ["home"]);
+  });
+
+  await t.test("is called in both, unless the mesh config's serviceSettings keep it in each cluster", async () => {
+    assert.deepEqual(await reached("shared"), ["east", "home"]);
+    assert.deepEqual(await reached("kept"), ["home"]);
   });
 
   await t.test("is kept in the caller's cluster by sourceLabels that name it", async () => {

@@ -6,7 +6,7 @@ import { envoyMissing } from "../support/envoy.ts";
 import { document, istio, pod, service } from "../support/manifests.ts";
 import { meshOf } from "../support/mesh.ts";
 import { startSidecars } from "../support/sidecars.ts";
-import { startUpstream, type Upstream } from "../support/upstream.ts";
+import { startUpstream, startUpstreamAtSocket, type Upstream } from "../support/upstream.ts";
 
 /** Which addresses are a service's, and which of them get requests, asked of a real Envoy. */
 
@@ -82,6 +82,12 @@ async function startMesh(t: TestContext) {
     }),
     slice("by-hand", two.port, [{ upstream: two }]),
     weighed("weighed", [3, 1]),
+    istio("ServiceEntry", "socket", {
+      hosts: ["socket.example.com"],
+      ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+      resolution: "STATIC",
+      endpoints: [{ address: `unix://${await startUpstreamAtSocket(t, "socket")}` }],
+    }),
     istio("ServiceEntry", "machines", {
       hosts: ["machines.example.com"],
       location: "MESH_INTERNAL",
@@ -137,6 +143,10 @@ test("requests go to the addresses that a service has, and no other", { skip: en
 
   await t.test("a Service without a selector has the addresses of its slices", async () => {
     assert.deepEqual(await reached("by-hand"), ["two"]);
+  });
+
+  await t.test("a ServiceEntry's endpoint may be a socket", async () => {
+    assert.deepEqual(await reached("socket.example.com"), ["socket"]);
   });
 
   for (const [whose, host] of [

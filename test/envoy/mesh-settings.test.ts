@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { createServer as createHttp2Server } from "node:http2";
 import { type TestContext, test } from "node:test";
 import { placeholderIdentity } from "../../src/ca/serving/placeholder-identity.ts";
-import { get } from "../support/caller.ts";
+import { callHttp, get } from "../support/caller.ts";
 import { envoyMissing } from "../support/envoy.ts";
 import { endpoint, istio, meshConfig, pod, service } from "../support/manifests.ts";
 import { meshOf } from "../support/mesh.ts";
@@ -126,6 +126,27 @@ test("the mesh's settings hold for every sidecar", { skip: envoyMissing() }, asy
     await until("the timers", () => isKeptAlive(set.web) && isKeptAlive(unset.kept));
     assert.equal(isKeptAlive(unset.web), false);
   });
+
+  await t.test(
+    "inboundTrafficPolicy: what a Service leads to is sent to loopback, or stays as it was dialled",
+    async (t) => {
+      const app = await startUpstream(t, "app", "127.0.0.1");
+      const answer = async (settings: string) => {
+        const yaml = [
+          meshConfig(settings),
+          pod({ name: "app", ip: "127.0.61.7", labels: { app: "app" } }),
+          service({ name: "app", ports: { http: { port: 80, targetPort: app.port } } }),
+        ].join("");
+        const { port } = await startSidecars(t, placeholderIdentity(), {
+          app: { mesh: meshOf(yaml), pod: "app.shop" },
+        });
+        const dialled = { destination: app.port, address: "127.0.61.7" };
+        return (await callHttp({ port: port("app", "virtualInbound"), ...dialled }))?.status;
+      };
+      assert.equal(await answer("inboundTrafficPolicy: { mode: LOCALHOST }"), 200);
+      assert.equal(await answer("{}"), 503, "nobody listens at the pod's own address");
+    },
+  );
 
   await t.test("dnsRefreshRate: names are looked up again", async () => {
     const lookups = (mesh: typeof set) => mesh.stat("update_attempt", "named.example.com");

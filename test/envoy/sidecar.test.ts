@@ -1,15 +1,20 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { placeholderIdentity } from "../../src/ca/serving/placeholder-identity.ts";
 import { systemClock } from "../../src/platform/clock.ts";
+import { selfContainedConfig } from "../../src/translate/self-contained.ts";
 import { TYPE_URL } from "../../src/xds/resource-set.ts";
 import { temporaryAuthority } from "../support/authority.ts";
 import { callHttp, get, identityOf } from "../support/caller.ts";
 import { envoyMissing } from "../support/envoy.ts";
+import { startEnvoyInPod } from "../support/envoy-in-pod.ts";
+import { answerWithName, ask } from "../support/intercepted-pod.ts";
 import { endpoint, istio, pod, service } from "../support/manifests.ts";
 import { meshOf, resourcesFor } from "../support/mesh.ts";
+import { createTestNetwork, netnsMissing } from "../support/netns.ts";
 import { startSidecars } from "../support/sidecars.ts";
 import { until } from "../support/until.ts";
-import { startUpstream } from "../support/upstream.ts";
+import { startUpstream, startUpstreamAtSocket } from "../support/upstream.ts";
 
 /** What Sidecars show their proxies and have them listen on, asked of a real Envoy. */
 
@@ -21,6 +26,7 @@ async function startMesh(t: TestContext) {
   const far = await upstream("far", "127.0.0.82");
   const proxy = await upstream("proxy", "127.0.0.83");
   const app = await upstream("app", "127.0.0.1");
+  const socket = await startUpstreamAtSocket(t, "socket");
   const backend = ({ name, ip, port }: typeof own, namespace: string, clusterIP: string, number = 80) =>
     service({ name, namespace, ports: { http: number }, clusterIP }) +
     endpoint(name, { name: `${name}-0`, namespace, ip }, { http: port });
@@ -59,7 +65,10 @@ async function startMesh(t: TestContext) {
     }),
     istio("Sidecar", "listening", {
       workloadSelector: { labels: { app: "listening" } },
-      ingress: [{ port: { number: 9080, protocol: "HTTP", name: "http" }, defaultEndpoint: `127.0.0.1:${app.port}` }],
+      ingress: [
+        { port: { number: 9080, protocol: "HTTP", name: "http" }, defaultEndpoint: `127.0.0.1:${app.port}` },
+        { port: { number: 9084, protocol: "HTTP", name: "socket" }, defaultEndpoint: `unix://${socket}` },
+      ],
     }),
     istio("Sidecar", "bound", {
       workloadSelector: { labels: { app: "bound" } },
@@ -131,8 +140,13 @@ test("a Sidecar decides what its proxies see and where they listen", { skip: env
   });
 
   await t.test("an inbound listener hands over to where the application listens", async () => {
-    const answered = await callHttp({ port: port("listening", "virtualInbound"), destination: 9080 });
-    assert.equal(JSON.parse(answered?.body ?? "{}").upstream, "app");
+    for (const [destination, upstream] of [
+      [9080, "app"],
+      [9084, "socket"],
+    ] as const) {
+      const answered = await callHttp({ port: port("listening", "virtualInbound"), destination });
+      assert.equal(JSON.parse(answered?.body ?? "{}").upstream, upstream);
+    }
   });
 
   await t.test("an inbound listener that intercepts nothing is called by its own address", async () => {
@@ -156,4 +170,34 @@ test("a Sidecar decides what its proxies see and where they listen", { skip: env
       assert.equal(app.count(path), limit);
     }
   });
+});
+
+test("an inbound listener that intercepts nothing is at the address that its Sidecar says, and at no other", {
+  skip: netnsMissing() || envoyMissing(),
+}, async (t) => {
+  const { machine, pod: host } = await createTestNetwork(t);
+  await answerWithName(host, "app", [9090]);
+  const mesh = meshOf(
+    pod({ name: "bound", ip: host.ipv4 }) +
+      istio("Sidecar", "bound", {
+        ingress: [
+          {
+            port: { number: 9083, protocol: "TCP", name: "tcp" },
+            bind: "127.0.0.2",
+            captureMode: "NONE",
+            defaultEndpoint: "127.0.0.1:9090",
+          },
+        ],
+      }),
+  );
+  const config = selfContainedConfig(resourcesFor(mesh, "bound.shop"), "sidecar~x~bound.shop~x", placeholderIdentity());
+  await startEnvoyInPod(t, host, config, { asRoot: true });
+  assert.equal(await ask(host, "127.0.0.2", 9083), "app 9090");
+  for (const [from, address] of [
+    [host, "127.0.0.3"],
+    [host, host.ipv4],
+    [machine, host.ipv4],
+  ] as const) {
+    await assert.rejects(ask(from, address, 9083), /ECONNREFUSED/, address);
+  }
 });

@@ -47,9 +47,11 @@ function ruled(name: string, index: number, endpoints: Endpoints, spec: object):
   ].join("");
 }
 
-/** Speaks HTTP/2 only, and answers with how many streams it has at once. */
+/** Speaks HTTP/2 only, and says so, but does not answer at `/never`. */
 async function startHttp2(t: TestContext): Promise<Pick<Upstream, "ip" | "port">> {
-  const server = createHttp2Server((request, response) => response.end(request.httpVersion));
+  const server = createHttp2Server((request, response) => {
+    if (request.url !== "/never") response.end(request.httpVersion);
+  });
   return { ip: "127.0.0.65", port: await listenOn(t, server, "127.0.0.65") };
 }
 
@@ -111,6 +113,8 @@ async function startMesh(t: TestContext) {
     "idle-by-tcp": [one, pool({ tcp: { idleTimeout: "0.2s" } })],
     aged: [one, pool({ tcp: { maxConnectionDuration: "0.2s" } })],
     upgraded: [http2, pool({ http: { h2UpgradePolicy: "UPGRADE" } })],
+    "few-streams": [http2, pool({ http: { h2UpgradePolicy: "UPGRADE", maxConcurrentStreams: 2 } })],
+    "many-streams": [http2, pool({ http: { h2UpgradePolicy: "UPGRADE" } })],
     "as-called": [http2, pool({ http: { useClientProtocol: true } })],
     "not-upgraded": [one, pool({ http: { h2UpgradePolicy: "DO_NOT_UPGRADE" } })],
     "no-budget": [one, { trafficPolicy: { retryBudget: { percent: 0, minRetryConcurrency: 0 } } }],
@@ -265,6 +269,13 @@ test("DestinationRules hold at a real Envoy", { skip: envoyMissing() }, async (t
     assert.equal(await stat("upgraded", "upstream_cx_http2_total"), 1);
     assert.equal((await ask("not-upgraded")).status, 200);
     assert.equal(await stat("not-upgraded", "upstream_cx_http2_total"), 0);
+  });
+
+  await t.test("connectionPool.http.maxConcurrentStreams: what is more has a connection of its own", async () => {
+    const hold = (host: string) => Promise.all(Array.from({ length: 6 }, () => ask(host, { path: "/never" })));
+    await Promise.all(["few-streams", "many-streams"].map(hold));
+    assert.equal(await stat("few-streams", "upstream_cx_http2_total"), 3);
+    assert.equal(await stat("many-streams", "upstream_cx_http2_total"), 1);
   });
 
   await t.test("connectionPool.http.useClientProtocol: the upstream is spoken to as the caller speaks", async (t) => {

@@ -35,7 +35,7 @@ const answering = (name: string, namespace: string, hosts: readonly string[], ex
     )
     .join("");
 
-function manifests(upstream: Upstream): string {
+function manifests(upstream: Upstream, settings: string): string {
   let clusterIps = 0;
   const backend = (name: string, namespace = "data") =>
     service({ name, namespace, ports: { http: 80 }, clusterIP: `10.96.7.${++clusterIps}` }) +
@@ -54,11 +54,14 @@ function manifests(upstream: Upstream): string {
       "data",
     );
   return [
-    meshConfig("outboundTrafficPolicy: { mode: REGISTRY_ONLY }"),
+    meshConfig(`outboundTrafficPolicy: { mode: REGISTRY_ONLY }\n${settings}`),
+    document({ apiVersion: "v1", kind: "Namespace", metadata: { name: "shop", labels: { mesh: "yes" } } }),
     pod({ name: "chosen", ip: "127.0.0.130", labels: { app: "chosen" } }),
     pod({ name: "other", ip: "127.0.0.131", labels: { app: "other" } }),
     pod({ name: "inside", namespace: "data", ip: "127.0.0.132", labels: { app: "chosen" } }),
     ...["plain", "routed", "ruled", "named"].map((name) => backend(name)),
+    // So that callers have a listener for requests, whatever else they see.
+    backend("own", "shop"),
     document({
       apiVersion: "v1",
       kind: "Service",
@@ -85,6 +88,7 @@ function manifests(upstream: Upstream): string {
     answering("d-named", "data", ["one.wild.test", "*.longer.wild.test"], ["shop"]),
     rule("kept-rule", "data", { host: "ruled", exportTo: ["."] }),
     rule("short-name", "data", { host: "named" }),
+    rule("root-rule", "ops", { host: "routed.data.svc.cluster.local" }),
     rule("chosen-rule", "shop", {
       host: "plain.data.svc.cluster.local",
       workloadSelector: { matchLabels: { app: "chosen" } },
@@ -92,15 +96,22 @@ function manifests(upstream: Upstream): string {
   ].join("");
 }
 
-async function startCallers(t: TestContext) {
+async function startCallers(t: TestContext, settings = "") {
   const upstream = await startUpstream(t, "upstream", "127.0.0.133");
-  const mesh = meshOf(manifests(upstream));
+  const mesh = meshOf(manifests(upstream, settings));
   // What two callers see differs, so each has an Envoy of its own.
   const ask = async (caller: string) => {
     const running = await startSidecars(t, placeholderIdentity(), { [caller]: { mesh, pod: caller } });
     return (host: string) => get(running.port(caller, "0.0.0.0_80"), { headers: { host } });
   };
-  return { chosen: await ask("chosen.shop"), other: await ask("other.shop"), inside: await ask("inside.data") };
+  return {
+    chosen: await ask("chosen.shop"),
+    other: await ask("other.shop"),
+    // Where its namespace is no part of the mesh, neither is it.
+    inside: mesh.pods.has("data/inside")
+      ? await ask("inside.data")
+      : async () => assert.fail("data is not in the mesh"),
+  };
 }
 
 /** Names of the rules that held. */
@@ -158,5 +169,41 @@ test("objects are for those whom they are exported to, or whom they select", { s
     assert.deepEqual(rulesOf(await chosen("plain.data")), ["chosen-rule"]);
     assert.deepEqual(rulesOf(await other("plain.data")), []);
     assert.deepEqual(rulesOf(await inside("plain.data")), []);
+  });
+});
+
+test("the mesh config says for whom objects are that do not say it themselves", { skip: envoyMissing() }, async (t) => {
+  await t.test("defaultServiceExportTo", async (t) => {
+    const { other, inside } = await startCallers(t, 'defaultServiceExportTo: ["."]');
+    assert.equal((await inside("plain.data")).status, 200);
+    assert.equal((await other("plain.data")).status, 502);
+    assert.equal((await other("given.example.com")).status, 200, "it says so itself");
+  });
+
+  await t.test("defaultVirtualServiceExportTo", async (t) => {
+    const { other, inside } = await startCallers(t, 'defaultVirtualServiceExportTo: ["."]');
+    assert.equal((await inside("x.test")).body, "a-for-all");
+    assert.equal((await other("x.test")).status, 502);
+    assert.equal((await other("one.wild.test")).body, "d-named", "it says so itself");
+  });
+
+  await t.test("defaultDestinationRuleExportTo", async (t) => {
+    const { other, inside } = await startCallers(t, 'defaultDestinationRuleExportTo: ["."]');
+    assert.deepEqual(rulesOf(await inside("named.data")), ["short-name"]);
+    assert.deepEqual(rulesOf(await other("named.data")), []);
+  });
+
+  await t.test("discoverySelectors: other namespaces are as if they were not there", async (t) => {
+    const { other } = await startCallers(t, 'discoverySelectors: [{ matchLabels: { mesh: "yes" } }]');
+    assert.equal((await other("plain.data")).status, 502);
+    const both = await startCallers(t, 'discoverySelectors: [{ matchLabels: { mesh: "yes" } }, { matchLabels: {} }]');
+    assert.equal((await both.other("plain.data")).status, 200);
+  });
+
+  await t.test("rootNamespace: its rules are for services that have none", async (t) => {
+    const { other } = await startCallers(t, "rootNamespace: ops");
+    assert.deepEqual(rulesOf(await other("routed.data")), ["root-rule"]);
+    assert.deepEqual(rulesOf(await other("named.data")), ["short-name"]);
+    assert.deepEqual(rulesOf(await (await startCallers(t)).other("routed.data")), []);
   });
 });

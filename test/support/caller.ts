@@ -38,6 +38,8 @@ export interface InboundCall {
   readonly port: number;
   /** The workload's own port, which the caller would have dialled. */
   readonly destination: number;
+  /** And the workload's own address; one of loopback. */
+  readonly address?: string;
   /** The caller's address, on loopback. */
   readonly from?: string;
   /** Absent is plaintext; without a certificate, TLS that shows none. */
@@ -92,10 +94,11 @@ export async function callTcp(inbound: InboundCall): Promise<string | null> {
   return answer.finally(() => socket.destroy());
 }
 
-async function open({ port, destination, from = "127.0.0.1", identity, ...tls }: InboundCall): Promise<Socket | null> {
+async function open(call: InboundCall): Promise<Socket | null> {
+  const { port, destination, address = "127.0.0.1", from = "127.0.0.1", identity, ...tls } = call;
   const socket = connect({ port, host: "127.0.0.1", localAddress: from });
   // The PROXY protocol, version 1: https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt
-  socket.write(`PROXY TCP4 ${from} 127.0.0.1 1234 ${destination}\r\n`);
+  socket.write(`PROXY TCP4 ${from} ${address} 1234 ${destination}\r\n`);
   if (identity === undefined) return settled(socket, "connect");
   const secure = connectTls({
     socket,
