@@ -46,9 +46,7 @@ export type AuthorizationCondition = Static<typeof AuthorizationCondition>;
 
 export const AuthorizationRule = Type.Object(
   {
-    from: Type.Optional(
-      Type.Array(Type.Object({ source: Type.Optional(AuthorizationSource) }, closed), { maxItems: 512 }),
-    ),
+    from: Type.Optional(Type.Array(Type.Object({ source: Type.Optional(AuthorizationSource) }, closed))),
     to: Type.Optional(Type.Array(Type.Object({ operation: Type.Optional(AuthorizationOperation) }, closed))),
     when: Type.Optional(Type.Array(AuthorizationCondition)),
   },
@@ -60,7 +58,7 @@ export const AuthorizationPolicySpec = Type.Object(
   {
     selector: Type.Optional(WorkloadSelector),
     action: Type.Optional(Type.Union([Type.Literal("ALLOW"), Type.Literal("DENY")])),
-    rules: Type.Optional(Type.Array(AuthorizationRule, { maxItems: 512 })),
+    rules: Type.Optional(Type.Array(AuthorizationRule)),
   },
   closed,
 );
