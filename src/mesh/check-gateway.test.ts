@@ -1,12 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { istio } from "../../test/support/manifests.ts";
+import { serverCredentials } from "./credentials.ts";
 import { parseObject } from "./parse-object.ts";
 
 function findingsOf(servers: unknown, selector?: object): string[] {
   const manifest = istio("Gateway", "public", { servers, ...(selector && { selector }) });
   const { findings } = parseObject(JSON.parse(manifest.slice(manifest.indexOf("{"))));
   return findings.map(({ severity, message }) => `${severity} ${message.replace("Gateway shop/public: ", "")}`);
+}
+
+function credentialsOf(change: object): string[] {
+  const manifest = istio("Gateway", "public", { servers: [server(change)] });
+  const { object } = parseObject(JSON.parse(manifest.slice(manifest.indexOf("{"))));
+  assert.ok(object?.kind === "Gateway" && "servers" in object.spec);
+  return serverCredentials(object).map(({ name }) => name);
 }
 
 const server = (change: object) => ({
@@ -47,7 +55,6 @@ const refused: readonly [what: string, change: object, message: RegExp][] = [
   ["HTTPS without TLS", { tls: undefined }, /tls is missing/],
   ["SIMPLE without a certificate", { tls: { mode: "SIMPLE" } }, /tls is SIMPLE, so it needs a credentialName/],
   ["MUTUAL without whom to trust", { tls: { mode: "MUTUAL", ...files } }, /tls is MUTUAL, so it needs caCertificates/],
-  ["PASSTHROUGH with a certificate", { tls: { mode: "PASSTHROUGH", credentialName: "a" } }, /does not end the TLS/],
   ["ISTIO_MUTUAL with a certificate", { tls: { mode: "ISTIO_MUTUAL", ...files } }, /uses the mesh's own certificates/],
   ["files and a Secret", { tls: { mode: "SIMPLE", credentialName: "a", ...files } }, /keep one of them/],
   ["both kinds of Secret names", { tls: { mode: "SIMPLE", credentialName: "a", credentialNames: ["b"] } }, /has both/],
@@ -75,6 +82,15 @@ for (const [what, change, message] of refused) {
     assert.match(first, message);
   });
 }
+
+test("a certificate that PASSTHROUGH has no use for is warned of, and asked for nowhere", () => {
+  const tls = { mode: "PASSTHROUGH", credentialName: "a" };
+  const [found = "", ...more] = findingsOf([server({ tls })]);
+  assert.match(found, /^warning spec\.servers\[0\]\.tls has certificates, .* does not end the TLS/);
+  assert.deepEqual(more, []);
+  assert.deepEqual(credentialsOf({ tls }), []);
+  assert.deepEqual(credentialsOf({ tls: { ...tls, mode: "SIMPLE" } }), ["a"]);
+});
 
 test("a Gateway without servers, and ports of one name, are refused", () => {
   assert.match(findingsOf([]).join(), /^error spec\.servers is empty/);

@@ -1,4 +1,5 @@
 import { ipVersion } from "../platform/ip-version.ts";
+import { endsTlsByItsOwn } from "./credentials.ts";
 import { parseServerHost, serverKind } from "./gateway-server.ts";
 import type { Gateway, GatewayServer, ServerTlsSettings, TlsVersion } from "./istio/gateway.ts";
 import { declaredProtocol } from "./port-protocol.ts";
@@ -81,10 +82,12 @@ function checkOwnCertificate(tls: ServerTlsSettings, path: string): Problem[] {
   const { serverCertificate = "", privateKey = "", caCertificates = "" } = tls;
   const files = [serverCertificate, privateKey, caCertificates].some((text) => text !== "");
   const secrets = [credentialName, ...credentialNames].filter((name) => name !== "");
-  if (mode === "PASSTHROUGH" || mode === "AUTO_PASSTHROUGH" || mode === "ISTIO_MUTUAL") {
+  const wayOut = "remove them, or use SIMPLE or MUTUAL";
+  if (!endsTlsByItsOwn(tls)) {
     if (!files && secrets.length + caCertCredentialName.length === 0) return [];
-    const whose = mode === "ISTIO_MUTUAL" ? "uses the mesh's own certificates" : "does not end the TLS";
-    return [error(path, `has certificates, but mode ${mode} ${whose}: remove them, or use SIMPLE or MUTUAL`)];
+    return mode === "ISTIO_MUTUAL"
+      ? [error(path, `has certificates, but mode ${mode} uses the mesh's own certificates: ${wayOut}`)]
+      : [warning(path, `has certificates, which are not used, since mode ${mode} does not end the TLS: ${wayOut}`)];
   }
   if (credentialName !== "" && credentialNames.length > 0) {
     return [error(path, "has both credentialName and credentialNames: keep one of them")];

@@ -1,5 +1,5 @@
 import type { DestinationRule } from "./istio/destination-rule.ts";
-import type { Gateway } from "./istio/gateway.ts";
+import type { Gateway, ServerTlsSettings } from "./istio/gateway.ts";
 import type { TrafficPolicy } from "./istio/traffic-policy.ts";
 import { labelsMatch } from "./labels.ts";
 
@@ -42,6 +42,7 @@ export function serverCredentials({
   return (spec.servers ?? []).flatMap(({ tls = {} }, at) => {
     const path = `spec.servers[${at}].tls`;
     const { credentialName = "", credentialNames = [], caCertCredentialName = "" } = tls;
+    if (!endsTlsByItsOwn(tls)) return [];
     return [
       { path: `${path}.credentialName`, name: credentialName, isOnlyTrust: false },
       ...credentialNames.map((name, index) => ({
@@ -52,6 +53,11 @@ export function serverCredentials({
       { path: `${path}.caCertCredentialName`, name: caCertCredentialName, isOnlyTrust: true },
     ].filter(({ name }) => name !== "");
   });
+}
+
+/** Whether a server ends TLS, and by certificates of its own: those of another need none, and are given none. */
+export function endsTlsByItsOwn({ mode = "PASSTHROUGH" }: ServerTlsSettings): boolean {
+  return mode === "SIMPLE" || mode === "MUTUAL" || mode === "OPTIONAL_MUTUAL";
 }
 
 /** Whether a Gateway is for proxies with these labels. One that selects nobody in particular is for all. */
