@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer, request } from "node:http";
 import { connect } from "node:http2";
 import { buffer } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
@@ -10,7 +9,8 @@ import { gateway, gatewayIdentities, startGateway } from "../support/gateway.ts"
 import { assertGrpcWebAnswer, grpcWeb, grpcWebCall, startGrpcEcho } from "../support/grpc-echo.ts";
 import { endpoint, istio, pod, service } from "../support/manifests.ts";
 import { until } from "../support/until.ts";
-import { listenOn, type SeenRequest, startUpstream, type Upstream } from "../support/upstream.ts";
+import { type SeenRequest, startUpstream, type Upstream } from "../support/upstream.ts";
+import { assertWebSocketEchoes, startWebSocketEcho } from "../support/web-socket.ts";
 
 /** What VirtualServices do to requests that come in by a gateway, as far as it is not where they go: asked of a real Envoy. */
 
@@ -80,17 +80,6 @@ const delegation = [
   ),
 ];
 
-/** Switches protocols for whoever asks, then echoes. */
-function startWebSocket(t: TestContext, ip: string): Promise<number> {
-  const server = createServer((_request, response) => response.end());
-  server.on("upgrade", (_request, socket) => {
-    socket.on("error", () => socket.destroy());
-    socket.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
-    socket.on("data", (bytes) => socket.write(`echo ${bytes}`));
-  });
-  return listenOn(t, server, ip);
-}
-
 async function startMesh(t: TestContext) {
   const ips = ["127.0.0.51", "127.0.0.52"];
   const [v1, v2] = await Promise.all(ips.map((ip, index) => startUpstream(t, `v${index + 1}`, ip)));
@@ -134,7 +123,7 @@ async function startMesh(t: TestContext) {
       ([name, http]) => istio("VirtualService", name, { hosts: [`${name}.test`], gateways: ["ingress/public"], http }),
     ),
     ...delegation,
-    alone("chat", "127.0.0.53", "http", await startWebSocket(t, "127.0.0.53")),
+    alone("chat", "127.0.0.53", "http", await startWebSocketEcho(t, "127.0.0.53")),
     alone("cart", "127.0.0.54", "grpc", await startGrpcEcho(t, "127.0.0.54")),
   ].join("");
   return { v1, v2, ...(await startGateway(t, await gatewayIdentities(t), yaml)) };
@@ -240,18 +229,9 @@ test("routes do at a gateway what they do at a sidecar", { skip: envoyMissing() 
     );
   });
 
-  await t.test("a WebSocket is upgraded, and carries bytes both ways", async (t) => {
-    const headers = { host: "chat.test", connection: "upgrade", upgrade: "websocket" };
-    const sent = request({ host: "127.0.0.1", port: port("edge", "0.0.0.0_80"), headers }).end();
-    const [response, socket] = await once(sent, "upgrade");
-    t.after(() => socket.destroy());
-    assert.equal(response.statusCode, 101);
-    for (const text of ["one", "two"]) {
-      socket.write(text);
-      const [bytes] = await once(socket, "data");
-      assert.equal(String(bytes), `echo ${text}`);
-    }
-  });
+  await t.test("a WebSocket is upgraded, and carries bytes both ways", (t) =>
+    assertWebSocketEchoes(t, port("edge", "0.0.0.0_80"), "chat.test"),
+  );
 
   await t.test("a server of protocol GRPC-WEB makes gRPC of what browsers send, and others do not", async () => {
     assertGrpcWebAnswer(await grpcWebCall(port("edge", "0.0.0.0_81"), "cart.test"));

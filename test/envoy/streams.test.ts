@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer, request } from "node:http";
 import { connect, createServer as createHttp2Server } from "node:http2";
 import { type TestContext, test } from "node:test";
 import { placeholderIdentity } from "../../src/ca/serving/placeholder-identity.ts";
@@ -9,19 +8,9 @@ import { endpoint, istio, pod, service } from "../support/manifests.ts";
 import { meshOf } from "../support/mesh.ts";
 import { startSidecars } from "../support/sidecars.ts";
 import { listenOn } from "../support/upstream.ts";
+import { assertWebSocketEchoes, startWebSocketEcho } from "../support/web-socket.ts";
 
 /** What lasts longer than a request and its answer: a WebSocket and a gRPC call, both ways at once, through a real Envoy. */
-
-/** Switches protocols for whoever asks, then echoes. */
-function startWebSocket(t: TestContext): Promise<number> {
-  const server = createServer((_request, response) => response.end());
-  server.on("upgrade", (_request, socket) => {
-    socket.on("error", () => socket.destroy());
-    socket.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
-    socket.on("data", (bytes) => socket.write(`echo ${bytes}`));
-  });
-  return listenOn(t, server, "127.0.0.101");
-}
 
 /** Echoes each message of a call, and ends it with trailers, as gRPC does. */
 function startGrpc(t: TestContext): Promise<number> {
@@ -47,7 +36,7 @@ async function startMesh(t: TestContext) {
       pod(grpc),
       service({ name: "chat", ports: { http: 80 }, clusterIP: "10.96.0.1" }),
       service({ name: "feed", ports: { grpc: 81 }, clusterIP: "10.96.0.2" }),
-      endpoint("chat", websocket, { http: await startWebSocket(t) }),
+      endpoint("chat", websocket, { http: await startWebSocketEcho(t, websocket.ip) }),
       endpoint("feed", grpc, { grpc: await startGrpc(t) }),
       routes("chat", { headers: { request: { set: { "x-a": "1" } } } }),
       routes("feed", { retries: { attempts: 0 } }),
@@ -60,18 +49,9 @@ async function startMesh(t: TestContext) {
 test("streams pass both ways", { skip: envoyMissing() }, async (t) => {
   const port = await startMesh(t);
 
-  await t.test("a WebSocket is upgraded, and carries bytes both ways", async (t) => {
-    const headers = { host: "chat", connection: "upgrade", upgrade: "websocket" };
-    const sent = request({ host: "127.0.0.1", port: port("caller", "0.0.0.0_80"), headers }).end();
-    const [response, socket] = await once(sent, "upgrade");
-    t.after(() => socket.destroy());
-    assert.equal(response.statusCode, 101);
-    for (const text of ["one", "two"]) {
-      socket.write(text);
-      const [bytes] = await once(socket, "data");
-      assert.equal(String(bytes), `echo ${text}`);
-    }
-  });
+  await t.test("a WebSocket is upgraded, and carries bytes both ways", (t) =>
+    assertWebSocketEchoes(t, port("caller", "0.0.0.0_80"), "chat"),
+  );
 
   await t.test("a gRPC call has messages both ways, and its status in trailers", async (t) => {
     const session = connect(`http://127.0.0.1:${port("caller", "0.0.0.0_81")}`);
