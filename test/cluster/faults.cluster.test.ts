@@ -121,6 +121,18 @@ test("what goes on in a cluster's life costs no request", { skip, timeout: 900_0
       const { status, body } = await cluster.call("POST", "/api/v1/namespaces/shop/pods", lonelyPod("refused"));
       assert.deepEqual([status, /failed calling webhook/.test(body.message)], [500, true], body.message);
       await scaleControlPlane(cluster, 2);
+      // kube-proxy too may take a minute behind an outage of the API server to read where a Service's pods are now.
+      const taken = await until(
+        "a pod to be taken again",
+        async () => {
+          const path = "/api/v1/namespaces/shop/pods?dryRun=All";
+          const answer = await cluster.call("POST", path, lonelyPod("taken"));
+          if (answer.status !== 201) throw new Error(answer.body.message);
+          return answer.body;
+        },
+        SLOW,
+      );
+      assert.ok(taken.spec.initContainers.length > 0);
     });
   });
 
