@@ -186,7 +186,7 @@ async function startParts(
     serving.current(),
     [
       admissionRoutes({
-        namespaceOf: createNamespacesNow(source),
+        ...createNamespacesNow(source, clock),
         proxyConfigsFor: (namespace) => mesh.current().proxyConfigsFor(namespace),
         get config() {
           return injectionConfig();

@@ -58,5 +58,6 @@ export class AdmissionCache {
 }
 
 function surroundingsOf(namespace: string, deps: AdmitDeps): readonly unknown[] {
-  return [deps.config, deps.namespaceOf(namespace), deps.proxyConfigsFor?.(namespace)];
+  const { config, namespaceOf, formerNamespaceOf, proxyConfigsFor } = deps;
+  return [config, namespaceOf(namespace), formerNamespaceOf?.(namespace), proxyConfigsFor?.(namespace)];
 }

@@ -38,6 +38,8 @@ export type AdmissionResponse = { readonly uid: string; readonly warnings?: read
 export interface AdmitDeps {
   /** Undefined means that there is no such namespace, hence no labels. */
   namespaceOf(name: string): Namespace | undefined;
+  /** As it was before its labels changed, where that was moments ago: whoever asks may not have seen the change. */
+  formerNamespaceOf?(name: string): Namespace | undefined;
   /** Of the root namespaces and the named one, in a list that stays the same while they do; without it, none. */
   proxyConfigsFor?(namespace: string): readonly ProxyConfigResource[];
   readonly config: InjectionConfig;
@@ -68,6 +70,7 @@ export function admit(request: AdmissionRequest, deps: AdmitDeps): Admission {
       pod: manifest,
       namespace,
       namespaceLabels,
+      formerNamespaceLabels: deps.formerNamespaceOf?.(namespace)?.metadata.labels,
       namespaceAnnotations,
       proxyConfig: selectProxyConfig(deps.proxyConfigsFor?.(namespace) ?? [], namespace, labelsOf(manifest)),
       config: deps.config,

@@ -9,6 +9,7 @@ interface Case {
   readonly namespace?: string;
   /** Null: whoever asks has selected the pod. */
   readonly namespaceLabels?: Record<string, string> | null;
+  readonly formerNamespaceLabels?: Record<string, string>;
   readonly labels?: Record<string, string>;
   readonly annotations?: Record<string, string>;
   readonly spec?: Partial<PodManifest["spec"]>;
@@ -87,6 +88,24 @@ const cases: readonly Case[] = [
 
   { title: "a namespace of this revision", namespaceLabels: { "istio.io/rev": "default" }, expected: "inject" },
   { title: "a namespace of another revision", namespaceLabels: canary, expected: "other-revision" },
+  {
+    title: "a namespace that was of this revision until moments ago",
+    namespaceLabels: canary,
+    formerNamespaceLabels: enabled,
+    expected: "inject",
+  },
+  {
+    title: "a namespace that was of a third revision until moments ago",
+    namespaceLabels: canary,
+    formerNamespaceLabels: { "istio.io/rev": "old" },
+    expected: "other-revision",
+  },
+  {
+    title: "a namespace that was in the mesh until moments ago",
+    namespaceLabels: {},
+    formerNamespaceLabels: enabled,
+    expected: "not-selected",
+  },
   {
     title: "a namespace of this revision by its name",
     namespaceLabels: canary,
@@ -355,6 +374,7 @@ function input({ namespace = "shop", namespaceLabels = {}, ...rest }: Omit<Case,
     },
     namespace,
     ...(namespaceLabels === null ? {} : { namespaceLabels }),
+    ...(rest.formerNamespaceLabels && { formerNamespaceLabels: rest.formerNamespaceLabels }),
     config: { ...defaultInjectionConfig, ...rest.config },
   };
 }

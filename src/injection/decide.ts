@@ -42,6 +42,8 @@ export interface DecisionInput {
   readonly namespace: string;
   /** Absent where whoever asks has selected the pod already, as `trysail inject` has. */
   readonly namespaceLabels?: Readonly<Record<string, string>>;
+  /** Where they changed moments ago: by these the API server may still choose which revision it asks. */
+  readonly formerNamespaceLabels?: Readonly<Record<string, string>>;
   /** Where OpenShift keeps the range of users that the namespace's pods may run as. */
   readonly namespaceAnnotations?: Readonly<Record<string, string>>;
   /** What made the pod, where the pod does not say. */
@@ -164,9 +166,14 @@ function namespaceOptedOut({ namespace, namespaceLabels }: DecisionInput): SkipR
   return { code: "namespace-opted-out", message };
 }
 
-function otherRevision({ pod, namespace, namespaceLabels, config }: DecisionInput): SkipReason | null {
+function otherRevision(input: DecisionInput): SkipReason | null {
+  const { pod, namespace, namespaceLabels, formerNamespaceLabels, config } = input;
+  const isOurs = ({ revision }: AskedRevision) => [config.revision, ...config.revisionTags].includes(revision);
   const asked = namespaceLabels && askedRevision(pod, namespace, namespaceLabels);
-  if (!asked || [config.revision, ...config.revisionTags].includes(asked.revision)) return null;
+  if (!asked || isOurs(asked)) return null;
+  // The other revision is not asked about this pod, so without a sidecar of this one it would have none.
+  const before = formerNamespaceLabels && askedRevision(pod, namespace, formerNamespaceLabels);
+  if (before && isOurs(before)) return null;
   const message = `${asked.by} asks for revision ${asked.revision}; this one is ${config.revision}.`;
   return { code: "other-revision", message };
 }
@@ -185,6 +192,12 @@ function policyDisabled({ pod, config }: DecisionInput): SkipReason | null {
   return { code: "policy-disabled", message };
 }
 
+interface AskedRevision {
+  readonly revision: string;
+  /** Who asks. */
+  readonly by: string;
+}
+
 /**
  * The revision the pod falls to, by the label that counts most: `istio-injection` before `istio.io/rev`, the
  * namespace before the pod. Null where no label asks for any.
@@ -193,7 +206,7 @@ function askedRevision(
   pod: PodManifest,
   namespace: string,
   namespaceLabels: Readonly<Record<string, string>>,
-): { revision: string; by: string } | null {
+): AskedRevision | null {
   const podLabels = labelsOf(pod);
   if (namespaceLabels[NAMESPACE_INJECT] === "enabled") {
     return { revision: DEFAULT_REVISION, by: `Namespace ${namespace} (${NAMESPACE_INJECT}=enabled)` };

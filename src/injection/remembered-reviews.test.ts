@@ -59,6 +59,16 @@ for (const [title, change] of surroundings) {
   });
 }
 
+test("a pod of a namespace that has just moved to another revision is injected, until its labels have been so for a while", async (t) => {
+  const moved = namespaceWith({ "istio.io/rev": "canary" });
+  const deps: Changeable = { ...shop(), namespace: moved, formerNamespace: shop().namespace };
+  const webhook = await serve(t, deps);
+  await remember(webhook);
+  delete deps.formerNamespace;
+  const { reused, response } = await webhook.ask(reviewText({ number: 7 }));
+  assert.deepEqual([reused, response.patchType], [false, undefined]);
+});
+
 test("each review is logged and told of, with what its own request says", async (t) => {
   const webhook = await serve(t);
   await remember(webhook);
@@ -110,6 +120,7 @@ test("a pod that cannot be injected is looked at anew each time", async (t) => {
 interface Changeable {
   config: InjectionConfig;
   namespace: Namespace;
+  formerNamespace?: Namespace;
   proxyConfigs: ReturnType<NonNullable<AdmissionDeps["proxyConfigsFor"]>>;
 }
 
@@ -149,6 +160,7 @@ async function serve(t: TestContext, deps: Changeable = shop()) {
   app.register(
     admissionRoutes({
       namespaceOf: (name) => (name === "shop" ? deps.namespace : undefined),
+      formerNamespaceOf: (name) => (name === "shop" ? deps.formerNamespace : undefined),
       proxyConfigsFor: () => deps.proxyConfigs,
       get config() {
         return deps.config;
