@@ -15,6 +15,8 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const FAILURES_KEPT = 20;
 /** Between two requests of a load, so that it does not take a whole core. */
 const PAUSE_MS = 5;
+/** For so long behind SIGTERM requests are taken: callers hear later than the app that its pod ends. */
+const LAST_REQUESTS_MS = 2000;
 
 interface Answer {
   readonly status: number;
@@ -30,6 +32,7 @@ interface Load {
 
 let load: Load | undefined;
 let alive = true;
+let stopping = false;
 
 const app = createServer((incoming, outgoing) => {
   const { pathname } = new URL(incoming.url ?? "/", "http://app");
@@ -57,9 +60,13 @@ app.listen(8080);
 health.listen(8082);
 control.listen(9000);
 process.once("SIGTERM", () => {
-  // As apps should: what was begun is finished.
-  app.close(() => process.exit(0));
-  app.closeIdleConnections();
+  // As apps should: what was begun is finished. A connection that seems idle may have the next request on its way, so each is
+  // closed behind an answer, until the proxy has none left.
+  stopping = true;
+  setTimeout(() => {
+    app.close(() => process.exit(0));
+    app.closeIdleConnections();
+  }, LAST_REQUESTS_MS);
 });
 
 async function steer(incoming: IncomingMessage): Promise<object> {
@@ -103,5 +110,6 @@ function call(url: string): Promise<Answer> {
 }
 
 function send(outgoing: ServerResponse, status: number, body: object): void {
+  outgoing.shouldKeepAlive = !stopping;
   outgoing.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
 }
