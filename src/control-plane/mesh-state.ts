@@ -5,8 +5,9 @@ import type { ObjectSet } from "../mesh/object-set.ts";
 import { objectsElsewhere } from "../mesh/objects-elsewhere.ts";
 import { outlinedObjects } from "../mesh/outlined-objects.ts";
 import { createSnapshotBuilder, type MeshSnapshot } from "../mesh/snapshot.ts";
-import { BuildCache, sameMembers } from "../platform/build-cache.ts";
+import { BuildCache } from "../platform/build-cache.ts";
 import type { Clock } from "../platform/clock.ts";
+import { sameMembers } from "../platform/same-members.ts";
 import type { Source } from "../sources/source.ts";
 import { createDebounce } from "../xds/debounce.ts";
 

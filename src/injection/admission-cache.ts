@@ -1,5 +1,5 @@
-import { sameMembers } from "../platform/build-cache.ts";
 import { RecentMap } from "../platform/recent-map.ts";
+import { sameMembers } from "../platform/same-members.ts";
 import type { Admission, AdmitDeps } from "./admit.ts";
 import { isForOnePod, type ReviewKey } from "./review-key.ts";
 

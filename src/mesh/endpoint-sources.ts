@@ -1,4 +1,6 @@
-import { type BuildCache, sameMembers } from "../platform/build-cache.ts";
+import type { BuildCache } from "../platform/build-cache.ts";
+import { lazily } from "../platform/lazily.ts";
+import { sameMembers } from "../platform/same-members.ts";
 import type { WorkloadEntry } from "./istio/workload-entry.ts";
 import type { EndpointSlice, Pod } from "./kubernetes/core.ts";
 import { labelsMatch } from "./labels.ts";
@@ -93,11 +95,3 @@ function findSources(
 }
 
 type Labels = Readonly<Record<string, string>>;
-
-function lazily<T>(make: () => T): () => T {
-  let made: { value: T } | undefined;
-  return () => {
-    made ??= { value: make() };
-    return made.value;
-  };
-}

@@ -118,3 +118,33 @@ test("parts have rounds of their own, and are verified and counted with the whol
   hidden = 2;
   assert.throws(() => parts.get(readsMore, a), /not among its inputs/);
 });
+
+test("of many results that one object asks for each counts by its whole input", () => {
+  const cache = new BuildCache();
+  const [key, other] = [{}, {}];
+  const build = (_: object, which: unknown, flag: unknown) => ({ which, flag });
+  const ask = () => Array.from({ length: 1000 }, (_, which) => cache.get(build, key, which, which % 2 ? other : key));
+  const first = ask();
+  assert.deepEqual(ask(), first);
+  assert.deepEqual([cache.built, cache.reused], [1000, 1000]);
+  for (const odd of ["1", "1\n1", null, undefined, true]) {
+    assert.deepEqual(cache.get(build, key, odd, other), { which: odd, flag: other });
+  }
+});
+
+test("of many results those that two rounds had no use for make room too", () => {
+  const cache = new BuildCache();
+  const key = {};
+  const build = (_: object, which: number) => ({ which });
+  const ask = (from: number, count: number) =>
+    Array.from({ length: count }, (_, at) => cache.get(build, key, from + at));
+  const first = ask(0, 100);
+  cache.endRound();
+  assert.deepEqual(ask(0, 50), first.slice(0, 50));
+  cache.endRound();
+  ask(1000, 1);
+  assert.equal(ask(0, 1)[0], first[0], "what the last round used stays");
+  const { built } = cache;
+  ask(50, 50);
+  assert.equal(cache.built, built + 50, "what it had no use for is gone");
+});

@@ -1,4 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
+import { type Built, BuiltIndex } from "./built-index.ts";
+import { sameMembers } from "./same-members.ts";
 
 export interface BuildCacheOptions {
   /** For tests: build again at each hit, and throw where the result differs, as an undeclared input would show. */
@@ -6,9 +8,7 @@ export interface BuildCacheOptions {
 }
 
 /** Something built, and the whole of what it was built from. */
-interface Entry {
-  readonly build: unknown;
-  readonly input: readonly unknown[];
+interface Entry extends Built {
   readonly value: unknown;
   usedIn: number;
 }
@@ -20,7 +20,7 @@ interface Entry {
  * there for, a result that two rounds had no use for makes room for the next. A round in which nobody asked is none.
  */
 export class BuildCache {
-  readonly #entries = new WeakMap<object, Entry[]>();
+  readonly #entries = new WeakMap<object, BuiltIndex<Entry>>();
   readonly #verify: boolean;
   #lists = new Map<string, readonly unknown[]>();
   #lastLists = new Map<string, readonly unknown[]>();
@@ -53,20 +53,24 @@ export class BuildCache {
 
   get<I extends readonly [object, ...unknown[]], V>(build: (...input: I) => V, ...input: I): V {
     this.#asked = true;
-    const entries = this.#entries.get(input[0]) ?? [];
-    for (const entry of entries) {
-      if (entry.build !== build || !sameMembers(entry.input, input)) continue;
+    const entries = this.#entries.get(input[0]) ?? new BuiltIndex<Entry>();
+    const known = entries.find(build, input);
+    if (known !== undefined) {
       this.#counts.reused++;
-      entry.usedIn = this.#round;
-      if (this.#verify && !isDeepStrictEqual(build(...input), entry.value)) {
+      known.usedIn = this.#round;
+      if (this.#verify && !isDeepStrictEqual(build(...input), known.value)) {
         throw new Error(`${build.name} read something that is not among its inputs`);
       }
-      return entry.value as V;
+      return known.value as V;
     }
     this.#counts.built++;
     const value = build(...input);
-    const used = entries.filter(({ usedIn }) => usedIn >= this.#round - 1);
-    this.#entries.set(input[0], [...used, { build, input, value, usedIn: this.#round }]);
+    // Looked up again: what was built may have come with results of its own for the same object.
+    const last = this.#round - 1;
+    const kept = this.#entries.get(input[0]) ?? entries;
+    kept.keepOnce(this.#round, ({ usedIn }) => usedIn >= last);
+    kept.add({ build, input, value, usedIn: this.#round });
+    this.#entries.set(input[0], kept);
     return value;
   }
 
@@ -94,11 +98,4 @@ export class BuildCache {
     this.#lastLists = this.#lists;
     this.#lists = new Map();
   }
-}
-
-/** Whether two lists have the same members (===) in the same order. */
-export function sameMembers(a: readonly unknown[], b: readonly unknown[]): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
 }
