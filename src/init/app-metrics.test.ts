@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
 import { bootstrapInput } from "../../test/support/bootstrap-input.ts";
 import { envoyMissing, type RunningEnvoy, startEnvoy } from "../../test/support/envoy.ts";
+import { freePort } from "../../test/support/free-port.ts";
 import type { AppMetrics } from "../injection/pod-contract.ts";
 import { buildBootstrap } from "./bootstrap.ts";
 
@@ -134,6 +135,7 @@ async function startPair(
       interceptionMode: "NONE",
       proxyConfig,
       appMetrics: { port, path: "/metrics?all=1", scheme: "http", ...metrics },
+      // The clusters name the port of the administration, so it cannot be chosen by the system.
       ports: { admin: await freePort(), status: 0, metrics: 0, mergedMetrics: 0 },
     }),
   );
@@ -145,15 +147,6 @@ async function startPair(
     return { status: response.status, type: response.headers.get("content-type"), text: await response.text() };
   };
   return { envoy, app, base, scrape };
-}
-
-/** The clusters name the port of the administration, so it cannot be chosen by the system. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = addressOf(server.address());
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 function addressOf(address: string | AddressInfo | null): AddressInfo {

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type RequestListener, request } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import { type AddressInfo, createServer as createTcpServer, type Server } from "node:net";
+import type { AddressInfo, Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -11,6 +11,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { issueBy, temporaryAuthority } from "../../test/support/authority.ts";
 import { envoyMissing, startEnvoy, validateConfig } from "../../test/support/envoy.ts";
+import { freePort } from "../../test/support/free-port.ts";
 import { until } from "../../test/support/until.ts";
 import { createServingCertificate } from "../ca/serving/serving-certificate.ts";
 import {
@@ -271,24 +272,6 @@ async function listen(t: TestContext, server: Server & { closeAllConnections(): 
     server.close();
   });
   return portOf(server);
-}
-
-/** Below those that the system gives to connections, so that none takes it before Envoy does. */
-let lastPort = 20_000 + (process.pid % 1000) * 10;
-
-/** Envoy's listeners must know their port beforehand. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const server = createTcpServer().listen(++lastPort, "0.0.0.0");
-    try {
-      await once(server, "listening");
-    } catch {
-      continue;
-    }
-    server.close();
-    await once(server, "close");
-    return lastPort;
-  }
 }
 
 function portOf(server: Server): number {

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { buildBootstrap } from "../../src/init/bootstrap.ts";
@@ -11,6 +10,7 @@ import { isRecord } from "../../src/mesh/conform.ts";
 import { bootstrapInput } from "../support/bootstrap-input.ts";
 import { testControlPlane } from "../support/control-plane.ts";
 import { envoyMissing, startEnvoy } from "../support/envoy.ts";
+import { freePort } from "../support/free-port.ts";
 import { CHART, helmMissing } from "../support/helm.ts";
 import { prometheusMissing, prometheusPath } from "../support/prometheus.ts";
 import { temporaryPath } from "../support/state.ts";
@@ -166,13 +166,4 @@ async function startPrometheus(t: TestContext): Promise<(query: string) => Promi
   };
   await until("Prometheus to answer", () => ask("1"), { timeoutMs: 20_000 });
   return ask;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  assert.ok(typeof address === "object" && address !== null);
-  return address.port;
 }

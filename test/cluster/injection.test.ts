@@ -5,10 +5,11 @@ import type { InjectionConfig } from "../../src/injection/injection-config.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { temporaryAuthority } from "../support/authority.ts";
 import type { TestControlPlane } from "../support/control-plane.ts";
+import { freePort } from "../support/free-port.ts";
 import { until } from "../support/until.ts";
 import { create } from "./create.ts";
 import { findKubernetes } from "./programs.ts";
-import { addingWebhook, closedPort, customWebhook, listening } from "./servers.ts";
+import { addingWebhook, customWebhook, listening } from "./servers.ts";
 import { startKubernetes } from "./start-kubernetes.ts";
 import { controlPlaneFor, registerInjection, webhookOptions } from "./webhooks.ts";
 
@@ -204,8 +205,8 @@ test("the webhook in front of a real API server", { skip, timeout: 180_000 }, as
     assert.match(probers, /ISTIO_KUBE_APP_PROBERS.*\/app-health\/helper\/livez.*9000/);
   });
 
-  await t.test("where the control plane is away, Fail refuses the mesh's pods and no others", async (t) => {
-    const url = `https://127.0.0.1:${await closedPort(t)}`;
+  await t.test("where the control plane is away, Fail refuses the mesh's pods and no others", async () => {
+    const url = `https://127.0.0.1:${await freePort()}`;
     await registerInjection(client, webhookOptions(mesh, { revision: "away", target: { url } }));
     await until("the webhook to be asked", async () => {
       const { status, body } = await createPod("away", podNamed("refused"), "?dryRun=All");
@@ -218,8 +219,8 @@ test("the webhook in front of a real API server", { skip, timeout: 180_000 }, as
     assert.equal((await createPod("shop", podNamed("not-concerned"))).status, 201);
   });
 
-  await t.test("where the control plane is away, Ignore creates the pod without a sidecar", async (t) => {
-    const url = `https://127.0.0.1:${await closedPort(t)}`;
+  await t.test("where the control plane is away, Ignore creates the pod without a sidecar", async () => {
+    const url = `https://127.0.0.1:${await freePort()}`;
     const options = webhookOptions(mesh, { revision: "lenient", target: { url }, failurePolicy: "Ignore" });
     await registerInjection(client, options);
     const { status, body } = await createPod("lenient", podNamed("alone"));

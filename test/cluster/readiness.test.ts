@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { requiredAccess } from "../../src/control-plane/required-access.ts";
 import { testControlPlane } from "../support/control-plane.ts";
+import { freePort } from "../support/free-port.ts";
 import { until } from "../support/until.ts";
 import { findKubernetes } from "./programs.ts";
-import { closedPort } from "./servers.ts";
 import { accountKubeconfig, podClient } from "./service-account.ts";
 import { startKubernetes } from "./start-kubernetes.ts";
 
@@ -20,7 +20,7 @@ test("a control plane that is not ready answers 503 with what it waits for", { s
   const account = await podClient(t, kubernetes, { name: "trysail", rules: withoutPods });
   const path = await accountKubeconfig(t, kubernetes, "trysail");
   await kubernetes.stopApiServer();
-  const http = { host: "127.0.0.1", port: await closedPort(t) };
+  const http = { host: "127.0.0.1", port: await freePort() };
   const starting = testControlPlane(t, {}, { source: { kind: "kubeconfig", path }, http });
   const ask = async (page = "ready") => {
     const answer = await fetch(`http://127.0.0.1:${http.port}/${page}`);

@@ -1,5 +1,5 @@
 import { createServer as createTlsServer } from "node:https";
-import { createServer, type Server } from "node:net";
+import type { Server } from "node:net";
 import type { TestContext } from "node:test";
 import { createServingCertificate } from "../../src/ca/serving/serving-certificate.ts";
 import { createHttpsServer } from "../../src/control-plane/https-server.ts";
@@ -23,14 +23,6 @@ export async function listening(t: TestContext, server: Server): Promise<number>
   await until("the server", () => server.listening);
   const address = server.address();
   return typeof address === "object" && address !== null ? address.port : 0;
-}
-
-/** A port on which nothing answers. */
-export async function closedPort(t: TestContext): Promise<number> {
-  const server = createServer();
-  const port = await listening(t, server);
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** The webhook alone, with settings of its own, in front of namespaces that ask for revision `custom`. */

@@ -1,12 +1,12 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { createServingCertificate } from "../../src/ca/serving/serving-certificate.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { issueBy, temporaryAuthority } from "../support/authority.ts";
 import type { Cleanup } from "../support/cleanup.ts";
+import { freePort } from "../support/free-port.ts";
 import { temporaryPath } from "../support/state.ts";
 import { until } from "../support/until.ts";
 import { startProcess } from "./background.ts";
@@ -41,7 +41,8 @@ export async function startKubernetes(
 ): Promise<TestKubernetes> {
   const folder = await temporaryPath(t, "kubernetes");
   mkdirSync(folder, { mode: 0o700 });
-  const [etcdPort, peerPort, apiPort, managerPort] = await freePorts(4);
+  const [etcdPort, peerPort] = [await freePort(), await freePort()];
+  const [apiPort, managerPort] = [await freePort(), await freePort()];
   const files = await writeCredentials(t, folder);
 
   const etcdUrl = `http://127.0.0.1:${etcdPort}`;
@@ -176,19 +177,4 @@ function writeKubeconfig(folder: string, server: string, { root, token }: Creden
   };
   writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
   return path;
-}
-
-/** Ports that were free a moment ago, all different: these programs cannot be asked to choose their own. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  const ports = await Promise.all(
-    servers.map((server) =>
-      until("a port", () => {
-        const address = server.address();
-        return typeof address === "object" && address !== null ? address.port : null;
-      }),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

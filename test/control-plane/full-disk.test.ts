@@ -5,7 +5,7 @@ import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { closedPort } from "../cluster/servers.ts";
+import { freePort } from "../support/free-port.ts";
 import { temporaryPath } from "../support/state.ts";
 import { until } from "../support/until.ts";
 
@@ -15,7 +15,7 @@ const PATIENT = { timeoutMs: 60_000 };
 test("a control plane whose log goes to a full disk starts, follows changes and ends", async (t) => {
   const dir = await temporaryPath(t, "mesh");
   mkdirSync(dir);
-  const [http, monitoring] = [await closedPort(t), await closedPort(t)];
+  const [http, monitoring] = [await freePort(), await freePort()];
   const addresses = { grpc: 0, https: 0, monitoring, http };
   const full = openSync("/dev/full", "w");
   const args = ["serve", "--config-dir", dir, "--state-dir", await temporaryPath(t, "state"), "--log-level", "debug"];

@@ -5,9 +5,10 @@ import { createServer } from "node:net";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { envoyMissing } from "../support/envoy.ts";
+import { freePort } from "../support/free-port.ts";
 import { netnsMissing } from "../support/netns.ts";
 import { until } from "../support/until.ts";
-import { createDevFolder, type DevFolder, freePort, isReady, machineState, processesWith } from "./runner.ts";
+import { createDevFolder, type DevFolder, isReady, machineState, processesWith } from "./runner.ts";
 
 /** `trysail dev` on folders whose namespaces are not injected: the runner and the webhook, without a sidecar's doing. */
 

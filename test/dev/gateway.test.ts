@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { get } from "../support/caller.ts";
 import { envoyMissing } from "../support/envoy.ts";
+import { freePort } from "../support/free-port.ts";
 import { netnsMissing } from "../support/netns.ts";
 import { until } from "../support/until.ts";
-import { createDevFolder, freePort, isReady } from "./runner.ts";
+import { createDevFolder, isReady } from "./runner.ts";
 
 /** A gateway on one machine: a pod that is an Envoy, as its annotation asks for, in front of injected ones. */
 

@@ -4,9 +4,10 @@ import { get as httpGet } from "node:http";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { envoyMissing } from "../support/envoy.ts";
+import { freePort } from "../support/free-port.ts";
 import { netnsMissing } from "../support/netns.ts";
 import { until } from "../support/until.ts";
-import { createDevFolder, freePort, isReady } from "./runner.ts";
+import { createDevFolder, isReady } from "./runner.ts";
 
 /** The interception mode that keeps callers' addresses, from the annotation to the app. */
 

@@ -13,6 +13,7 @@ import { buildLifecycleTask } from "../../src/init/lifecycle-task.ts";
 import { type LifecycleTask, POD_PATH, PROXY_PORT } from "../../src/injection/pod-contract.ts";
 import { buildLifecycle, scriptOf } from "../../src/injection/proxy-lifecycle.ts";
 import { envoyMissing, envoyPath, type RunningEnvoy, startEnvoy } from "../support/envoy.ts";
+import { freePort } from "../support/free-port.ts";
 import { until } from "../support/until.ts";
 
 /** The hooks that the webhook writes, run by bash or as a second Envoy, against the real Envoy. */
@@ -62,12 +63,12 @@ for (const by of ["bash", "a second Envoy"] as const) {
   });
 
   test(`by ${by}: preStop of a proxy that is gone already ends at once`, { skip }, async (t) => {
-    const hook = run(t, by, { ...drain, untilIdle: true }, { admin: await closedPort() });
+    const hook = run(t, by, { ...drain, untilIdle: true }, { admin: await freePort() });
     assert.equal(typeof (await ended(hook)), "number");
   });
 
   test(`by ${by}: a classic sidecar's postStart holds the app back until Envoy is ready`, { skip }, async (t) => {
-    const port = await closedPort();
+    const port = await freePort();
     const hook = run(t, by, wait, { status: port });
     assert.equal(hook.exitCode, null);
     await startServer(t, port, 503);
@@ -76,7 +77,7 @@ for (const by of ["bash", "a second Envoy"] as const) {
   });
 
   test(`by ${by}: … and lets it go then`, { skip }, async (t) => {
-    const port = await closedPort();
+    const port = await freePort();
     const hook = run(t, by, wait, { status: port });
     await startServer(t, port);
     assert.equal(await ended(hook), 0);
@@ -221,16 +222,4 @@ async function request(port: number, agent?: Agent): Promise<IncomingMessage> {
 
 async function statusOf(port: number): Promise<number | undefined> {
   return (await request(port).catch(() => undefined))?.statusCode;
-}
-
-/** A port that was free a moment ago. */
-async function closedPort(): Promise<number> {
-  const { createServer } = await import("node:net");
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  assert.ok(typeof address === "object" && address !== null);
-  return address.port;
 }

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { placeholderIdentity } from "../../src/ca/serving/placeholder-identity.ts";
 import { get } from "../support/caller.ts";
 import { envoyMissing } from "../support/envoy.ts";
+import { freePort } from "../support/free-port.ts";
 import { endpoint, istio, pod, service } from "../support/manifests.ts";
 import { meshOf } from "../support/mesh.ts";
 import { startSidecars } from "../support/sidecars.ts";
@@ -24,13 +25,6 @@ function serverOf(number: number, appPort: number) {
   return { mesh, pod: "server-0.shop" };
 }
 
-async function closedPort(t: TestContext): Promise<number> {
-  const server = createServer();
-  const port = await listenOn(t, server, "127.0.0.1");
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 test("unasked, a request is sent again where its server's sidecar did not reach the application, but not at the application's own 503", {
   skip: envoyMissing(),
 }, async (t) => {
@@ -40,7 +34,7 @@ test("unasked, a request is sent again where its server's sidecar did not reach 
     response.writeHead(503).end("busy");
   });
   const servers = await startSidecars(t, placeholderIdentity(), {
-    gone: serverOf(8080, await closedPort(t)),
+    gone: serverOf(8080, await freePort()),
     busy: serverOf(8081, await listenOn(t, busy, "127.0.0.1")),
   });
   const names = ["gone", "busy"];

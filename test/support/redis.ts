@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { createServer } from "node:net";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
+import { freePort } from "./free-port.ts";
 
 /** False where there is a Redis to test with, else why not: what `skip` of node:test takes. */
 export function redisMissing(): string | false {
@@ -27,6 +27,7 @@ export interface TestRedis {
 
 /** A real Redis that keeps nothing on disk, ended behind the test. */
 export async function startRedis(t: TestContext): Promise<TestRedis> {
+  // It cannot tell which port it was given, and has to come back to the same one.
   const port = await freePort();
   const libraries = fileURLToPath(new URL("../../.cache/redis/lib", import.meta.url));
   const start = async () => {
@@ -61,15 +62,4 @@ export async function startRedis(t: TestContext): Promise<TestRedis> {
     },
     signal: (name) => void running.child.kill(name),
   };
-}
-
-/** Redis cannot tell which port it was given, and has to come back to the same one. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (typeof address !== "object" || address === null) throw new Error("no free port");
-  return address.port;
 }
