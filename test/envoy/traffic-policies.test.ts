@@ -3,49 +3,14 @@ import { once } from "node:events";
 import { connect as connectHttp2, createServer as createHttp2Server } from "node:http2";
 import { createServer as createTcpServer } from "node:net";
 import { type TestContext, test } from "node:test";
-import { placeholderIdentity } from "../../src/ca/serving/placeholder-identity.ts";
-import { get, type HttpCall } from "../support/caller.ts";
+import type { HttpCall } from "../support/caller.ts";
 import { envoyMissing } from "../support/envoy.ts";
-import { endpoint, istio, pod, service } from "../support/manifests.ts";
-import { meshOf } from "../support/mesh.ts";
-import { startSidecars } from "../support/sidecars.ts";
+import { type RuledServices, startRuled } from "../support/ruled-services.ts";
 import { startSilent } from "../support/silent.ts";
 import { until } from "../support/until.ts";
 import { listenOn, startUpstream, type Upstream } from "../support/upstream.ts";
 
-/** What DestinationRules ask for, asked of a real Envoy: each policy is that of a service of its own. */
-
-type Endpoints = readonly Pick<Upstream, "ip" | "port">[];
-
-/** A service of these endpoints, under a rule. */
-function ruled(name: string, index: number, endpoints: Endpoints, spec: object): string {
-  const pods = endpoints.map(({ ip, port }, at) => {
-    const of = { name: `${name}-${at}`, ip, labels: { app: name, version: `v${at + 1}` } };
-    return pod(of) + endpoint(name, of, { http: port });
-  });
-  return [
-    service({ name, ports: { http: 80 }, clusterIP: `10.96.1.${index + 1}` }),
-    ...pods,
-    istio("DestinationRule", name, { host: name, ...spec }),
-    istio("VirtualService", name, {
-      hosts: [name],
-      http: [
-        {
-          match: [{ headers: { "x-subset": {} } }],
-          route: [{ destination: { host: name, subset: "v1" } }],
-          retries: { attempts: 0 },
-          timeout: "1s",
-        },
-        {
-          match: [{ headers: { "x-retry": {} } }],
-          route: [{ destination: { host: name } }],
-          retries: { attempts: 3, retryOn: "503" },
-        },
-        { route: [{ destination: { host: name } }], retries: { attempts: 0 }, timeout: "1s" },
-      ],
-    }),
-  ].join("");
-}
+/** How DestinationRules balance and pool, asked of a real Envoy: each policy is that of a service of its own. */
 
 /** Speaks HTTP/2 only, and says so, but does not answer at `/never`. */
 async function startHttp2(t: TestContext): Promise<Pick<Upstream, "ip" | "port">> {
@@ -75,20 +40,12 @@ async function startPreamble(t: TestContext): Promise<Pick<Upstream, "ip" | "por
 async function startMesh(t: TestContext) {
   const four = await Promise.all([1, 2, 3, 4].map((n) => startUpstream(t, `u${n}`, `127.0.0.${60 + n}`)));
   const one = four.slice(0, 1);
-  const two = four.slice(0, 2);
   const http2 = [await startHttp2(t)];
   const preamble = [await startPreamble(t)];
   const silent = [await startSilent(t, "127.0.0.68")];
-  const refusing = [...one, { ip: "127.0.0.67", port: 9 }];
   const hash = (consistentHash: object) => ({ trafficPolicy: { loadBalancer: { consistentHash } } });
   const pool = (connectionPool: object) => ({ trafficPolicy: { connectionPool } });
-  const outliers = (outlierDetection: object) => ({
-    trafficPolicy: {
-      loadBalancer: { simple: "ROUND_ROBIN" },
-      outlierDetection: { interval: "0.1s", maxEjectionPercent: 100, ...outlierDetection },
-    },
-  });
-  const services: Record<string, readonly [Endpoints, object]> = {
+  const services: RuledServices = {
     "by-header": [four, hash({ httpHeaderName: "x-user" })],
     "by-query": [four, hash({ httpQueryParameterName: "user", maglev: { tableSize: 251 } })],
     "by-cookie": [
@@ -121,28 +78,7 @@ async function startMesh(t: TestContext) {
     "no-retries": [one, pool({ http: { maxRetries: 1 } })],
     "proxy-v1": [preamble, { trafficPolicy: { proxyProtocol: { version: "V1" } } }],
     "proxy-v2": [preamble, { trafficPolicy: { proxyProtocol: { version: "V2" } } }],
-    ejected: [two, outliers({ consecutive5xxErrors: 3, baseEjectionTime: "3600s" })],
-    "gateway-ejected": [
-      two,
-      outliers({ consecutive5xxErrors: 0, consecutiveGatewayErrors: 3, baseEjectionTime: "1h" }),
-    ],
-    "gateway-ejected-of-old": [
-      two,
-      outliers({ consecutive5xxErrors: 0, consecutiveErrors: 3, baseEjectionTime: "1h" }),
-    ],
-    returning: [two, outliers({ consecutive5xxErrors: 2, baseEjectionTime: "0.3s" })],
-    unreachable: [
-      refusing,
-      outliers({
-        splitExternalLocalOriginErrors: true,
-        consecutiveLocalOriginFailures: 2,
-        baseEjectionTime: "1h",
-      }),
-    ],
-    // Half of two: the other one stays, however it fails.
-    "half-ejected": [two, outliers({ consecutive5xxErrors: 1, baseEjectionTime: "1h", maxEjectionPercent: 50 })],
     silent: [silent, pool({ tcp: { connectTimeout: "0.2s" } })],
-    "never-all": [one, outliers({ consecutive5xxErrors: 1, baseEjectionTime: "1h", minHealthPercent: 50 })],
     "port-level": [
       one,
       {
@@ -160,19 +96,7 @@ async function startMesh(t: TestContext) {
       },
     ],
   };
-  const yaml = Object.entries(services).map(([name, [endpoints, spec]], index) => ruled(name, index, endpoints, spec));
-  const mesh = meshOf([pod({ name: "caller", ip: "127.0.0.60" }), ...yaml].join(""));
-  const { port, envoy } = await startSidecars(t, placeholderIdentity(), { caller: { mesh, pod: "caller.shop" } });
-  const listener = port("caller", "0.0.0.0_80");
-  const ask = (host: string, call: HttpCall = {}) => get(listener, { ...call, headers: { host, ...call.headers } });
-  const upstreamOf = async (host: string, call: HttpCall = {}) => {
-    const { status, body } = await ask(host, call);
-    assert.equal(status, 200, body);
-    return String(JSON.parse(body).upstream);
-  };
-  const stat = (host: string, name: string) =>
-    envoy.stat(`cluster.outbound|80||${host}.shop.svc.cluster.local.${name}`);
-  return { listener, ask, upstreamOf, stat, four };
+  return { ...(await startRuled(t, services)), four };
 }
 
 test("DestinationRules hold at a real Envoy", { skip: envoyMissing() }, async (t) => {
@@ -303,61 +227,9 @@ test("DestinationRules hold at a real Envoy", { skip: envoyMissing() }, async (t
     assert.ok(body.startsWith("\r\n\r\n\0\r\nQUIT\n"), JSON.stringify(body));
   });
 
-  /** Requests for a path that only the second endpoint's turn sees as bad, until it is left out. */
-  const ejections = (host: string) => stat(host, "outlier_detection.ejections_active");
-  const failures = async (host: string, status: number, times: number) => {
-    for (let i = 0; i < times; i++) await ask(host, { path: `/status/${status}/1/${host}-${i}` });
-  };
-
-  await t.test("outlierDetection.consecutive5xxErrors: endpoints that fail in a row are left out", async () => {
-    assert.equal(await ejections("ejected"), 0);
-    await failures("ejected", 500, 8);
-    await until("ejections", async () => (await ejections("ejected")) >= 1);
-  });
-
-  await t.test("outlierDetection.consecutiveGatewayErrors: 500 counts as nothing, 503 does", async () => {
-    // By its name of today, and by the one it had: consecutiveErrors.
-    for (const name of ["gateway-ejected", "gateway-ejected-of-old"]) {
-      await failures(name, 500, 10);
-      assert.equal(await ejections(name), 0);
-      await failures(name, 503, 10);
-      await until("ejections", async () => (await ejections(name)) >= 1);
-    }
-  });
-
-  await t.test("outlierDetection.baseEjectionTime: what was left out comes back", async () => {
-    await failures("returning", 500, 4);
-    await until(
-      "an ejection",
-      async () => (await stat("returning", "outlier_detection.ejections_enforced_total")) >= 1,
-    );
-    await until("the return", async () => (await ejections("returning")) === 0);
-    assert.equal((await ask("returning")).status, 200);
-  });
-
-  await t.test("outlierDetection: an endpoint that cannot be reached is left out by its own count", async () => {
-    for (let i = 0; i < 6; i++) await ask("unreachable");
-    await until("its ejection", async () => (await ejections("unreachable")) === 1);
-    for (let i = 0; i < 6; i++) assert.equal(await upstreamOf("unreachable"), "u1");
-  });
-
-  await t.test("outlierDetection.maxEjectionPercent: no more are left out, however they fail", async () => {
-    await failures("half-ejected", 500, 20);
-    await until("an ejection", async () => (await ejections("half-ejected")) === 1);
-    assert.ok((await stat("half-ejected", "outlier_detection.ejections_overflow")) >= 1, "the other was not spared");
-    assert.equal(await ejections("half-ejected"), 1);
-  });
-
   await t.test("connectionPool.tcp.connectTimeout: who does not answer the call is given up", async () => {
     // Behind a second the route's timeout would answer 504.
-    assert.equal((await ask("silent")).status, 503);
+    assert.equal((await ask("silent", { path: "/never" })).status, 503);
     assert.equal(await stat("silent", "upstream_cx_connect_timeout"), 1);
-  });
-
-  await t.test("outlierDetection.minHealthPercent: with fewer left, all are asked again", async () => {
-    await failures("never-all", 500, 2);
-    await until("its ejection", async () => (await ejections("never-all")) === 1);
-    assert.equal(await upstreamOf("never-all"), "u1");
-    assert.ok((await stat("never-all", "lb_healthy_panic")) >= 1);
   });
 });
