@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import type { AuthorityStatus, SlotStatus } from "../ca/authority/authority-status.ts";
 import { TrysailError } from "../platform/errors.ts";
-import { offlineAuthority } from "./offline-authority.ts";
+import { type CaRequest, offlineAuthority } from "./offline-authority.ts";
 import { callServer, type ServerFlags, withServerFlags } from "./server-call.ts";
 import { formatTable } from "./table.ts";
 
@@ -11,11 +11,6 @@ interface CaOptions extends ServerFlags {
   readonly force?: boolean;
   readonly output: string;
 }
-
-/** What is asked of the authority: its status, or a step of its rotation. */
-export type CaRequest =
-  | { readonly kind: "status" | "prepare" }
-  | { readonly kind: "activate" | "retire"; readonly force: boolean; readonly id?: string };
 
 /** `trysail ca`: shows and drives the rotation of the mesh's authority. */
 export function caCommand(): Command {

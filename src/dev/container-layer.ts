@@ -1,7 +1,7 @@
 import { existsSync, realpathSync, type Stats, statSync } from "node:fs";
 import { chmod, chown, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { ContainerPlan } from "./container-process.ts";
+import type { ContainerPlan } from "./container-plan.ts";
 
 const PASSABLE = 0o111;
 const READABLE = 0o444;

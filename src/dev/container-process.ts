@@ -6,44 +6,11 @@ import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { TrysailError } from "../platform/errors.ts";
 import { prepareLayer } from "./container-layer.ts";
+import type { ContainerPlan } from "./container-plan.ts";
 import { buildStartScript, SET_UP } from "./start-script.ts";
 
 /** Where the start script's own tools are looked for, whatever PATH the container asks for. */
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/** One mount of a volume (or of a file of it) into a container. */
-export interface Mount {
-  readonly source: string;
-  readonly target: string;
-  readonly readOnly: boolean;
-}
-
-/** Everything the start of one container needs; no Kubernetes in it. */
-export interface ContainerPlan {
-  readonly argv: readonly string[];
-  readonly env: ReadonlyMap<string, string>;
-  readonly workingDir: string;
-  readonly hostname: string;
-  /** Path of the pod's network namespace. */
-  readonly netns: string;
-  readonly mounts: readonly Mount[];
-  /** Files the container sees instead of this machine's own: absolute path → content. */
-  readonly files: ReadonlyMap<string, string>;
-  /** The pod's /dev/shm. */
-  readonly sharedMemory: string;
-  /** Folders of this machine that are empty inside, but for mounts of the container's own below them. */
-  readonly masked: readonly string[];
-  /** Paths of this machine which must be readable inside, whatever user the container runs as. */
-  readonly visible: readonly string[];
-  readonly readOnlyRoot: boolean;
-  /** In a user namespace / as a whole may not be under a layer, only the folders in it. */
-  readonly layerPerFolder: boolean;
-  /** Arguments of setpriv, by `privileges()`. */
-  readonly privileges: readonly string[];
-  /** A fresh folder on a tmpfs for the container's writable layer. */
-  readonly folder: string;
-  readonly logFile: string;
-}
 
 export interface Exit {
   readonly code: number;

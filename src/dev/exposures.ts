@@ -1,6 +1,6 @@
 import type { Service } from "../mesh/kubernetes/core.ts";
 import { TrysailError } from "../platform/errors.ts";
-import type { Exposure } from "./options.ts";
+import type { DevOptions, Exposure } from "./options.ts";
 
 /** On a Service: `9080`, or `PORT=HOSTPORT` pairs separated by commas, to reach it from this machine. */
 export const HOST_PORT_ANNOTATION = "trysail.dev/host-port";
@@ -18,8 +18,16 @@ export function parseExposure(text: string): Exposure {
   return { service, namespace, port: Number(port), hostPort: Number(hostPort) };
 }
 
+/** What the command line asks for, and, unless it wants no ports of this machine, what Services do. */
+export function exposures(
+  { expose, hostPorts }: Pick<DevOptions, "expose" | "hostPorts">,
+  services: readonly { readonly service: Service }[],
+): Exposure[] {
+  return [...expose, ...(hostPorts ? services.flatMap(({ service }) => annotatedExposures(service)) : [])];
+}
+
 /** What a Service's annotation asks for; a part that makes no sense is left out. */
-export function annotatedExposures(service: Service): Exposure[] {
+function annotatedExposures(service: Service): Exposure[] {
   const { name, namespace, annotations } = service.metadata;
   const text = annotations[HOST_PORT_ANNOTATION];
   const first = service.spec.ports?.[0]?.port;

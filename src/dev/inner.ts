@@ -1,7 +1,7 @@
 import { Server } from "node:net";
 import { messageOf, TrysailError } from "../platform/errors.ts";
 import type { Source } from "../sources/source.ts";
-import { annotatedExposures } from "./exposures.ts";
+import { exposures } from "./exposures.ts";
 import { createHostPorts, type HostPorts } from "./host-ports.ts";
 import { type Node, startNode } from "./node.ts";
 import { runOnce } from "./once.ts";
@@ -52,16 +52,9 @@ function openPorts(options: DevOptions, node: Node, hostPorts: HostPorts): void 
   if (options.hostPorts) {
     for (const port of controlPlanePorts(options)) hostPorts.open(port, () => ({ host: "127.0.0.1", port }));
   }
-  for (const exposure of exposures(options, node)) {
+  for (const exposure of exposures(options, node.cluster.services())) {
     hostPorts.open(exposure.hostPort, () => addressOf(node, exposure));
   }
-}
-
-export function exposures(options: DevOptions, node: Node): Exposure[] {
-  const annotated = options.hostPorts
-    ? node.cluster.services().flatMap(({ service }) => annotatedExposures(service))
-    : [];
-  return [...options.expose, ...annotated];
 }
 
 function addressOf(node: Node, exposure: Exposure): { host: string; port: number } | undefined {

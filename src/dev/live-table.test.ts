@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ContainerStatus } from "./container-runner.ts";
 import { describeChanges, renderTable } from "./live-table.ts";
-import type { PodStatus } from "./pod-runner.ts";
+import type { PodStatus } from "./pod-status.ts";
 
 function container(fields: Partial<ContainerStatus> = {}): ContainerStatus {
   const state = { kind: "running", startedAt: 0 } as const;

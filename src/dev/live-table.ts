@@ -1,5 +1,5 @@
 import { printable } from "../platform/printable.ts";
-import type { PodStatus } from "./pod-runner.ts";
+import type { PodStatus } from "./pod-status.ts";
 
 /** One row a pod, as `kubectl get pods` prints them; the sentence behind a trouble follows below its pod. */
 export function renderTable(pods: readonly PodStatus[], now: number, columns: number): string[] {

@@ -1,12 +1,12 @@
 import { spawn } from "node:child_process";
 import { TrysailError } from "../platform/errors.ts";
 import { printable } from "../platform/printable.ts";
-import { logFileOf } from "./container-plan.ts";
+import { logFileOf } from "./build-container-plan.ts";
 import { describeChanges } from "./live-table.ts";
 import { lastLines } from "./log-files.ts";
 import type { Node } from "./node.ts";
 import type { DevOptions } from "./options.ts";
-import type { PodStatus } from "./pod-runner.ts";
+import type { PodStatus } from "./pod-status.ts";
 import { type StatePaths, statePaths } from "./state-folder.ts";
 
 /** Waits until all is ready, runs the command, and answers with its exit code. Rejects where a pod does not come up. */

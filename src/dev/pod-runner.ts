@@ -6,42 +6,14 @@ import { messageOf, TrysailError } from "../platform/errors.ts";
 import type { Admit, Admitted } from "./admission.ts";
 import { type BackOff, restartDelayMs } from "./back-off.ts";
 import type { ContainerProcess } from "./container-process.ts";
-import {
-  type ContainerRunner,
-  type ContainerStatus,
-  type RestartRule,
-  reasonOf,
-  startContainerRunner,
-} from "./container-runner.ts";
+import { type ContainerRunner, type RestartRule, reasonOf, startContainerRunner } from "./container-runner.ts";
 import type { NodeNetwork, PodNetwork } from "./node-network.ts";
 import { type Container, isSidecar, type PodManifest, type Probe, parsePod } from "./pod.ts";
-import { notStarted, summarize } from "./pod-status.ts";
+import { notStarted, type PodPhase, type PodStatus, summarize } from "./pod-status.ts";
 import type { CheckResult } from "./probe-check.ts";
 import type { RunningPod } from "./running-pod.ts";
 import { randomSuffix } from "./short-hash.ts";
 import type { VolumeFolders } from "./volume-folders.ts";
-
-export type PodPhase = "Pending" | "Running" | "Succeeded" | "Failed";
-
-/** All that is known of a pod at this moment. */
-export interface PodStatus {
-  /** Until the pod is admitted, the name it will be generated from. */
-  readonly name: string;
-  readonly namespace: string;
-  readonly phase: PodPhase;
-  /** What `kubectl get pods` would print as STATUS. */
-  readonly reason: string;
-  readonly message: string;
-  readonly ready: boolean;
-  readonly terminating: boolean;
-  readonly createdAt: number;
-  readonly readyAt?: number;
-  readonly admission?: Admitted;
-  /** Present once it has an address. */
-  readonly pod?: RunningPod;
-  readonly initContainers: readonly ContainerStatus[];
-  readonly containers: readonly ContainerStatus[];
-}
 
 export interface PodRunnerDeps {
   readonly clock: Clock;

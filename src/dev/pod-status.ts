@@ -1,7 +1,30 @@
+import type { Admitted } from "./admission.ts";
 import type { ContainerStatus } from "./container-runner.ts";
 import type { ManifestObject } from "./object-folder.ts";
 import { type Container, isSidecar } from "./pod.ts";
-import type { PodPhase, PodStatus } from "./pod-runner.ts";
+import type { RunningPod } from "./running-pod.ts";
+
+export type PodPhase = "Pending" | "Running" | "Succeeded" | "Failed";
+
+/** All that is known of a pod at this moment. */
+export interface PodStatus {
+  /** Until the pod is admitted, the name it will be generated from. */
+  readonly name: string;
+  readonly namespace: string;
+  readonly phase: PodPhase;
+  /** What `kubectl get pods` would print as STATUS. */
+  readonly reason: string;
+  readonly message: string;
+  readonly ready: boolean;
+  readonly terminating: boolean;
+  readonly createdAt: number;
+  readonly readyAt?: number;
+  readonly admission?: Admitted;
+  /** Present once it has an address. */
+  readonly pod?: RunningPod;
+  readonly initContainers: readonly ContainerStatus[];
+  readonly containers: readonly ContainerStatus[];
+}
 
 /** A container whose turn has not come. */
 export function notStarted(container: Container): ContainerStatus {

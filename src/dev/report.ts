@@ -1,4 +1,4 @@
-import type { PodStatus } from "./pod-runner.ts";
+import type { PodStatus } from "./pod-status.ts";
 
 /** What a run measured, as `report.json` in the state folder; times in milliseconds. */
 export interface Report {

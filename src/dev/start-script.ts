@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { mountPoint } from "./container-layer.ts";
-import type { ContainerPlan, Mount } from "./container-process.ts";
+import type { ContainerPlan, Mount } from "./container-plan.ts";
 
 /** The last word of a start script whose every step worked. */
 export const SET_UP = "set-up";

@@ -1,9 +1,9 @@
 import type { WriteStream } from "node:tty";
 import { systemClock } from "../platform/clock.ts";
 import { printable } from "../platform/printable.ts";
+import { exposures } from "./exposures.ts";
 import { createLineChanges, resolved } from "./finding-lines.ts";
 import { createFindingsView } from "./findings-view.ts";
-import { exposures } from "./inner.ts";
 import { describeChanges, renderTable } from "./live-table.ts";
 import { followLogs } from "./log-files.ts";
 import type { Node } from "./node.ts";
@@ -45,7 +45,7 @@ function addresses(options: DevOptions, node: Node): string[] {
         .join(" ")}`,
     );
   }
-  for (const { service, namespace, port, hostPort } of exposures(options, node)) {
+  for (const { service, namespace, port, hostPort } of exposures(options, node.cluster.services())) {
     lines.push(`service:        http://127.0.0.1:${hostPort} is ${service}.${namespace}:${port}`);
   }
   return lines;

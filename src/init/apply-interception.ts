@@ -1,4 +1,5 @@
-import { type AddressFamily, buildRules } from "./interception.ts";
+import type { AddressFamily } from "./address-family.ts";
+import { buildRules } from "./interception.ts";
 import { type IpCommand, ipRemoval, ipSetup } from "./ip-setup.ts";
 import { findIptables } from "./iptables-kind.ts";
 import type { RunTool } from "./network-tool.ts";

@@ -1,4 +1,4 @@
-import type { AddressFamily } from "./interception.ts";
+import type { AddressFamily } from "./address-family.ts";
 
 /**
  * How a query's question ends, in hexadecimal: the root of its name, its type A or AAAA, and the class IN

@@ -1,11 +1,10 @@
 import { isIPv6 } from "node:net";
 import { PROXY_PORT } from "../injection/pod-contract.ts";
+import type { AddressFamily } from "./address-family.ts";
 import { DELIVERY_SOURCE } from "./app-address.ts";
 import { otherQuestions } from "./dns-questions.ts";
 import type { PodInterception } from "./pod-interception.ts";
 import type { Rules } from "./rules-transaction.ts";
-
-export type AddressFamily = "ipv4" | "ipv6";
 
 /** Where Envoy answers DNS queries. */
 export const DNS_PORT = 15053;

@@ -1,5 +1,6 @@
+import type { AddressFamily } from "./address-family.ts";
 import { DELIVERY_SOURCE } from "./app-address.ts";
-import { type AddressFamily, TPROXY_MARK } from "./interception.ts";
+import { TPROXY_MARK } from "./interception.ts";
 import type { PodInterception } from "./pod-interception.ts";
 
 /** A routing table that takes everything for the pod's own, so that it reaches sockets bound to others' addresses. */

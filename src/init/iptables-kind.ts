@@ -1,5 +1,5 @@
 import { TrysailError } from "../platform/errors.ts";
-import type { AddressFamily } from "./interception.ts";
+import type { AddressFamily } from "./address-family.ts";
 import { type RunTool, TOOL_MISSING } from "./network-tool.ts";
 import { buildRemoval, type Rules } from "./rules-transaction.ts";
 
