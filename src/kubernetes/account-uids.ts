@@ -1,7 +1,7 @@
 import type { Clock } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
 import type { KubernetesClient } from "./client.ts";
-import type { KubernetesObject } from "./object.ts";
+import { objectMap } from "./object-map.ts";
 import { startReflector } from "./reflector.ts";
 import { resourcePath } from "./resource-path.ts";
 
@@ -19,30 +19,18 @@ export interface AccountUids {
 
 /** Follows the cluster's service accounts; needs `list` and `watch` on `serviceaccounts`. */
 export function followAccountUids(deps: AccountUidsDeps): AccountUids {
-  let uids = new Map<string, string>();
-  const keyOf = ({ metadata }: KubernetesObject): string => `${metadata.namespace}/${metadata.name}`;
+  let uids: ReadonlyMap<string, string> = new Map();
+  const accounts = objectMap(
+    ({ metadata }) => metadata.uid ?? "",
+    (now) => {
+      uids = now;
+    },
+  );
   const stop = startReflector({
     ...deps,
     path: resourcePath({ apiVersion: "v1", resource: "serviceaccounts" }),
     metadataOnly: true,
-    sink: {
-      beginList() {
-        const listed = new Map<string, string>();
-        return {
-          add(items) {
-            for (const item of items) listed.set(keyOf(item), item.metadata.uid ?? "");
-          },
-          end() {
-            uids = listed;
-          },
-        };
-      },
-      apply({ type, object }) {
-        if (type === "DELETED") uids.delete(keyOf(object));
-        else if (type !== "BOOKMARK") uids.set(keyOf(object), object.metadata.uid ?? "");
-      },
-      stateChanged() {},
-    },
+    sink: { ...accounts, stateChanged() {} },
   });
   return { uidOf: (namespace, name) => uids.get(`${namespace}/${name}`), stop };
 }

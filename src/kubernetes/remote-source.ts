@@ -6,6 +6,7 @@ import { createListeners } from "../sources/listeners.ts";
 import type { Source } from "../sources/source.ts";
 import type { KubernetesClient } from "./client.ts";
 import type { KubernetesObject } from "./object.ts";
+import { objectMap } from "./object-map.ts";
 import { startReflector } from "./reflector.ts";
 import { followRemoteCluster, type RemoteCluster, type RemoteClusterDeps } from "./remote-cluster.ts";
 import { resourcePath } from "./resource-path.ts";
@@ -54,7 +55,7 @@ interface Followed extends WantedCluster {
 /** Adds to what one cluster holds what its mesh's other clusters have, for as long as labelled Secrets name them. */
 export function createRemoteSource(deps: RemoteSourceDeps): RemoteSource {
   const { source, client, namespace, ownCluster, clock, random, log, timing = {} } = deps;
-  const secrets = new Map<string, KubernetesObject>();
+  let secrets: ReadonlyMap<string, KubernetesObject> = new Map();
   const followed = new Map<string, Followed>();
   const listeners = createListeners(log);
   let conflicts: readonly Finding[] = [];
@@ -153,25 +154,14 @@ export function createRemoteSource(deps: RemoteSourceDeps): RemoteSource {
       path: resourcePath({ apiVersion: "v1", resource: "secrets", namespace }),
       query: { labelSelector: REMOTE_SECRET_LABEL },
       sink: {
-        beginList() {
-          const listed = new Map<string, KubernetesObject>();
-          return {
-            add(items) {
-              for (const item of items) listed.set(item.metadata.name ?? "", item);
-            },
-            end() {
-              secrets.clear();
-              for (const [name, secret] of listed) secrets.set(name, secret);
-              areSecretsKnown = true;
-              follow();
-            },
-          };
-        },
-        apply({ type, object }) {
-          if (type === "DELETED") secrets.delete(object.metadata.name ?? "");
-          else secrets.set(object.metadata.name ?? "", object);
-          follow();
-        },
+        ...objectMap(
+          (secret) => secret,
+          (now) => {
+            secrets = now;
+            areSecretsKnown = true;
+            follow();
+          },
+        ),
         stateChanged(state) {
           denied = state.status === "forbidden" ? [forbidden(namespace)] : [];
           if ("error" in state) log.warn({ reason: state.error.message }, "Secrets of remote clusters cannot be read");

@@ -2,6 +2,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { KubernetesClient } from "./client.ts";
+import { objectMap } from "./object-map.ts";
 import { startReflector } from "./reflector.ts";
 import { resourcePath } from "./resource-path.ts";
 
@@ -24,11 +25,13 @@ export interface RevisionTags {
 
 /** Follows the tags of a revision by a label of their webhook configurations. */
 export function followRevisionTags({ label, labelSelector, log, ...deps }: RevisionTagsDeps): RevisionTags {
-  let byName = new Map<string, string>();
   let current: readonly string[] = Object.freeze([]);
-  const refresh = () => {
-    current = Object.freeze([...new Set(byName.values())].sort());
-  };
+  const configurations = objectMap(
+    ({ metadata }) => metadata.labels?.[label] ?? "",
+    (tags) => {
+      current = Object.freeze([...new Set(tags.values())].sort());
+    },
+  );
   const stop = startReflector({
     ...deps,
     path: resourcePath({
@@ -38,23 +41,7 @@ export function followRevisionTags({ label, labelSelector, log, ...deps }: Revis
     query: { labelSelector },
     metadataOnly: true,
     sink: {
-      beginList() {
-        const listed = new Map<string, string>();
-        return {
-          add(items) {
-            for (const { metadata } of items) listed.set(metadata.name ?? "", metadata.labels?.[label] ?? "");
-          },
-          end() {
-            byName = listed;
-            refresh();
-          },
-        };
-      },
-      apply({ type, object: { metadata } }) {
-        if (type === "DELETED") byName.delete(metadata.name ?? "");
-        else if (type !== "BOOKMARK") byName.set(metadata.name ?? "", metadata.labels?.[label] ?? "");
-        refresh();
-      },
+      ...configurations,
       stateChanged(state) {
         if ("error" in state) log.warn({ reason: state.error.message }, "revision tags cannot be followed");
       },
