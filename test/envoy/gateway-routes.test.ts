@@ -63,7 +63,8 @@ const delegation = [
     hosts: ["delegate.test"],
     gateways: ["ingress/public"],
     http: [
-      { match: at("/shop"), delegate: { name: "inner", namespace: "team" }, timeout: "0.2s" },
+      { match: at("/shop"), delegate: { name: "inner", namespace: "team" } },
+      { match: at("/never"), delegate: { name: "inner", namespace: "team" }, timeout: "0.2s" },
       { directResponse: { status: 404, body: { string: "root's own" } } },
     ],
   }),
@@ -73,6 +74,7 @@ const delegation = [
     {
       http: [
         { match: at("/shop/a"), route: [to("v1")] },
+        { match: at("/never"), route: [to("v1")] },
         { match: at("/elsewhere"), directResponse: { status: 200 } },
       ],
     },
@@ -217,6 +219,7 @@ test("routes do at a gateway what they do at a sidecar", { skip: envoyMissing() 
     assert.equal(seen(await ask("delegate.test", { path: "/shop/a" })).upstream, "v1");
     assert.equal((await ask("delegate.test", { path: "/elsewhere" })).body, "root's own");
     assert.equal((await ask("delegate.test", { path: "/shop/b" })).status, 404);
+    assert.equal((await ask("delegate.test", { path: "/never" })).status, 504);
   });
 
   await t.test("a subset's own policy holds for it alone", async () => {

@@ -12,12 +12,15 @@ import { listenOn } from "../support/upstream.ts";
 
 const COUNTING = { name: "trysail-ratelimit", namespace: "trysail-ratelimit" };
 
-/** By header, twice an hour each: `times` over, as one object may have many limits. */
+/**
+ * By header, twice each: `times` over, as one object may have many limits. What is counted by the clock is counted by the
+ * month, lest an hour end in the middle of the test.
+ */
 const limits = (name: string, scope: "PROXY" | "GLOBAL", times: number) =>
   rateLimit(name, {
     selector: { matchLabels: { app: name } },
     requests: Array.from({ length: times }, (_, index) => ({
-      ...{ name: `limit-${index}`, scope, rate: { amount: 2, unit: "HOUR" } },
+      ...{ name: `limit-${index}`, scope, rate: { amount: 2, unit: scope === "GLOBAL" ? "MONTH" : "HOUR" } },
       by: [{ header: "x-user" }],
     })),
   });
