@@ -8,6 +8,7 @@ export function requestCredentials(request: FastifyRequest): Credentials {
   return {
     token: bearerToken(request.headers.authorization),
     clusterId: typeof clusterId === "string" ? clusterId : undefined,
+    address: request.ip,
     clientCertificate() {
       const { socket } = request.raw;
       // A certificate that TLS did not verify is none.

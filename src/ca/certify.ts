@@ -2,7 +2,7 @@ import type { Logger } from "../platform/log.ts";
 import type { CsrRequest } from "./answer-csr.ts";
 import type { Authenticate, Credentials } from "./caller/authenticate.ts";
 import type { Impersonate } from "./caller/impersonate.ts";
-import { spiffeId, type WorkloadIdentity } from "./identity.ts";
+import { shareOwner, spiffeId, type WorkloadIdentity } from "./identity.ts";
 import { loggedCause, reasonOf } from "./refusal.ts";
 import type { IssuedCertificate } from "./signer.ts";
 import type { SigningQueue } from "./signing-queue.ts";
@@ -58,7 +58,9 @@ export async function certify(deps: CertifyDeps, request: CertificateRequest): P
     const named = wanted === undefined ? caller : deps.impersonate(caller, wanted);
     identity = named;
     const ttlMs = lifeOf(request, deps);
-    const issued = await deps.queue.run(() => deps.answer({ csr: request.csr, identity: named, ttlMs }));
+    const issued = await deps.queue.run(shareOwner(caller), () =>
+      deps.answer({ csr: request.csr, identity: named, ttlMs }),
+    );
     deps.metrics?.issued(performance.now() - startedMs);
     deps.log.info(
       {

@@ -21,6 +21,11 @@ export function spiffeId(identity: AccountIdentity): string {
   return `spiffe://${workloadPrincipal(identity)}`;
 }
 
+/** Whose share of what is bounded something is. Pods of one account are apart where their credentials say which is which. */
+export function shareOwner(identity: WorkloadIdentity): string {
+  return `${spiffeId(identity)} ${identity.pod?.uid ?? ""}`;
+}
+
 const TRUST_DOMAIN = /^[a-z0-9._-]{1,255}$/;
 const WORKLOAD_PATH = /^\/ns\/([^/]+)\/sa\/([^/]+)$/;
 

@@ -17,12 +17,12 @@ function manualTasks() {
 test("tasks run in their order, so many at one time, and a task that comes late takes no one's turn", async () => {
   const queue = createSigningQueue({ atOnce: 2, maxWaiting: 10 });
   const { started, task, endOldest } = manualTasks();
-  const running = [1, 2, 3, 4].map((id) => queue.run(task(id)));
+  const running = [1, 2, 3, 4].map((id) => queue.run("cart", task(id)));
   await turns();
   assert.deepEqual([started, queue.waiting], [[1, 2], 2]);
   endOldest();
   await running[0];
-  running.push(queue.run(task(5)));
+  running.push(queue.run("cart", task(5)));
   for (const next of [2, 3, 4, 5]) {
     assert.ok(started.length <= next + 1, `${started.length} started while ${next - 1} had ended`);
     endOldest();
@@ -44,8 +44,8 @@ test("the moment in which a turn passes on is no gap for one more task", async (
     running--;
   };
   const late: Promise<void>[] = [];
-  const early = queue.run(task).then(() => late.push(queue.run(task)));
-  await Promise.all([early, queue.run(task), queue.run(task)]);
+  const early = queue.run("cart", task).then(() => late.push(queue.run("cart", task)));
+  await Promise.all([early, queue.run("cart", task), queue.run("cart", task)]);
   await Promise.all(late);
   assert.deepEqual([most, late.length], [1, 1]);
 });
@@ -53,12 +53,12 @@ test("the moment in which a turn passes on is no gap for one more task", async (
 test("where too many wait, the next is sent away at once, and there is room again when one has ended", async () => {
   const queue = createSigningQueue({ atOnce: 1, maxWaiting: 1 });
   const { task, endOldest } = manualTasks();
-  const [first, second] = [queue.run(task(1)), queue.run(task(2))];
-  await assert.rejects(queue.run(task(3)), { code: "resource-exhausted", reason: "overloaded" });
+  const [first, second] = [queue.run("cart", task(1)), queue.run("cart", task(2))];
+  await assert.rejects(queue.run("cart", task(3)), { code: "resource-exhausted", reason: "overloaded" });
   await turns();
   endOldest();
   await first;
-  const third = queue.run(async () => "ran");
+  const third = queue.run("cart", async () => "ran");
   await turns();
   endOldest();
   assert.deepEqual([await second, await third], [2, "ran"]);
@@ -66,8 +66,47 @@ test("where too many wait, the next is sent away at once, and there is room agai
 
 test("a task that fails gives its turn on", async () => {
   const queue = createSigningQueue({ atOnce: 1, maxWaiting: 1 });
-  const failed = queue.run(() => Promise.reject(new Error("no")));
-  const next = queue.run(async () => "ran");
+  const failed = queue.run("cart", () => Promise.reject(new Error("no")));
+  const next = queue.run("cart", async () => "ran");
   await assert.rejects(failed, /no/);
   assert.equal(await next, "ran");
+});
+
+test("owners take turns, however many tasks one of them has waiting", async () => {
+  const queue = createSigningQueue({ atOnce: 1, maxWaiting: 100 });
+  const { started, task, endOldest } = manualTasks();
+  const greedy = Array.from({ length: 50 }, (_, index) => queue.run("greedy", task(index)));
+  const modest = [100, 101].map((id) => queue.run("modest", task(id)));
+  const other = queue.run("other", task(200));
+  for (let ended = 0; ended < 6; ended++) {
+    await turns();
+    endOldest();
+  }
+  await Promise.all([...modest, other]);
+  await turns();
+  assert.deepEqual(started, [0, 1, 100, 200, 2, 101, 3]);
+  while (queue.waiting > 0) {
+    endOldest();
+    await turns();
+  }
+  endOldest();
+  await Promise.all(greedy);
+});
+
+test("where too many wait, whoever has the most of them is sent away, and not who comes with a first one", async () => {
+  const queue = createSigningQueue({ atOnce: 1, maxWaiting: 3 });
+  const { started, task, endOldest } = manualTasks();
+  const greedy = [1, 2, 3, 4].map((id) => queue.run("greedy", task(id)));
+  const refused = assert.rejects(greedy[3] ?? Promise.resolve(), { reason: "overloaded" });
+  const modest = queue.run("modest", task(5));
+  await refused;
+  await assert.rejects(queue.run("greedy", task(6)), { reason: "overloaded" });
+  assert.equal(queue.waiting, 3);
+  for (let ended = 0; ended < 4; ended++) {
+    await turns();
+    endOldest();
+  }
+  await Promise.all([...greedy.slice(0, 3), modest]);
+  assert.deepEqual(started, [1, 2, 5, 3]);
+  assert.equal(queue.waiting, 0);
 });

@@ -1,3 +1,4 @@
+import { FairPlaces } from "../platform/fair-places.ts";
 import { Refusal } from "./refusal.ts";
 
 export interface SigningQueueOptions {
@@ -8,42 +9,77 @@ export interface SigningQueueOptions {
 }
 
 export interface SigningQueue {
-  /** Runs tasks in the order in which they came. Rejects with a Refusal where too many wait. */
-  run<T>(task: () => Promise<T>): Promise<T>;
+  /**
+   * Runs a task once it is the turn of its owner, who is whoever asks. Owners take turns, and the tasks of one run in the
+   * order in which they came. Rejects with a Refusal where too many wait and nobody has more of them waiting.
+   */
+  run<T>(owner: string, task: () => Promise<T>): Promise<T>;
   readonly waiting: number;
 }
 
 /** What a caller that was sent away should wait before it asks again. */
 export const OVERLOAD_RETRY_MS = 1000;
 
-/** Bounds how much signing goes on at one time, and how much can pile up. */
+interface Waiter {
+  start(): void;
+  refuse(): void;
+}
+
+/** Bounds how much signing goes on at one time and how much can pile up, and lets nobody keep the others out. */
 export function createSigningQueue(options: SigningQueueOptions): SigningQueue {
-  const starts = new Set<() => void>();
+  /** By owner, in the order of their turns. */
+  const waiters = new Map<string, Set<Waiter>>();
+  const places = new FairPlaces<Waiter>({ places: options.maxWaiting, onTaken: (waiter) => waiter.refuse() });
   let running = 0;
+  let waiting = 0;
+
+  function leave(owner: string, waiter: Waiter): void {
+    const own = waiters.get(owner);
+    if (own?.delete(waiter) !== true) return;
+    waiting--;
+    if (own.size === 0) waiters.delete(owner);
+  }
 
   function finish(): void {
-    const [next] = starts;
-    if (next === undefined) {
+    const [first] = waiters;
+    if (first === undefined) {
       running--;
       return;
     }
     // The turn goes over to the next one, so that nobody who comes in between takes it.
-    starts.delete(next);
-    next();
+    const [owner, own] = first;
+    const [next] = own;
+    waiters.delete(owner);
+    waiters.set(owner, own);
+    if (next === undefined) return;
+    leave(owner, next);
+    places.remove(owner, next);
+    next.start();
   }
 
-  async function turn(): Promise<void> {
-    if (running >= options.atOnce) {
-      if (starts.size >= options.maxWaiting)
-        throw new Refusal("overloaded", "too many requests: ask again in a second");
-      return new Promise<void>((resolve) => starts.add(resolve));
+  function turn(owner: string): Promise<void> | undefined {
+    if (running < options.atOnce) {
+      running++;
+      return undefined;
     }
-    running++;
+    return new Promise<void>((start, reject) => {
+      const waiter: Waiter = {
+        start,
+        refuse() {
+          leave(owner, waiter);
+          reject(new Refusal("overloaded", "too many requests: ask again in a second"));
+        },
+      };
+      const own = waiters.get(owner) ?? new Set();
+      waiters.set(owner, own.add(waiter));
+      waiting++;
+      places.add(owner, waiter);
+    });
   }
 
   return {
-    async run(task) {
-      await turn();
+    async run(owner, task) {
+      await turn(owner);
       try {
         return await task();
       } finally {
@@ -51,7 +87,7 @@ export function createSigningQueue(options: SigningQueueOptions): SigningQueue {
       }
     },
     get waiting() {
-      return starts.size;
+      return waiting;
     },
   };
 }

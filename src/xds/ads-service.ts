@@ -1,12 +1,19 @@
 import type { Metadata, ServiceDefinition } from "@grpc/grpc-js";
-import { spiffeId, type WorkloadIdentity } from "../ca/identity.ts";
+import { shareOwner, type WorkloadIdentity } from "../ca/identity.ts";
 import type { Clock } from "../platform/clock.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { FairPlaces } from "../platform/fair-places.ts";
 import { streamOfBytes } from "../platform/grpc-methods.ts";
 import type { GrpcServer } from "../platform/grpc-server.ts";
 import type { Logger } from "../platform/log.ts";
-import { type AdsCall, AdsStream, type AdsStreamDeps, type ProtocolKind, type SentSets } from "./ads-stream.ts";
+import {
+  type AcceptedVersion,
+  type AdsCall,
+  AdsStream,
+  type AdsStreamDeps,
+  type ProtocolKind,
+  type SentSets,
+} from "./ads-stream.ts";
 import { ChangeProgress } from "./change-progress.ts";
 import type { AckObserver, ConfigSource } from "./config-source.ts";
 import { DeltaStream } from "./delta-stream.ts";
@@ -80,8 +87,8 @@ export interface AdsService {
   progress(): ProxyProgress[];
   /** What each connected proxy was sent, in the same order; proxies that see the same have the same sets (===). */
   sent(): SentSets[];
-  /** Which version of a resource each proxy that asked for it has accepted last; null stands for none yet. */
-  acceptedVersions(typeUrl: TypeUrl, name: string): (string | null)[];
+  /** Which version of a resource each proxy that asked for it has accepted last, in the same order. */
+  accepted(typeUrl: TypeUrl, name: string): AcceptedVersion[];
   /** Ends every stream, so that its proxy looks for another control plane, and refuses new ones. */
   stop(): void;
 }
@@ -153,7 +160,7 @@ export function createAdsService(deps: AdsDeps): AdsService {
             const identity = await authenticate(call);
             // It may have ended meanwhile.
             if (!streams.has(stream)) return identity;
-            owner = identity === null ? addressOf(call) : ownerOf(identity);
+            owner = identity === null ? addressOf(call) : shareOwner(identity);
             places.add(owner, stream);
             return identity;
           },
@@ -194,8 +201,8 @@ export function createAdsService(deps: AdsDeps): AdsService {
     status: () => [...streams].map((stream) => stream.status()).filter((status) => status !== null),
     progress: () => [...streams].map((stream) => stream.progress()).filter((progress) => progress !== null),
     sent: () => [...streams].map((stream) => stream.sent()).filter((sent) => sent !== null),
-    acceptedVersions: (typeUrl, name) =>
-      [...streams].map((stream) => stream.acceptedVersion(typeUrl, name)).filter((version) => version !== undefined),
+    accepted: (typeUrl, name) =>
+      [...streams].map((stream) => stream.accepted(typeUrl, name)).filter((accepted) => accepted !== undefined),
     stop() {
       stopped = true;
       for (const stream of streams) stream.end(stopping());
@@ -209,13 +216,8 @@ function tooManyStrangeNames(): TrysailError {
 
 type OpenStream = Pick<
   AdsStream<SotwRequest | DeltaRequest>,
-  "isOpen" | "status" | "progress" | "sent" | "acceptedVersion" | "end"
+  "isOpen" | "status" | "progress" | "sent" | "accepted" | "end"
 >;
-
-/** Pods of one account are apart where their credentials say which is which. */
-function ownerOf(identity: WorkloadIdentity): string {
-  return `${spiffeId(identity)} ${identity.pod?.uid ?? ""}`;
-}
 
 function addressOf(call: AdsCall): string {
   return call.getPeer().replace(/:[0-9]+$/, "");

@@ -49,7 +49,7 @@ async function startOverloaded(t: TestContext, beforeAnswer = () => {}): Promise
 
   const queue = createSigningQueue({ atOnce: 1, maxWaiting: 1 });
   const hanging = Promise.withResolvers<void>();
-  const running = [queue.run(() => hanging.promise), queue.run(async () => {})];
+  const running = [queue.run("cart", () => hanging.promise), queue.run("cart", async () => {})];
   const counted: string[] = [];
   const deps: CertifyDeps = {
     ...{ queue, log, defaultTtlMs: 60_000 },

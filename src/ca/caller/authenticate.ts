@@ -10,6 +10,8 @@ export interface Credentials {
   clientCertificate?(): X509Certificate | undefined;
   /** The cluster that the caller says it is in. */
   readonly clusterId?: string | undefined;
+  /** Where it comes from: proves nothing, and says whose share of what strangers may have a question is. */
+  readonly address?: string | undefined;
 }
 
 /** Answers who a caller is proven to be. Rejects with a Refusal; its cause is for the log alone. */
@@ -28,6 +30,7 @@ export interface PresentedCredentials {
   readonly token: { readonly text: string; readonly issuer: string | undefined } | undefined;
   clientCertificate(): X509Certificate | undefined;
   readonly clusterId: string | undefined;
+  readonly address: string;
 }
 
 /** Kubernetes' tokens are about 1 KB; what is far longer is not looked at. */
@@ -38,8 +41,8 @@ const LONGEST_TOKEN = 16 * 1024;
  * refused is not tried elsewhere, and a caller is told what is wrong with what it sent.
  */
 export function createAuthenticate(authenticators: readonly Authenticator[]): Authenticate {
-  return async ({ token, clientCertificate = () => undefined, clusterId }) => {
-    const presented = { token: token ? presentedToken(token) : undefined, clientCertificate, clusterId };
+  return async ({ token, clientCertificate = () => undefined, clusterId, address = "" }) => {
+    const presented = { token: token ? presentedToken(token) : undefined, clientCertificate, clusterId, address };
     for (const authenticator of authenticators) {
       const answer = authenticator.authenticate(presented);
       if (answer !== null) return answer;

@@ -17,6 +17,7 @@ async function authenticated(t: TestContext, trustDomain: string) {
   return authenticator.authenticate({
     token: undefined,
     clusterId: undefined,
+    address: "",
     clientCertificate: () => new X509Certificate(chainPem),
   });
 }

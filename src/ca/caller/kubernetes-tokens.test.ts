@@ -40,6 +40,7 @@ test("what a remembered token is bound to is looked for each time that it comes"
     tokens.authenticate({
       token: { text, issuer: ISSUER },
       clusterId: undefined,
+      address: "",
       clientCertificate: () => undefined,
     });
   const identity = {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createManualClock } from "../../../test/support/manual-clock.ts";
+import { until } from "../../../test/support/until.ts";
 import { createSigningQueue } from "../signing-queue.ts";
 import { createAuthenticate } from "./authenticate.ts";
 import { createTokenReviews, type TokenReviewStatus } from "./token-review.ts";
@@ -56,4 +57,42 @@ test("those that show one token at once share one review, and one that fails is 
   state.isUp = true;
   await assert.rejects(authenticate(other), { reason: "token-rejected" });
   assert.equal(state.reviews, 3);
+});
+
+test("an address that makes up tokens keeps no other waiting behind all of them, nor out", async () => {
+  const reviewed: string[] = [];
+  const answers: (() => void)[] = [];
+  const reviews = createTokenReviews({
+    ...{ clock: createManualClock(0), trustDomain: "cluster.local", audiences: ["istio-ca"] },
+    queue: createSigningQueue({ atOnce: 1, maxWaiting: 20 }),
+    review(token) {
+      reviewed.push(token);
+      return new Promise((resolve) =>
+        answers.push(() => resolve(token === GOOD ? ACCEPTED : { authenticated: false })),
+      );
+    },
+  });
+  const authenticate = createAuthenticate([reviews]);
+  const reasons = Array.from({ length: 50 }, (_, jti) =>
+    authenticate({ token: tokenWith({ jti }), address: "10.0.0.66" }).then(
+      () => "accepted",
+      ({ reason }) => reason,
+    ),
+  );
+  const good = authenticate({ token: GOOD, address: "10.0.0.1" });
+  // One is being asked for, one more may be before the turn is somebody else's.
+  for (let asked = 0; asked < 3; asked++) {
+    await until("the next review", () => answers.length > 0, { everyMs: 1 });
+    answers.shift()?.();
+  }
+  assert.equal((await good).serviceAccount, "cart");
+  assert.equal(reviewed.indexOf(GOOD), 2);
+  while (reviewed.length < 21) {
+    await until("the next review", () => answers.length > 0, { everyMs: 1 });
+    answers.shift()?.();
+  }
+  for (const answer of answers) answer();
+  const counted = await Promise.all(reasons);
+  assert.equal(counted.filter((reason) => reason === "token-rejected").length, 20);
+  assert.equal(counted.filter((reason) => reason === "overloaded").length, 30);
 });

@@ -1,6 +1,7 @@
 import type { Clock } from "../../platform/clock.ts";
 import type { WorkloadIdentity } from "../identity.ts";
 import { Refusal } from "../refusal.ts";
+import type { SigningQueue } from "../signing-queue.ts";
 import { isDnsSubdomain } from "../x509/dns-names.ts";
 import type { Authenticator } from "./authenticate.ts";
 import { createTokenCache } from "./token-cache.ts";
@@ -22,8 +23,11 @@ export interface TokenReviewsDeps {
   review(token: string, audiences: readonly string[]): Promise<TokenReviewStatus>;
   readonly audiences: readonly string[];
   readonly trustDomain: string;
-  /** Bounds how many reviews are asked for at one time, and how many may wait: rejects with a Refusal beyond that. */
-  readonly queue: { run<T>(task: () => Promise<T>): Promise<T> };
+  /**
+   * Bounds how many reviews are asked for at one time, and how many may wait, by the address that asks: until the answer
+   * nothing else is known of it, and tokens are easily made up.
+   */
+  readonly queue: Pick<SigningQueue, "run">;
   readonly clock: Pick<Clock, "now">;
 }
 
@@ -39,9 +43,9 @@ export function createTokenReviews(deps: TokenReviewsDeps): Authenticator {
   const accepted = createTokenCache<WorkloadIdentity>({ clock: deps.clock, maxEntries: REMEMBERED_TOKENS });
   const asking = new Map<string, Promise<WorkloadIdentity>>();
 
-  async function ask(text: string): Promise<WorkloadIdentity> {
+  async function ask(text: string, address: string): Promise<WorkloadIdentity> {
     try {
-      const identity = await deps.queue.run(() => reviewed(deps, text));
+      const identity = await deps.queue.run(address, () => reviewed(deps, text));
       accepted.set(text, identity, deps.clock.now() + REMEMBERED_MS);
       return identity;
     } finally {
@@ -51,13 +55,13 @@ export function createTokenReviews(deps: TokenReviewsDeps): Authenticator {
 
   return {
     name: "token-review",
-    authenticate({ token }) {
+    authenticate({ token, address }) {
       if (token === undefined) return null;
       const { text } = token;
       const known = accepted.get(text);
       if (known !== undefined) return Promise.resolve(known);
       // Those that ask at once share one review.
-      const asked = asking.get(text) ?? ask(text);
+      const asked = asking.get(text) ?? ask(text, address);
       asking.set(text, asked);
       return asked;
     },
