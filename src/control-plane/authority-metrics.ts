@@ -1,4 +1,5 @@
 import { Counter, Gauge, type Registry } from "prom-client";
+import type { RotationFacts } from "../ca/authority/rotation.ts";
 import type { RotatorMetrics } from "../ca/authority/rotator.ts";
 import type { ServingCertificate } from "../ca/serving/serving-certificate.ts";
 
@@ -39,6 +40,19 @@ export function createAuthorityMetrics(registry: Registry): RotatorMetrics {
     sourceUsable: (isUsable) => usable.set(isUsable ? 1 : 0),
     stepped: (kind) => steps.inc({ step: kind }),
   };
+}
+
+/** How many proxies hold the next rotation. */
+export function recordBehind(registry: Registry, facts: () => RotationFacts): void {
+  new Gauge({
+    name: "trysail_authority_proxies_behind",
+    help: "Proxies connected to this replica that have not accepted the trust bundle as it is now",
+    registers: [registry],
+    collect() {
+      const { proxies, acknowledged } = facts();
+      this.set(proxies - acknowledged);
+    },
+  });
 }
 
 /** When the certificate ends by which the API server and proxies know this replica. */

@@ -58,6 +58,12 @@ export interface SentSets {
   readonly sets: readonly ResourceSet[];
 }
 
+/** Which version of a resource a proxy has accepted last; null stands for none yet. */
+export interface AcceptedVersion {
+  readonly proxy: ProxyNode;
+  readonly version: string | null;
+}
+
 /** What exists from a stream's first request on. */
 interface Opened<R> {
   readonly proxy: ProxyNode;
@@ -158,9 +164,12 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
   }
 
   /** The version of a resource that the proxy has accepted; null for none yet, undefined where it never asked for it. */
-  acceptedVersion(typeUrl: TypeUrl, name: string): string | null | undefined {
-    const type = this.#opened?.state.types.find((state) => state.typeUrl === typeUrl);
-    return type?.started === true && type.subscription.wants(name) ? type.acceptedVersion(name) : undefined;
+  accepted(typeUrl: TypeUrl, name: string): AcceptedVersion | undefined {
+    if (!this.#opened) return undefined;
+    const { proxy, state } = this.#opened;
+    const type = state.types.find((known) => known.typeUrl === typeUrl);
+    if (type?.started !== true || !type.subscription.wants(name)) return undefined;
+    return { proxy, version: type.acceptedVersion(name) };
   }
 
   #listen(identity: WorkloadIdentity | null): void {

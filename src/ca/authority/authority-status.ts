@@ -8,7 +8,7 @@ import type { RotationFacts, Step } from "./rotation.ts";
 export interface AuthorityStatus {
   readonly slots: readonly SlotStatus[];
   /** Null where nobody is there who could know: when the state is read without a control plane. */
-  readonly facts: Pick<RotationFacts, "proxies" | "acknowledged"> | null;
+  readonly facts: Pick<RotationFacts, "proxies" | "acknowledged" | "behind"> | null;
   readonly next: Step | null;
   /** Why the plugged-in authority could not be used when it was last read. */
   readonly sourceProblem: string | null;

@@ -29,7 +29,7 @@ const prepared = withPrepared(fresh, second);
 const activated = withActivated(prepared, START + 52 * DAY_MS);
 
 function stepAt(days: number, state: AuthorityState, facts: Partial<RotationFacts> = {}): Step {
-  const all = { observedSince: START, proxies: 3, acknowledged: 3, ...facts };
+  const all = { observedSince: START, proxies: 3, acknowledged: 3, behind: [], ...facts };
   return nextStep({ state, policy, facts: all, now: START + days * DAY_MS });
 }
 
@@ -51,14 +51,16 @@ test("what is plugged in is replaced by whoever plugged it in, even when it has 
 test("a prepared root signs once it had time to spread and every connected proxy has accepted it", () => {
   const early = stepAt(50.5, prepared);
   assert.equal(early.kind === "wait" && early.until, START + 51 * DAY_MS);
-  const missing = stepAt(51, prepared, { acknowledged: 2 });
+  const missing = stepAt(51, prepared, { acknowledged: 2, behind: ["cart-1.shop"] });
   assert.equal(missing.kind === "wait" && missing.until, null);
-  assert.match(missing.reason, /1 of 3 connected proxies/);
+  assert.equal(missing.reason, "1 of 3 connected proxies have not accepted the new trust bundle: cart-1.shop");
+  const all = stepAt(51, prepared, { acknowledged: 0, behind: ["cart-1.shop", "pay-1.shop"] });
+  assert.match(all.reason, /^3 of 3 connected proxies .*: cart-1\.shop, pay-1\.shop, 1 more$/);
   assert.equal(stepAt(51, prepared).kind, "activate");
 });
 
 test("a control plane that has just started does not take silence for consent", () => {
-  const facts = { observedSince: START + 51 * DAY_MS, proxies: 0, acknowledged: 0 };
+  const facts = { observedSince: START + 51 * DAY_MS, proxies: 0, acknowledged: 0, behind: [] };
   const step = stepAt(51, prepared, facts);
   assert.equal(step.kind === "wait" && step.until, facts.observedSince + policy.reconnectMs);
   assert.equal(stepAt(51.01, prepared, facts).kind, "activate");
@@ -66,12 +68,12 @@ test("a control plane that has just started does not take silence for consent", 
 
 test("another key under roots that are trusted already signs at once", () => {
   const sameRoot = { ...second, rootsPem: first.rootsPem, certificatePem: first.certificatePem };
-  assert.equal(stepAt(1, withPrepared(fresh, sameRoot), { acknowledged: 0 }).kind, "activate");
+  assert.equal(stepAt(1, withPrepared(fresh, sameRoot), { acknowledged: 0, behind: [] }).kind, "activate");
 });
 
 test("where the active authority has expired nothing is waited for", () => {
   assert.equal(stepAt(100, fresh).kind, "prepare");
-  assert.equal(stepAt(100, prepared, { acknowledged: 0 }).kind, "activate");
+  assert.equal(stepAt(100, prepared, { acknowledged: 0, behind: [] }).kind, "activate");
 });
 
 test("an old root stays until the last certificate that it may have signed is over", () => {
@@ -90,7 +92,7 @@ test("an old root stays until the last certificate that it may have signed is ov
 });
 
 test("nothing prepared cannot be activated, whatever else holds", () => {
-  const facts = { observedSince: START, proxies: 0, acknowledged: 0 };
+  const facts = { observedSince: START, proxies: 0, acknowledged: 0, behind: [] };
   assert.match(activationObstacle({ state: fresh, policy, facts, now: START })?.reason ?? "", /nothing is prepared/);
   assert.equal(withActivated(fresh, START), fresh);
 });

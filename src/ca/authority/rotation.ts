@@ -20,6 +20,8 @@ export interface RotationFacts {
   readonly proxies: number;
   /** Those of them that have accepted the bundle as it is now. */
   readonly acknowledged: number;
+  /** Some of those that have not, as NAME.NAMESPACE: a single one holds a rotation. */
+  readonly behind: readonly string[];
 }
 
 export interface RotationInput {
@@ -58,11 +60,14 @@ export function activationObstacle({ state, policy, facts, now }: RotationInput)
   const knownAt = facts.observedSince + policy.reconnectMs;
   if (now < knownAt)
     return wait("the control plane has just started, and proxies may still have to come back", knownAt);
-  if (facts.acknowledged < facts.proxies) {
-    const missing = facts.proxies - facts.acknowledged;
-    return wait(`${missing} of ${facts.proxies} connected proxies have not accepted the new trust bundle`, null);
-  }
-  return null;
+  return facts.acknowledged < facts.proxies ? wait(unaccepted(facts), null) : null;
+}
+
+function unaccepted({ proxies, acknowledged, behind }: RotationFacts): string {
+  const missing = proxies - acknowledged;
+  const others = missing > behind.length ? [`${missing - behind.length} more`] : [];
+  const named = [...behind, ...others].join(", ");
+  return `${missing} of ${proxies} connected proxies have not accepted the new trust bundle: ${named}`;
 }
 
 /** Why an old slot's root should stay published, or null. An operator may override it. */

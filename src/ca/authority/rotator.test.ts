@@ -32,7 +32,7 @@ interface Setup {
   readonly authority: Authority;
   readonly rotator: Rotator;
   readonly changes: AuthorityChange[];
-  readonly facts: { proxies: number; acknowledged: number };
+  readonly facts: { proxies: number; acknowledged: number; behind: string[] };
   readonly warnings: string[];
 }
 
@@ -43,7 +43,7 @@ async function setUp(t: TestContext, options: { state?: StateDir; now?: number }
   const authority = await loadAuthority({ store, clock, random, trustDomain, log, rootLifeMs: 100 * DAY_MS });
   const changes: AuthorityChange[] = [];
   authority.onChange((change) => changes.push(change));
-  const facts = { proxies: 2, acknowledged: 2 };
+  const facts: Setup["facts"] = { proxies: 2, acknowledged: 2, behind: [] };
   const warnings: string[] = [];
   const rotator = createRotator({
     ...{ authority, source: null, trustDomain, clock, random, log, rootLifeMs: 100 * DAY_MS },
@@ -179,6 +179,29 @@ test("an operator is told why a step must wait, and may force it", async (t) => 
   assert.equal(authority.state().old.length, 0);
 });
 
+test("proxies that accept no bundle are named once they have held a rotation for a while, and once alone", async (t) => {
+  const told: string[] = [];
+  const setup = await setUp(t, { onHeld: (message) => told.push(message) });
+  const { rotator, authority, facts } = setup;
+  await rotator.start();
+  await rotator.prepare();
+  Object.assign(facts, { acknowledged: 1, behind: ["cart-1.shop"] });
+  await pass(setup, 24);
+  assert.deepEqual(told, [], "the time to spread has just ended");
+  await pass(setup, 5);
+  assert.equal(told.length, 1);
+  assert.match(
+    told[0] ?? "",
+    /cannot sign yet, because 1 of 2 connected .*: cart-1\.shop; restart .* activate --force$/,
+  );
+  Object.assign(facts, { acknowledged: 2, behind: [] });
+  await pass(setup, 1);
+  assert.equal(authority.state().prepared, null);
+  await rotator.prepare();
+  await pass(setup, 26);
+  assert.equal(told.length, 1, "nobody holds this one");
+});
+
 test("a longer life than any before is written down before it is granted, and keeps the old root longer", async (t) => {
   const { state, authority, clock, rotator } = await setUp(t);
   await leafOf(authority, clock, DAY_MS);
@@ -240,7 +263,7 @@ test("killed at any moment of a rotation, a restart goes on from one step or the
     };
     const store = createFolderStore({ state, trustDomain });
     const authority = await loadAuthority({ store, clock, random, trustDomain, log });
-    const facts = () => ({ observedSince: 0, proxies: 0, acknowledged: 0 });
+    const facts = () => ({ observedSince: 0, proxies: 0, acknowledged: 0, behind: [] });
     const policy = { prepareAtShare: 0.5, propagationMs: 0, reconnectMs: 0 };
     const rotator = createRotator(
       { authority, source: null, policy, facts, trustDomain, clock, random, log, pollMs: 1000, replicaLagMs: 0 });

@@ -17,6 +17,7 @@ import {
   withRevocationLists,
 } from "./authority-state.ts";
 import { type ExpiryWarning, expiryWarning } from "./expiry-warning.ts";
+import { createHeldTeller } from "./held-rotation.ts";
 import { createRevocationJudge, type RevocationMetrics, type RevocationStatus } from "./revocation-judge.ts";
 import {
   activationObstacle,
@@ -70,6 +71,8 @@ export interface RotatorDeps {
   revocationObstacle?(): string | null;
   /** Called once for each warning: for an Event. */
   onExpiring?(expiry: { readonly warning: ExpiryWarning; readonly message: string }): void;
+  /** Called once for each prepared authority that proxies keep from signing: for an Event. */
+  onHeld?(message: string): void;
   /** Called once each time that somebody has touched the authority's state, or that it cannot be read. */
   onTampered?(notice: TamperNotice): void;
 }
@@ -98,6 +101,7 @@ export function createRotator(deps: RotatorDeps): Rotator {
   let warned: string | null = null;
   let obstacle: string | null = null;
   const revocation = createRevocationJudge(deps);
+  const tellHeld = createHeldTeller(deps);
 
   const input = (state = authority.state()): RotationInput => ({
     state,
@@ -125,7 +129,11 @@ export function createRotator(deps: RotatorDeps): Rotator {
 
   const prepareOwn: Transition = (state) => {
     // No list of the new root is there, so that proxies would refuse all that it signs.
-    if (state.revocationListsPem !== "") throw refusal("revocation lists are in force: take them away first");
+    if (state.revocationListsPem !== "") {
+      throw refusal(
+        "revocation lists are in force, and none is of a new root: plug the last authority in once more, without ca-crl.pem",
+      );
+    }
     const root = createSelfSignedRoot({ ...deps, lifeMs: deps.rootLifeMs });
     return preparedWith(deps, state, root, "self-signed");
   };
@@ -203,6 +211,7 @@ export function createRotator(deps: RotatorDeps): Rotator {
         return now.kind === "retire" ? withRetired(state, now.id) : state;
       });
     }
+    tellHeld(input());
     warn();
   };
 
