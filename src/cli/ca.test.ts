@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdir, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -9,9 +9,11 @@ import { testControlPlane } from "../../test/support/control-plane.ts";
 import { buildRevocationList } from "../../test/support/revocation-list.ts";
 import { temporaryPath } from "../../test/support/state.ts";
 import { until } from "../../test/support/until.ts";
+import { AdsClient, NODE, sendSotw } from "../../test/support/xds-client.ts";
 import { createSelfSignedRoot } from "../ca/authority/self-signed-root.ts";
 import { systemClock } from "../platform/clock.ts";
 import { systemRandom } from "../platform/random.ts";
+import { TYPE_URL } from "../xds/resource-set.ts";
 
 const program = fileURLToPath(new URL("trysail.ts", import.meta.url));
 
@@ -102,15 +104,26 @@ test("only workloads of the control plane's own namespace may look or rotate", a
 
 test("what is missing or wrong is said in one line", async (t) => {
   const missing = await temporaryPath(t, "state");
+  const empty = await temporaryPath(t, "empty");
+  await mkdir(empty, { mode: 0o700 });
+  const tokenFile = await temporaryPath(t, "token");
+  await writeFile(tokenFile, "token");
+  const asked = (server: string) => ["status", "--token-file", tokenFile, "--server", server];
   const cases: readonly (readonly [string[], RegExp])[] = [
     [["status"], /^trysail: name a --token-file, or on one machine the --state-dir\n$/],
     [["status", "--offline"], /^trysail: --offline needs --state-dir\n$/],
-    [["status", "--offline", "--state-dir", missing], /^trysail: no authority in .*: trysail serve makes it\n$/],
-    [["status", "-o", "yaml"], /^trysail: --output yaml is neither table nor json\n$/],
     [
-      ["status", "--state-dir", missing, "--server", "http://127.0.0.1:1"],
-      /^trysail: nothing answers at .*127.0.0.1:1.*\n$/,
+      ["status", "--offline", "--state-dir", missing],
+      /^trysail: there is no state folder .*: trysail serve makes it\n$/,
     ],
+    [["status", "--offline", "--state-dir", empty], /^trysail: no authority in .*: trysail serve makes it\n$/],
+    [["status", "--state-dir", missing], /^trysail: there is no state folder .*: trysail serve makes it\n$/],
+    [["status", "--state-dir", empty], /^trysail: no token issuer's key in .*: trysail serve makes it\n$/],
+    [["status", "--token-file", missing], /^trysail: --token-file cannot be read: ENOENT.*\n$/],
+    [asked("nonsense"), /^trysail: --server nonsense is no URL such as http:\/\/127.0.0.1:8080\n$/],
+    [asked("localhost:8080"), /^trysail: --server localhost:8080 is no URL such as .*\n$/],
+    [["status", "-o", "yaml"], /^trysail: --output yaml is neither table nor json\n$/],
+    [asked("http://127.0.0.1:1"), /^trysail: nothing answers at .*127.0.0.1:1.*\n$/],
   ];
   for (const [args, says] of cases) {
     await assert.rejects(ca(...args), (error: Error & { stderr?: string }) => {
@@ -118,4 +131,36 @@ test("what is missing or wrong is said in one line", async (t) => {
       return true;
     });
   }
+  await assert.rejects(access(missing), { code: "ENOENT" }, "nobody who only asks makes a folder of keys");
+  assert.deepEqual(await readdir(empty), []);
+});
+
+test("a proxy that accepts no trust bundle is named to whoever waits for it, and counted", async (t) => {
+  const mesh = await testControlPlane(t, {});
+  const server = ["--server", `http://127.0.0.1:${mesh.ports.http}`, "--state-dir", mesh.stateDir];
+  const token = await mesh.issuer.issue({ namespace: "shop", serviceAccount: "cart", ttlMs: 60_000 });
+  const stream = new AdsClient(t, {
+    ...{ port: mesh.ports.grpc, rootPem: await readFile(mesh.rootPath, "utf8"), token },
+  }).secrets();
+  const typeUrl = TYPE_URL.secret;
+  sendSotw(stream, { typeUrl, node: NODE, resourceNames: ["ROOTCA"] });
+  const { nonce, version } = await stream.next();
+  sendSotw(stream, { typeUrl, resourceNames: ["ROOTCA"], responseNonce: nonce, versionInfo: version });
+  const metric = async () => {
+    const text = await (await fetch(`http://127.0.0.1:${mesh.ports.monitoring}/metrics`)).text();
+    return /^trysail_authority_proxies_behind (\d+)$/m.exec(text)?.[1];
+  };
+  await until("the answer", async () => (await metric()) === "0");
+  await ca("prepare", ...server);
+  await stream.next();
+  // It never says whether it accepts that.
+  const named = /because 1 of 1 connected proxies have not accepted the new trust bundle: cart-1\.shop$/m;
+  const status = await until("what is waited for", async () => {
+    const text = await ca("status", ...server);
+    return named.test(text) ? text : undefined;
+  });
+  assert.match(status, /^0 of 1 connected proxies accepted the trust bundle$/m);
+  assert.equal(await metric(), "1");
+  await assert.rejects(ca("activate", ...server), /trust bundle: cart-1\.shop \(--force activates all the same\)/);
+  assert.deepEqual(slotsIn(await ca("activate", "--force", ...server)), ["active", "old"]);
 });

@@ -6,8 +6,12 @@ import { systemClock } from "../platform/clock.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { createLog } from "../platform/log.ts";
 import { systemRandom } from "../platform/random.ts";
-import { openStateDir } from "../platform/state-dir.ts";
-import type { CaRequest } from "./ca.ts";
+import { openExistingStateDir } from "../platform/state-dir.ts";
+
+/** What is asked of the authority: its status, or a step of its rotation. */
+export type CaRequest =
+  | { readonly kind: "status" | "prepare" }
+  | { readonly kind: "activate" | "retire"; readonly force: boolean; readonly id?: string };
 
 /** Answers from a state folder, and changes it, with no control plane in between; one that runs follows it. */
 export async function offlineAuthority(
@@ -17,14 +21,14 @@ export async function offlineAuthority(
   // Only an operator takes steps here, and nothing is waited for.
   const policy = { prepareAtShare: 0.5, propagationMs: 0, reconnectMs: 0 };
   const [clock, random, log] = [systemClock, systemRandom, createLog("silent")];
-  const store = createFolderStore({ state: await openStateDir(stateDir), trustDomain });
+  const store = createFolderStore({ state: await openExistingStateDir(stateDir), trustDomain });
   if ((await store.load()) === undefined) {
     throw new TrysailError("not-found", `no authority in ${store.name}: trysail serve makes it`);
   }
   const authority = await loadAuthority({ store, clock, random, trustDomain, log });
   const rotator = createRotator({
     ...{ authority, source: null, trustDomain, clock, random, log, policy },
-    facts: () => ({ observedSince: clock.now(), proxies: 0, acknowledged: 0 }),
+    facts: () => ({ observedSince: clock.now(), proxies: 0, acknowledged: 0, behind: [] }),
     pollMs: 0,
     replicaLagMs: 0,
   });

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { loadTokenIssuer, TOKEN_AUDIENCE } from "../ca/jwt/token-issuer.ts";
 import { systemClock } from "../platform/clock.ts";
 import { messageOf, TrysailError } from "../platform/errors.ts";
-import { openStateDir } from "../platform/state-dir.ts";
+import { openExistingStateDir } from "../platform/state-dir.ts";
 
 /** Which control plane is asked, and who asks. */
 export interface ServerFlags {
@@ -38,7 +38,7 @@ export async function callServer(
     body === undefined
       ? { headers }
       : { method: "POST", headers: { ...headers, "content-type": "application/json" }, body: JSON.stringify(body) };
-  const url = new URL(path, server);
+  const url = urlOf(path, server);
   const response = await fetch(url, { ...init, signal: AbortSignal.timeout(ANSWER_MS) }).catch((error: unknown) => {
     const reason = error instanceof Error && error.cause !== undefined ? messageOf(error.cause) : messageOf(error);
     throw new TrysailError("unavailable", `nothing answers at ${server}: ${reason}${hint}`);
@@ -47,6 +47,12 @@ export async function callServer(
   if (!response.ok)
     throw new TrysailError("failed-precondition", errorIn(text) ?? `${url} answered ${response.status}`);
   return JSON.parse(text);
+}
+
+function urlOf(path: string, server: string): URL {
+  const base = URL.canParse(server) ? new URL(server) : null;
+  if (base?.protocol === "http:" || base?.protocol === "https:") return new URL(path, base);
+  throw new TrysailError("invalid-argument", `--server ${server} is no URL such as http://127.0.0.1:8080`);
 }
 
 function errorIn(text: string): string | undefined {
@@ -59,10 +65,22 @@ function errorIn(text: string): string | undefined {
 }
 
 async function tokenOf({ tokenFile, stateDir }: Omit<ServerFlags, "server">): Promise<string> {
-  if (tokenFile !== undefined) return (await readFile(tokenFile, "utf8")).trim();
+  if (tokenFile !== undefined) return readToken(tokenFile);
   if (stateDir === undefined) {
     throw new TrysailError("invalid-argument", "name a --token-file, or on one machine the --state-dir");
   }
-  const issuer = await loadTokenIssuer({ state: await openStateDir(stateDir), clock: systemClock });
+  const state = await openExistingStateDir(stateDir);
+  // A key made here would be one that no control plane knows.
+  if ((await state.listState("issuer")).length === 0) {
+    throw new TrysailError("not-found", `no token issuer's key in ${state.path}: trysail serve makes it`);
+  }
+  const issuer = await loadTokenIssuer({ state, clock: systemClock });
   return issuer.issue({ ...ADMIN, audience: TOKEN_AUDIENCE, ttlMs: TOKEN_TTL_MS });
+}
+
+async function readToken(file: string): Promise<string> {
+  const token = await readFile(file, "utf8").catch((error: unknown) => {
+    throw new TrysailError("invalid-argument", `--token-file cannot be read: ${messageOf(error)}`);
+  });
+  return token.trim();
 }

@@ -24,6 +24,8 @@ export interface StateDir {
   listState(folder: string): Promise<string[]>;
   /** Does nothing where there is no such file. */
   removeState(name: string): Promise<void>;
+  /** Removes what writes that were killed left over beside this file, if they had begun long before it was written. */
+  removeLeftovers(name: string): Promise<void>;
 }
 
 export interface StateFile {
@@ -47,7 +49,18 @@ export async function openStateDir(path: string): Promise<StateDir> {
     createStateFile: (name, bytes, mode) => createFile(pathOf(root, name), bytes, mode),
     listState: (folder) => listFolder(pathOf(root, folder)),
     removeState: (name) => removeFile(pathOf(root, name)),
+    removeLeftovers: (name) => removeLeftovers(pathOf(root, name)),
   };
+}
+
+/** The same for who makes no keys: a folder that is not there is a mistake in its name. */
+export async function openExistingStateDir(path: string): Promise<StateDir> {
+  const root = resolve(path);
+  await stat(root).catch((error: unknown) => {
+    if (!isSystemError(error, "ENOENT")) throw stateError(`the state folder ${root} cannot be read`, error);
+    throw new TrysailError("not-found", `there is no state folder ${root}: trysail serve makes it`);
+  });
+  return openStateDir(root);
 }
 
 /** Keys lie in it, so a folder that others can enter may already have been read: say so, and mend nothing silently. */
@@ -177,6 +190,27 @@ async function removeFile(path: string): Promise<void> {
   } catch (error) {
     if (isSystemError(error, "ENOENT")) return;
     throw stateError(`the state file ${path} cannot be removed`, error);
+  }
+}
+
+/** As `mkdtemp` below names them. */
+const LEFTOVER = /^\..+\.[A-Za-z0-9]{6}$/;
+/** Another process may be writing, which takes milliseconds. */
+const LEFTOVER_MS = 60_000;
+
+async function removeLeftovers(path: string): Promise<void> {
+  const folder = dirname(path);
+  try {
+    const { mtimeMs } = await stat(path);
+    for (const name of await readdir(folder)) {
+      if (!LEFTOVER.test(name)) continue;
+      const leftover = join(folder, name);
+      const begun = await stat(leftover);
+      if (begun.mtimeMs < mtimeMs - LEFTOVER_MS) await rm(leftover, { recursive: true, force: true });
+    }
+  } catch (error) {
+    if (isSystemError(error, "ENOENT")) return;
+    throw stateError(`what is left over in the state folder ${folder} cannot be removed`, error);
   }
 }
 

@@ -53,6 +53,8 @@ export function createFolderStore(deps: FolderStoreDeps): AuthorityStore {
       return undefined;
     }
     await settle(next, number);
+    // There are keys in it, and one that was retired must be nowhere any more.
+    await state.removeLeftovers(fileOf(number));
     return { state: next, revision: String(number) };
   };
 
