@@ -81,7 +81,8 @@ function readBody(request: FastifyRequest): ParsedBody {
 function parseTtl(query: unknown): number | undefined {
   if (typeof query !== "object" || query === null || !("ttlSeconds" in query)) return undefined;
   const text = String(query.ttlSeconds);
-  if (!/^[1-9][0-9]{0,9}$/.test(text)) throw new Refusal("bad-request", "ttlSeconds must be a whole number of seconds");
+  if (!/^[1-9][0-9]{0,9}$/.test(text))
+    throw new Refusal("bad-request", "ttlSeconds must be a whole number of seconds, from 1");
   return Number(text);
 }
 

@@ -113,7 +113,7 @@ test("who comes while too many wait is sent away at once, told when to come agai
   const release = Promise.withResolvers<void>();
   const started = Promise.withResolvers<void>();
   const app = await application(t, () =>
-    queue.run(async () => {
+    queue.run("cart", async () => {
       started.resolve();
       await release.promise;
       return issued;
@@ -168,4 +168,8 @@ test("a JWT-SVID is counted under the reason for which it is refused", async (t)
     assert.equal(await ask("application/json", body), 400, body);
   }
   assert.deepEqual(counted, ["unsupported-media-type", ...Array(7).fill("bad-request")]);
+  const misspelt = { csr: "pem", ttl: 60 };
+  const headers = { "content-type": "application/json" };
+  const answer = await app.inject({ ...CERTIFICATES, headers, payload: JSON.stringify(misspelt) });
+  assert.equal(answer.json().error, "the body may not have /ttl: it takes csr, ttlSeconds, impersonatedIdentity");
 });

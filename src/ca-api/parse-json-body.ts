@@ -1,4 +1,4 @@
-import type { Static, TSchema } from "typebox";
+import Type, { type Static, type TSchema } from "typebox";
 import type { Validator } from "typebox/compile";
 import { Refusal } from "../ca/refusal.ts";
 
@@ -26,5 +26,13 @@ export function parseJsonBody<T extends TSchema>(
   if (validator.Check(value)) return value;
   const [first] = validator.Errors(value);
   const field = (first?.instancePath || "fields").slice(0, LONGEST_FIELD);
+  if (first?.keyword === "boolean") {
+    throw new Refusal("bad-request", `the body may not have ${field}: it takes ${fieldsOf(validator).join(", ")}`);
+  }
   throw new Refusal("bad-request", `the body's ${field} ${first?.message ?? "are wrong"}`);
+}
+
+function fieldsOf<T extends TSchema>(validator: Validator<Record<never, never>, T>): string[] {
+  const schema: TSchema = validator.Type();
+  return Type.IsObject(schema) ? Object.keys(schema.properties) : [];
 }

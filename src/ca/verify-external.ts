@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import { messageOf, TrysailError } from "../platform/errors.ts";
 import type { IssuedCertificate } from "./signer.ts";
 import { refusalByLimits } from "./x509/chain-limits.ts";
-import { certificatesOf, isIssuedBy } from "./x509/pem-certificates.ts";
+import { certificatesOf, isIssuedBy, subjectText } from "./x509/pem-certificates.ts";
 
 export interface ExternalAnswer {
   /** As the signer wrote it: the leaf first, the others in any order, with or without the root. */
@@ -91,7 +91,7 @@ function wayToRoot(
     }
     const next = others.find((one) => !way.includes(one) && one !== top && isIssuedBy(top, one));
     if (next === undefined) throw new Error("it leads to none of the roots of --ca-signer-roots");
-    if (!next.ca) throw new Error(`${next.subject} is not the certificate of an authority`);
+    if (!next.ca) throw new Error(`${subjectText(next)} is not the certificate of an authority`);
     assertValid(next, now);
     way.push(next);
     top = next;

@@ -322,6 +322,7 @@ test("bad input is refused with its status and counted by its reason, and nothin
     { title: "more than a request may have", body: Buffer.alloc(20_000, 0x30), status: 413, reason: "csr-too-large" },
     { title: "thousands of names", body: csr(Array(4000).fill(CART_ID)), status: 413, reason: "csr-too-large" },
     { title: "a megabyte", body: Buffer.alloc(1 << 20, 0x30), status: 413, reason: "csr-too-large" },
+    { title: "PEM in one line", body: csrPem(good).replaceAll("\n", ""), status: 400, reason: "csr-malformed" },
     { title: "no body", body: "", status: 400, reason: "csr-malformed" },
     { title: "XML", type: "application/xml", status: 415, reason: "unsupported-media-type" },
     { title: "no content type", type: "", status: 415, reason: "unsupported-media-type" },

@@ -3,7 +3,7 @@ import { messageOf, TrysailError } from "../../platform/errors.ts";
 import { SecretBytes } from "../../platform/secret-bytes.ts";
 import { refusalByLimits } from "../x509/chain-limits.ts";
 import type { IssuedNames } from "../x509/name-constraints.ts";
-import { certificatesOf, isIssuedBy, isSelfSigned } from "../x509/pem-certificates.ts";
+import { certificatesOf, isIssuedBy, isSelfSigned, subjectText } from "../x509/pem-certificates.ts";
 
 /** What it takes to sign leaves, and for others to verify them. All PEM. */
 export interface AuthorityMaterial {
@@ -56,8 +56,8 @@ export function parseAuthorityMaterial(files: MaterialFiles, { trustDomain, serv
   const roots = files.roots?.bytes === undefined ? [certificate] : readCertificates(files.roots);
   const rootsName = files.roots?.bytes === undefined ? files.certificate.name : (files.roots?.name ?? "");
   for (const root of roots) {
-    if (!root.ca) throw broken(rootsName, `holds ${root.subject}, which is not the certificate of an authority`);
-    if (!isSelfSigned(root)) throw broken(rootsName, `holds ${root.subject}, which is not signed by its own key`);
+    if (!root.ca) throw broken(rootsName, `holds ${subjectText(root)}, which is not the certificate of an authority`);
+    if (!isSelfSigned(root)) throw broken(rootsName, `holds ${subjectText(root)}, which is not signed by its own key`);
   }
   const intermediates = chainBetween(certificate, others, roots, files.chain?.name ?? rootsName);
   const names = { trustDomain, hosts: servingHosts };
@@ -154,9 +154,9 @@ function chainBetween(
   while (!roots.some((root) => isIssuedBy(top, root))) {
     const issuer = others.find((one) => one.fingerprint256 !== top.fingerprint256 && isIssuedBy(top, one));
     if (issuer === undefined || isSelfSigned(issuer)) {
-      throw broken(name, `does not lead from ${top.subject} to a root that comes with it`);
+      throw broken(name, `does not lead from ${subjectText(top)} to a root that comes with it`);
     }
-    if (!issuer.ca) throw broken(name, `holds ${issuer.subject}, which is not the certificate of an authority`);
+    if (!issuer.ca) throw broken(name, `holds ${subjectText(issuer)}, which is not the certificate of an authority`);
     if (way.length === LONGEST_CHAIN) throw broken(name, `has more than ${LONGEST_CHAIN} certificates above the first`);
     way.push(issuer);
     top = issuer;

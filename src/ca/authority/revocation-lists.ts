@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { messageOf, TrysailError } from "../../platform/errors.ts";
-import { certificatesOf } from "../x509/pem-certificates.ts";
+import { certificatesOf, subjectText } from "../x509/pem-certificates.ts";
 import { isListOf, maySignLists, parseRevocationLists, type RevocationList } from "../x509/revocation-list.ts";
 import type { NamedBytes } from "./authority-material.ts";
 import { type AuthorityState, trustBundleOf } from "./authority-state.ts";
@@ -39,9 +39,10 @@ export function readRevocationLists({ name, bytes }: NamedBytes, now: number): N
  */
 export function assertCovers({ name, lists }: NamedLists, state: AuthorityState): void {
   for (const authority of authoritiesIn(state)) {
-    const subject = authority.subject.split("\n").join(", ");
+    const subject = subjectText(authority);
     if (!lists.some((list) => isListOf(list, authority))) {
-      throw broken(name, `has no list of ${subject}, and every authority of a chain needs one`);
+      const which = `${subject} (serial ${authority.serialNumber})`;
+      throw broken(name, `has no list of ${which}, and every authority of a chain needs one`);
     }
     if (!maySignLists(authority)) throw broken(name, `has a list of ${subject}, whose key usage does not allow any`);
   }

@@ -1,7 +1,7 @@
 import type { Clock } from "../../platform/clock.ts";
 import { messageOf, TrysailError } from "../../platform/errors.ts";
 import type { Logger } from "../../platform/log.ts";
-import { certificatesOf, isSelfSigned } from "../x509/pem-certificates.ts";
+import { certificatesOf, isSelfSigned, subjectText } from "../x509/pem-certificates.ts";
 
 /** Roots that somebody else keeps. */
 export interface FollowedRoots {
@@ -86,8 +86,8 @@ function parseRoots(name: string, bytes: Uint8Array | undefined, now: number): s
   if (bytes.length > LARGEST_BYTES) throw refuse(`is larger than ${LARGEST_BYTES / 1024} KB`);
   const roots = readCertificates(Buffer.from(bytes).toString("latin1"), refuse);
   for (const root of roots) {
-    if (!root.ca) throw refuse(`holds ${root.subject}, which is not the certificate of an authority`);
-    if (!isSelfSigned(root)) throw refuse(`holds ${root.subject}, which is not signed by its own key`);
+    if (!root.ca) throw refuse(`holds ${subjectText(root)}, which is not the certificate of an authority`);
+    if (!isSelfSigned(root)) throw refuse(`holds ${subjectText(root)}, which is not signed by its own key`);
   }
   const live = roots.filter(({ validToDate }) => validToDate.getTime() > now);
   if (live.length === 0) throw refuse("holds no root that is still valid");

@@ -3,6 +3,7 @@ import { messageOf } from "../../platform/errors.ts";
 import { extensionValueOf } from "./certificate.ts";
 import { readOne, TAG } from "./der.ts";
 import { firstNameOutside, type IssuedNames } from "./name-constraints.ts";
+import { subjectText } from "./pem-certificates.ts";
 
 const TLS_PURPOSES = ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"];
 const BASIC_CONSTRAINTS = "2.5.29.19";
@@ -15,7 +16,7 @@ const NAME_CONSTRAINTS = "2.5.29.30";
 export function refusalByLimits(chain: readonly X509Certificate[], names: IssuedNames): string | undefined {
   let below = 0;
   for (const authority of chain) {
-    const subject = authority.subject.replaceAll("\n", ", ");
+    const subject = subjectText(authority);
     try {
       const limit = limitOf(authority, below, names);
       if (limit !== undefined) return `leads by ${subject}, which ${limit}`;

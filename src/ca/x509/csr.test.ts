@@ -182,6 +182,11 @@ for (const { title, csr, reason } of hostile) {
   });
 }
 
+test("a request in PEM without its line ends is told how it lost them", () => {
+  const oneLine = csrPem(buildCsr({ keys: p256 })).replaceAll("\n", "");
+  assert.throws(() => parseCsr(oneLine), { reason: "csr-malformed", message: /lost its line ends .*--data-binary/ });
+});
+
 test("a request cut off anywhere, or with an octet more, is malformed", () => {
   const whole = buildCsr({ keys: p256, names: [cartUri] });
   for (let length = 0; length < whole.length; length++) {

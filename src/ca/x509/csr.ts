@@ -83,6 +83,9 @@ export function assertNamesOnly({ names }: Pick<Csr, "names">, identity: Workloa
 
 function derOfPem(text: string): Buffer {
   const body = PEM.exec(text)?.[2];
+  if (body === undefined && text.startsWith("-----BEGIN") && !text.includes("\n")) {
+    throw new Refusal("csr-malformed", "the request's PEM has lost its line ends (curl keeps them by --data-binary)");
+  }
   if (body === undefined) throw new Error("no PEM block of a request, or more than one");
   const base64 = body.replaceAll(/[\r\n]/g, "");
   if (base64.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(base64)) throw new Error("not base64");

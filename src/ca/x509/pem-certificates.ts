@@ -34,3 +34,8 @@ export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate
 export function isSelfSigned(certificate: X509Certificate): boolean {
   return isIssuedBy(certificate, certificate);
 }
+
+/** Whose a certificate is, in one line. */
+export function subjectText({ subject }: Pick<X509Certificate, "subject">): string {
+  return subject.replaceAll("\n", ", ");
+}
