@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { isIP } from "node:net";
 import { test } from "node:test";
 import { create, type JsonObject, toBinary } from "@bufbuild/protobuf";
+import fc from "fast-check";
 import { NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { parseNodeBytes } from "./parse-node.ts";
@@ -78,6 +80,55 @@ test("metadata nested without end is an invalid argument, not a crash", () => {
     (error) => error instanceof TrysailError && error.code === "invalid-argument",
   );
 });
+
+test("whatever a node says of itself, it is read with names that Kubernetes has, or is an invalid argument", () => {
+  const whole = "sidecar~10.0.0.1~cart-1.shop~shop.svc.cluster.local";
+  const text = fc.oneof(fc.string({ maxLength: 20 }), fc.string({ maxLength: 20, unit: "binary" }));
+  const part = fc.constantFrom(
+    "sidecar",
+    "router",
+    "10.0.0.1",
+    "::1",
+    "cart-1.shop",
+    "..",
+    "a..b",
+    "",
+    "x~y",
+    "%2e",
+    "é",
+  );
+  const id = fc.oneof(
+    fc.constant(whole),
+    text,
+    fc.array(fc.oneof(part, text), { maxLength: 6 }).map((parts) => parts.join("~")),
+  );
+  const metadata = fc.dictionary(fc.oneof(fc.constantFrom("NAMESPACE", "LABELS", "__proto__"), text), fc.jsonValue());
+  const changes = fc.array(fc.tuple(fc.nat(), fc.uint8Array({ maxLength: 3 }), fc.nat(2)), { maxLength: 3 });
+  fc.assert(
+    fc.property(id, metadata, changes, (nodeId, said, changed) => {
+      let bytes: Buffer = Buffer.from(toBinary(NodeSchema, create(NodeSchema, { id: nodeId, metadata: json(said) })));
+      for (const [where, put, left] of changed) {
+        const at = where % (bytes.length + 1);
+        bytes = Buffer.concat([bytes.subarray(0, at), put, bytes.subarray(at + left)]);
+      }
+      try {
+        const node = parseNodeBytes(bytes);
+        assert.match(node.name, /^[a-z0-9][-a-z0-9.]*$/);
+        assert.match(node.namespace, /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/);
+        assert.notEqual(isIP(node.ipAddress), 0);
+        for (const value of Object.values(node.labels)) assert.equal(typeof value, "string");
+      } catch (error) {
+        assert.ok(error instanceof TrysailError && error.code === "invalid-argument", String(error));
+      }
+    }),
+    { numRuns: 3000, interruptAfterTimeLimit: 10_000 },
+  );
+});
+
+/** As JSON would bring it: without what a Struct cannot hold. */
+function json(value: object): JsonObject {
+  return JSON.parse(JSON.stringify(value));
+}
 
 function wrap(tag: number, content: Buffer): Buffer {
   const head = [tag];
