@@ -2,6 +2,7 @@ import { type AuthenticatorConfig, parseAuthenticatorConfig } from "./ca/caller/
 import { TOKEN_AUDIENCE } from "./ca/jwt/token-issuer.ts";
 import { isDnsLabel, isDnsSubdomain } from "./ca/x509/dns-names.ts";
 import { parseSigners, type SignerFlags, type SignersConfig } from "./kubernetes/signer-config.ts";
+import { TRUST_BUNDLE_MAP } from "./kubernetes/trust-bundle-map.ts";
 import { SYSTEM_NAMESPACE } from "./mesh/mesh-config.ts";
 import { messageOf, TrysailError } from "./platform/errors.ts";
 import { type ListenAddress, parseListenAddress } from "./platform/listen-address.ts";
@@ -91,7 +92,6 @@ export interface ServeFlags extends SignerFlags {
 const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error", "silent"];
 const SHORTEST_TTL_MS = 5000;
 const DAY_MS = 86_400_000;
-const ROOT_CERTIFICATE_MAP = "trysail-ca-root-cert";
 const ISTIO_MAP = "istio-ca-root-cert";
 /** Several times what Envoy waits between two attempts (src/init/discovery.ts). */
 const PROXY_RECONNECT_MS = 15_000;
@@ -140,7 +140,7 @@ export function parseServeConfig(flags: ServeFlags, environment: ServeEnvironmen
     ...parseSigners(flags, { isCluster: source.kind !== "folders", hasCaDir: flags.caDir !== undefined }),
     rootTtlMs: flags.rootTtl,
     rootPropagationMs: flags.rootPropagation,
-    rootCertificateMaps: flags.istioRootCert === true ? [ROOT_CERTIFICATE_MAP, ISTIO_MAP] : [ROOT_CERTIFICATE_MAP],
+    rootCertificateMaps: flags.istioRootCert === true ? [TRUST_BUNDLE_MAP, ISTIO_MAP] : [TRUST_BUNDLE_MAP],
     proxyReconnectMs: PROXY_RECONNECT_MS,
     servingNames: flags.servingName,
     writeStatus: flags.status,

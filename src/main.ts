@@ -106,7 +106,11 @@ async function startParts(
 
   // Identity: the mesh's authority, what proves a caller, certificates for workloads and for the control plane itself.
   readiness.waitFor(() => "it opens the mesh's authority");
-  const identity = await openIdentity({ config, platform, kubernetes, events, instance, mesh: () => mesh.current() });
+  const identity = await openIdentity({
+    ...{ config, platform, kubernetes, events, instance },
+    mesh: () => mesh.current(),
+    waitFor: readiness.waitFor,
+  });
   const { issuer, own, trustBundle, authenticate, serving, secrets } = identity;
 
   const injection = await loadInjectionConfig(config.injectionConfigFile, systemNamespace);

@@ -12,6 +12,11 @@ export function recordExpiry(
   events.record({ regarding, type: "Warning", reason, action: "RotateAuthority", note: message });
 }
 
+/** Tells of proxies that keep a new authority from signing, on the Secret in which it is kept. */
+export function recordHeld(events: Pick<EventRecorder, "record">, regarding: EventSubject, note: string): void {
+  events.record({ regarding, type: "Warning", reason: "RotationHeld", action: "RotateAuthority", note });
+}
+
 /** Tells of a Secret that somebody deleted, emptied or broke, on that Secret. */
 export function recordTampering(
   events: Pick<EventRecorder, "record">,
@@ -20,6 +25,16 @@ export function recordTampering(
 ): void {
   const reason = kind === "restored" ? "AuthorityRestored" : "AuthorityUnreadable";
   events.record({ regarding, type: "Warning", reason, action: "KeepAuthority", note: message });
+}
+
+/** Tells of a Secret that a replica waits for, since without it the mesh would get a root that no workload trusts. */
+export function recordKeyMissing(
+  events: Pick<EventRecorder, "record"> | null,
+  regarding: EventSubject,
+  reason: string,
+): void {
+  const note = `${reason}. No new root is made: a control plane that runs puts the Secret back within seconds, else restore it from a backup.`;
+  events?.record({ regarding, type: "Warning", reason: "AuthorityMissing", action: "KeepAuthority", note });
 }
 
 /** Tells of a trust bundle that another control plane, or somebody's tool, keeps as well, on its ConfigMap. */

@@ -3,7 +3,7 @@ import { loadSigningKey } from "../ca/authority/signing-key.ts";
 import { type Authenticate, createAuthenticate } from "../ca/caller/authenticate.ts";
 import { createImpersonate } from "../ca/caller/impersonate.ts";
 import { type CertificateRequest, type Certified, type CertifyMetrics, certify } from "../ca/certify.ts";
-import type { WorkloadIdentity } from "../ca/identity.ts";
+import { shareOwner, type WorkloadIdentity } from "../ca/identity.ts";
 import { createJwtSvidIssuer, type JwtSvidIssuer } from "../ca/jwt/jwt-svid.ts";
 import { loadTokenIssuer } from "../ca/jwt/token-issuer.ts";
 import { createServingCertificate, type ServingCertificate } from "../ca/serving/serving-certificate.ts";
@@ -22,9 +22,10 @@ import { createKeyPool } from "../sds/key-pool.ts";
 import { createRenewalTurns } from "../sds/renewal-turns.ts";
 import { createWorkloadSecrets, type WorkloadSecrets } from "../sds/workload-secrets.ts";
 import { createAuthenticators } from "./authenticators.ts";
-import { recordNotRenewed } from "./authority-events.ts";
+import { recordKeyMissing, recordNotRenewed } from "./authority-events.ts";
 import { recordServing } from "./authority-metrics.ts";
 import { createBoundPods } from "./bound-pods.ts";
+import { AUTHORITY_SECRET } from "./open-authority.ts";
 import { type OpenedIssuer, openIssuer } from "./open-issuer.ts";
 import { createRevokedIdentities } from "./revoked-identities.ts";
 
@@ -38,6 +39,8 @@ export interface IdentityDeps {
   readonly instance: string;
   /** Not called before the mesh was read once. */
   mesh(): MeshSnapshot;
+  /** Called with what the start waits for, where that is more than a moment. */
+  waitFor(reason: () => string): void;
 }
 
 /** Who is who in the mesh: what proves it, and what says so to others. */
@@ -68,7 +71,7 @@ const MOST_WAITING = 1000;
 
 /** Opens the mesh's authority and all that rests on it. Rejects where a key, or what proves a caller, cannot be used. */
 export async function openIdentity(deps: IdentityDeps): Promise<Identity> {
-  const { config, platform, kubernetes, events, instance, mesh } = deps;
+  const { config, platform, kubernetes, events, instance, mesh, waitFor } = deps;
   const { clock, random, log, registry } = platform;
   const { trustDomain } = config;
   const state = await openStateDir(config.stateDir);
@@ -77,6 +80,11 @@ export async function openIdentity(deps: IdentityDeps): Promise<Identity> {
     ...{ config, platform, kubernetes, state },
     maxTtlMs: MAX_CERT_TTL_MS,
     servingHosts: hosts,
+    onKeyMissing(reason) {
+      waitFor(() => `it waits for the mesh's authority: ${reason}`);
+      log.error({ reason }, "the mesh's authority is missing, and no new root is made: see docs/ca-authority.md");
+      recordKeyMissing(events, { ...AUTHORITY_SECRET, namespace: config.systemNamespace }, reason);
+    },
   });
   const { issuer, own, atOnce } = opened;
   const trustBundle = (): TrustBundle => ({
@@ -153,7 +161,7 @@ export async function openIdentity(deps: IdentityDeps): Promise<Identity> {
       keys: jwtSvids.keys,
       async issue(request) {
         revoked.assertNotRevoked(request.identity);
-        return queue.run(() => jwtSvids.issue(request));
+        return queue.run(shareOwner(request.identity), () => jwtSvids.issue(request));
       },
     },
     stop() {

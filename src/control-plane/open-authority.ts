@@ -5,6 +5,7 @@ import { createFolderSource } from "../ca/authority/folder-source.ts";
 import { createSecretSource } from "../kubernetes/authority-secret-source.ts";
 import { createSecretStore } from "../kubernetes/authority-secret-store.ts";
 import type { KubernetesClient } from "../kubernetes/client.ts";
+import { readTrustBundle, TRUST_BUNDLE_MAP } from "../kubernetes/trust-bundle-map.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
@@ -12,7 +13,7 @@ import type { StateDir } from "../platform/state-dir.ts";
 
 export interface OpenAuthorityDeps {
   /** Null on one machine: then the state folder keeps the authority. */
-  readonly kubernetes: Pick<KubernetesClient, "get" | "create" | "replace"> | null;
+  readonly kubernetes: Pick<KubernetesClient, "get" | "list" | "create" | "replace"> | null;
   readonly state: StateDir;
   readonly systemNamespace: string;
   readonly caDir: string | null;
@@ -23,6 +24,8 @@ export interface OpenAuthorityDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** Called with why the start waits for a key that is missing; may be called again. */
+  onKeyMissing(reason: string): void;
 }
 
 export interface OpenedAuthority {
@@ -58,6 +61,13 @@ export async function openAuthority(deps: OpenAuthorityDeps): Promise<OpenedAuth
   const authority = await loadAuthority({
     ...deps,
     store,
+    ...(kubernetes !== null && {
+      published: {
+        name: `ConfigMap ${namespace}/${TRUST_BUNDLE_MAP}`,
+        read: () => readTrustBundle(kubernetes, namespace),
+        onKeyMissing: deps.onKeyMissing,
+      },
+    }),
     async first() {
       if (folder !== null) return firstOf(folder);
       const pluggedIn = await source?.read();

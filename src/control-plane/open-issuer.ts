@@ -23,6 +23,7 @@ export interface OpenIssuerDeps {
   readonly maxTtlMs: number;
   /** DNS names and IP addresses of the control plane itself. */
   readonly servingHosts: readonly string[];
+  onKeyMissing(reason: string): void;
 }
 
 export interface OpenedIssuer {
@@ -43,11 +44,11 @@ const ELSEWHERE = { requests: 64, renewals: 64 };
 
 /** Whoever signs for this mesh. Rejects where that cannot be used. */
 export async function openIssuer(deps: OpenIssuerDeps): Promise<OpenedIssuer> {
-  const { config, platform, kubernetes, state, maxTtlMs, servingHosts } = deps;
+  const { config, platform, kubernetes, state, maxTtlMs, servingHosts, onKeyMissing } = deps;
   const { clock, random, log } = platform;
   if (config.externalSigner !== null) return openExternal(deps, config.externalSigner);
   const own = await openAuthority({
-    ...{ kubernetes, state, clock, random, log, servingHosts },
+    ...{ kubernetes, state, clock, random, log, servingHosts, onKeyMissing },
     trustDomain: config.trustDomain,
     systemNamespace: config.systemNamespace,
     caDir: config.caDir,

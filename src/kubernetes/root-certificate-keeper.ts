@@ -7,6 +7,7 @@ import type { KubernetesClient } from "./client.ts";
 import type { KubernetesObject } from "./object.ts";
 import { type ReflectorTiming, startReflector } from "./reflector.ts";
 import { resourcePath } from "./resource-path.ts";
+import { TRUST_BUNDLE_KEY, trustBundleIn } from "./trust-bundle-map.ts";
 
 export interface RootCertificateKeeperDeps {
   readonly client: Pick<KubernetesClient, "list" | "watch" | "patch">;
@@ -26,7 +27,6 @@ export interface RootCertificateKeeper {
   stop(): void;
 }
 
-const KEY = "root-cert.pem";
 const FIELD_MANAGER = "trysail";
 /** Writes at a time: a new bundle goes to every namespace, and the API server has others to serve. */
 const AT_ONCE = 4;
@@ -94,7 +94,7 @@ export function createRootCertificateKeeper(deps: RootCertificateKeeperDeps): Ro
   const write = async (key: string): Promise<void> => {
     const [namespace, name] = [namespaceOf(key), nameOf(key)];
     const path = resourcePath({ apiVersion: "v1", resource: "configmaps", namespace, name });
-    const object = { apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data: { [KEY]: bundle } };
+    const object = { apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data: { [TRUST_BUNDLE_KEY]: bundle } };
     begin(key);
     try {
       // Forced: whoever wrote it before us, as Istio's own control plane does, has another root.
@@ -180,7 +180,7 @@ export function createRootCertificateKeeper(deps: RootCertificateKeeperDeps): Ro
       follow({
         path: resourcePath({ apiVersion: "v1", resource: "configmaps" }),
         query: { fieldSelector: `metadata.name=${name}` },
-        see: (objects) => held.set(name, new Map([...objects].map(([key, { data }]) => [key, textOf(data)]))),
+        see: (objects) => held.set(name, new Map([...objects].map(([key, object]) => [key, trustBundleIn(object)]))),
       }),
     ),
   ];
@@ -197,11 +197,6 @@ export function createRootCertificateKeeper(deps: RootCertificateKeeperDeps): Ro
       for (const stop of stops) stop();
     },
   };
-}
-
-function textOf(data: unknown): string {
-  const text = isRecord(data) ? data[KEY] : undefined;
-  return typeof text === "string" ? text : "";
 }
 
 function nameOf(key: string): string {

@@ -4,6 +4,7 @@ import type { KubernetesClient } from "../kubernetes/client.ts";
 import { listAll } from "../kubernetes/list-all.ts";
 import type { KubernetesObject } from "../kubernetes/object.ts";
 import { resourcePath } from "../kubernetes/resource-path.ts";
+import { TRUST_BUNDLE_MAP } from "../kubernetes/trust-bundle-map.ts";
 import { TrysailError } from "../platform/errors.ts";
 
 type Client = Pick<KubernetesClient, "list" | "delete">;
@@ -46,7 +47,6 @@ const REGISTRATION = "admissionregistration.k8s.io/v1";
 const RBAC = "rbac.authorization.k8s.io/v1";
 const CONFIG_MAPS = { kind: "ConfigMap", apiVersion: "v1", resource: "configmaps" } as const;
 const SECRETS = { kind: "Secret", apiVersion: "v1", resource: "secrets" } as const;
-const BUNDLES = ["trysail-ca-root-cert"];
 const POLL_MS = 200;
 
 /**
@@ -91,10 +91,8 @@ export async function planUninstall(
   if (scope.kind === "control-planes") return removals;
 
   removals.push(...configMaps.filter(isMeshConfig).map((removal) => ({ ...removal, note: "the mesh config" })));
-  for (const name of BUNDLES) {
-    const query = { fieldSelector: `metadata.name=${name}` };
-    removals.push(...(await find(client, CONFIG_MAPS, query, "the trust bundle")));
-  }
+  const bundle = { fieldSelector: `metadata.name=${TRUST_BUNDLE_MAP}` };
+  removals.push(...(await find(client, CONFIG_MAPS, bundle, "the trust bundle")));
   const reports = { labelSelector: "trysail.dev/status-report" };
   removals.push(...(await find(client, { ...CONFIG_MAPS, namespace }, reports, "a replica's report")));
   const leases = { kind: "Lease", apiVersion: "coordination.k8s.io/v1", resource: "leases", namespace };

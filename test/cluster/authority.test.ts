@@ -61,7 +61,7 @@ function rotatorOf(t: TestContext, authority: Authority) {
   const rotator = createRotator({
     ...{ authority, source: null, trustDomain, clock, random, log, pollMs: 1000, replicaLagMs: 0 },
     policy: { prepareAtShare: 0.5, propagationMs: 0, reconnectMs: 0 },
-    facts: () => ({ observedSince: 0, proxies: 0, acknowledged: 0 }),
+    facts: () => ({ observedSince: 0, proxies: 0, acknowledged: 0, behind: [] }),
   });
   t.after(() => rotator.stop());
   return rotator;
@@ -121,6 +121,7 @@ test("the authority lives in the Secrets and ConfigMaps of a real cluster", { sk
       state: await temporaryState(t),
       servingHosts: [],
       rootLifeMs: 86_400_000,
+      onKeyMissing: (reason) => assert.fail(reason),
     });
   const forget = () => kubernetes.call("DELETE", `${SECRETS}/trysail-ca-secret`);
 
@@ -156,7 +157,7 @@ test("the authority lives in the Secrets and ConfigMaps of a real cluster", { sk
       const rotator = createRotator({
         ...{ authority, source: null, trustDomain, clock: time, random, log, pollMs: 1000, replicaLagMs: 0 },
         policy: { prepareAtShare: 0.5, propagationMs: 0, reconnectMs: 0 },
-        facts: () => ({ observedSince: 0, proxies: 0, acknowledged: 0 }),
+        facts: () => ({ observedSince: 0, proxies: 0, acknowledged: 0, behind: [] }),
         onExpiring: (expiry) => recordExpiry(events, { ...AUTHORITY_SECRET, namespace }, expiry),
       });
       t.after(() => rotator.stop());

@@ -88,6 +88,7 @@ test("what is deleted, emptied and broken by hand while the mesh runs", { skip, 
   await t.test("a mesh config that is edited to nonsense is told of, until it is mended", async () => {
     const path = `/api/v1/namespaces/${SYSTEM}/configmaps`;
     const edit = (mesh: string) => kubernetes.call("PATCH", `${path}/istio`, { data: { mesh } }, MERGE);
+    assert.match(await checked(), /^warn mesh config: ConfigMap trysail-system\/istio holds none/m);
     await create(kubernetes, path, { metadata: { name: "istio" }, data: { mesh: "connectTimeout: 3s" } });
     await until("no findings", async () => (await page("findings")) === "[]");
     assert.match(await checked(), /^pass mesh config: every setting of ConfigMap trysail-system\/istio is in use$/m);
@@ -132,15 +133,18 @@ test("what is deleted, emptied and broken by hand while the mesh runs", { skip, 
     );
   });
 
-  await t.test("a control plane that starts on an emptied Secret begins with no other root", async (t) => {
+  await t.test("a control plane that starts on an emptied Secret waits for the root that the mesh has", async (t) => {
     await plane.stop();
     await kubernetes.call("PATCH", SECRET, { data: null }, MERGE);
-    await assert.rejects(testControlPlane(t, {}, { source }), /trysail-ca-secret has no authority in it any more/);
+    const waiting = testControlPlane(t, {}, { source });
+    await isTold("AuthorityMissing Secret/trysail-ca-secret");
     assert.match(await checked(), /^fail authority: the authority's state \S+ \S+ is not JSON$/m);
     await kubernetes.call("DELETE", SECRET);
     assert.match(await checked(), /^fail authority: Secret \S+ is gone$/m);
     const data = { "authority.json": first };
     await create(kubernetes, `/api/v1/namespaces/${SYSTEM}/secrets`, { metadata: { name: "trysail-ca-secret" }, data });
+    await (await waiting).stop();
+    assert.equal(await authority(), first);
   });
 
   await t.test("`trysail check` says of a trust bundle that is another one, and that it is none", async () => {

@@ -8,6 +8,7 @@ import { certificatesOf } from "../x509/pem-certificates.ts";
 import { type AuthorityMaterial, validityOf } from "./authority-material.ts";
 import { type AuthorityState, type Slot, slotOf, trustBundleOf, withLongestLife } from "./authority-state.ts";
 import type { AuthorityStore, EmptiedState, StoredState } from "./authority-store.ts";
+import { missingKey, NOTHING_PUBLISHED, type PublishedRoots } from "./published-roots.ts";
 import { createSelfSignedRoot } from "./self-signed-root.ts";
 
 /** The mesh's authority: what signs, and whom peers must trust. Both change with a rotation, so ask anew at each use. */
@@ -42,12 +43,14 @@ export interface AuthorityChange {
 
 export interface AuthorityDeps {
   readonly store: AuthorityStore;
-  readonly clock: Pick<Clock, "now">;
+  readonly clock: Pick<Clock, "now" | "after">;
   readonly random: Pick<Random, "bytes">;
   readonly trustDomain: string;
   readonly log: Logger;
   /** What to begin with where the store is empty, or what it has is over; a new root of our own unless given. */
   first?(): Promise<FirstMaterial | undefined>;
+  /** Of a mesh that has these, no new root is made: the start waits until the authority is in its store again. */
+  readonly published?: PublishedRoots;
   /** How long roots made here live; ten years unless given. */
   readonly rootLifeMs?: number | undefined;
 }
@@ -59,6 +62,8 @@ export interface FirstMaterial {
 
 /** Another process that saves all the time is no reason to go on for ever. */
 const ATTEMPTS = 20;
+/** Between two looks for an authority that is missing. */
+const MISSING_MS = 1000;
 
 /** Reads the authority from its store, and makes it on the first start. Rejects where it is damaged, or of another mesh. */
 export async function loadAuthority(deps: AuthorityDeps): Promise<Authority> {
@@ -159,10 +164,21 @@ export async function loadAuthority(deps: AuthorityDeps): Promise<Authority> {
 }
 
 async function loadOrCreate(deps: AuthorityDeps): Promise<StoredState> {
-  const found = await deps.store.load();
-  if (found === undefined) return saveNew(deps, null);
-  assertNotEmptied(deps, found);
-  return found;
+  const { store, clock, published = NOTHING_PUBLISHED } = deps;
+  for (let told = ""; ; ) {
+    const found = await store.load();
+    if (found !== undefined && found.state !== null) return found;
+    const first = await firstMaterial(deps);
+    const missing = await missingKey(published, first.material.rootsPem, clock.now());
+    if (missing === null) {
+      if (found === undefined) return saveNew(deps, first, null);
+      assertNotEmptied(deps, found);
+    } else if (missing !== told) {
+      published.onKeyMissing(`${store.name} has no authority in it, and ${missing}`);
+      told = missing;
+    }
+    await new Promise<void>((resolve) => void clock.after(MISSING_MS, resolve));
+  }
 }
 
 function assertNotEmptied({ store }: AuthorityDeps, found: StoredState | EmptiedState): asserts found is StoredState {
@@ -174,14 +190,20 @@ function assertNotEmptied({ store }: AuthorityDeps, found: StoredState | Emptied
 async function replaceExpired(deps: AuthorityDeps, expired: StoredState): Promise<StoredState> {
   const { id } = expired.state.active;
   deps.log.warn({ authority: id }, "the mesh's authority has expired, and every certificate of it: it is replaced");
-  return saveNew(deps, expired.revision);
+  return saveNew(deps, await firstMaterial(deps), expired.revision);
 }
 
-async function saveNew(deps: AuthorityDeps, replaces: string | null): Promise<StoredState> {
-  const { origin, material } = (await deps.first?.()) ?? {
-    origin: "self-signed" as const,
-    material: createSelfSignedRoot({ ...deps, lifeMs: deps.rootLifeMs }),
-  };
+async function firstMaterial(deps: AuthorityDeps): Promise<FirstMaterial> {
+  const given = await deps.first?.();
+  if (given !== undefined) return given;
+  return { origin: "self-signed", material: createSelfSignedRoot({ ...deps, lifeMs: deps.rootLifeMs }) };
+}
+
+async function saveNew(
+  deps: AuthorityDeps,
+  { origin, material }: FirstMaterial,
+  replaces: string | null,
+): Promise<StoredState> {
   const active = slotOf(material, { origin, preparedAt: deps.clock.now() });
   // Lists that there are come with the source, at the rotator's first look.
   const saved = await deps.store.save({ active, prepared: null, old: [], revocationListsPem: "" }, replaces);

@@ -4,12 +4,10 @@ import { AUTHORITY_SECRET } from "../../control-plane/open-authority.ts";
 import { listAll } from "../../kubernetes/list-all.ts";
 import { resourcePath } from "../../kubernetes/resource-path.ts";
 import { secretData } from "../../kubernetes/secret-data.ts";
-import { isRecord } from "../../mesh/conform.ts";
+import { TRUST_BUNDLE_MAP, trustBundleIn } from "../../kubernetes/trust-bundle-map.ts";
 import { messageOf, TrysailError } from "../../platform/errors.ts";
 import { type Check, type CheckTarget, namesIn, type Outcome } from "./check.ts";
 import { readDeployedSigners } from "./deployed-signers.ts";
-
-const TRUST_BUNDLE = "trysail-ca-root-cert";
 
 /** Whether a control plane that starts anew finds the mesh's authority, where the mesh has one of its own. */
 export const authority: Check = {
@@ -38,12 +36,12 @@ export const authority: Check = {
 
 /** Two meshes in one cluster overwrite each other's. */
 async function otherBundles(client: CheckTarget["client"], bundle: string): Promise<readonly Outcome[]> {
-  const query = { fieldSelector: `metadata.name=${TRUST_BUNDLE}` };
+  const query = { fieldSelector: `metadata.name=${TRUST_BUNDLE_MAP}` };
   const maps = await listAll(client, resourcePath({ apiVersion: "v1", resource: "configmaps" }), { query });
-  const others = maps.filter(({ data }) => !isRecord(data) || data["root-cert.pem"] !== bundle);
+  const others = maps.filter((map) => trustBundleIn(map) !== bundle);
   if (others.length === 0) return [];
   const namespaces = namesIn(others.map(({ metadata }) => metadata.namespace ?? ""));
-  const message = `the ConfigMap ${TRUST_BUNDLE} holds other roots than the mesh's in ${namespaces}`;
+  const message = `the ConfigMap ${TRUST_BUNDLE_MAP} holds other roots than the mesh's in ${namespaces}`;
   const action =
     "the leader puts them back within seconds, unless somebody else writes them too, such as another mesh: see the Events on them";
   return [{ status: "fail", message, action }];
@@ -51,6 +49,6 @@ async function otherBundles(client: CheckTarget["client"], bundle: string): Prom
 
 function lost(message: string): Outcome {
   const action =
-    "restart no control plane: one that runs has the key still, and puts it back where the Secret is deleted; see its log";
+    "restart no control plane: one that runs has the key still, and puts it back where the Secret is deleted; see its log. Where none has it, put the Secret back from a backup; docs/ca-authority.md says what to do without one";
   return { status: "fail", message, action };
 }

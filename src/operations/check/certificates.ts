@@ -1,12 +1,10 @@
 import type { X509Certificate } from "node:crypto";
 import { certificatesOf } from "../../ca/x509/pem-certificates.ts";
 import { resourcePath } from "../../kubernetes/resource-path.ts";
-import { isRecord } from "../../mesh/conform.ts";
+import { TRUST_BUNDLE_MAP, trustBundleIn } from "../../kubernetes/trust-bundle-map.ts";
 import { certificateLife } from "./certificate-life.ts";
 import { type Check, namesIn, type Outcome } from "./check.ts";
 import { type NamedWebhook, ownWebhooks } from "./own-webhooks.ts";
-
-const TRUST_BUNDLE = "trysail-ca-root-cert";
 
 /** How long the mesh's roots live, and whether the API server knows them. */
 export const certificates: Check = {
@@ -14,9 +12,8 @@ export const certificates: Check = {
   when: "after",
   async run(target) {
     const { client, systemNamespace: namespace, clock } = target;
-    const address = { apiVersion: "v1", resource: "configmaps", namespace, name: TRUST_BUNDLE };
-    const { data } = await client.get(resourcePath(address));
-    const bundle = isRecord(data) && typeof data["root-cert.pem"] === "string" ? data["root-cert.pem"] : "";
+    const address = { apiVersion: "v1", resource: "configmaps", namespace, name: TRUST_BUNDLE_MAP };
+    const bundle = trustBundleIn(await client.get(resourcePath(address)));
     const webhooks = await ownWebhooks(target);
     const roots = readableCertificates(bundle);
     return [
@@ -30,7 +27,7 @@ export const certificates: Check = {
 
 const noRoots: Outcome = {
   status: "fail",
-  message: `the ConfigMap ${TRUST_BUNDLE} holds no certificate`,
+  message: `the ConfigMap ${TRUST_BUNDLE_MAP} holds no certificate`,
   action: "the leader of the control plane writes it: see its log",
 };
 
