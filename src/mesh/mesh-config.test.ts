@@ -170,3 +170,20 @@ test("what a mistake makes unreadable stays as it was, and what is taken out has
   assert.deepEqual(policyAfter("outboundTrafficPolicy: { mode: NOTHING }"), ["REGISTRY_ONLY", "trysail-system"]);
   assert.deepEqual(policyAfter("{}"), ["ALLOW_ANY", "trysail-system"]);
 });
+
+test("a ConfigMap that is taken away is told of and leaves its settings, until one is there again", () => {
+  const snapshots = createSnapshotBuilder("cluster.local");
+  const after = (text: string) => {
+    const { config, findings } = snapshots.build(setOf(objectsOf(text)));
+    return [
+      config.outboundTrafficPolicy,
+      ...findings.map(({ severity, object }) => `${severity} ${object?.namespace}`),
+    ];
+  };
+  const closed = meshConfig("outboundTrafficPolicy: { mode: REGISTRY_ONLY }");
+  assert.deepEqual(after(""), ["ALLOW_ANY"]);
+  assert.deepEqual(after(closed), ["REGISTRY_ONLY"]);
+  for (let times = 0; times < 2; times++) assert.deepEqual(after(""), ["REGISTRY_ONLY", "error trysail-system"]);
+  assert.deepEqual(after(closed.replace("mesh", "other")), ["REGISTRY_ONLY", "error trysail-system"]);
+  assert.deepEqual(after(meshConfig("{}").replace("trysail-system", "istio-system")), ["ALLOW_ANY"]);
+});

@@ -21,8 +21,7 @@ export const meshConfig: Check = {
       return object?.kind === "ConfigMap" ? [object] : [];
     });
     const holder = meshConfigHolder(found, systemNamespace);
-    if (holder === undefined)
-      return [{ status: "pass", message: "no ConfigMap holds any: every setting is as shipped" }];
+    if (holder === undefined) return [none(systemNamespace)];
     const where = `ConfigMap ${holder.metadata.namespace}/istio`;
     const defaults = buildDefaultMeshConfig("cluster.local", systemNamespace);
     const { findings } = parseMeshConfig(holder, { last: defaults, defaults });
@@ -31,6 +30,15 @@ export const meshConfig: Check = {
     return told.map((finding) => outcomeOf(finding, where));
   },
 };
+
+/** The chart brings one, and leaves it. */
+function none(namespace: string): Outcome {
+  return {
+    status: "warn",
+    message: `ConfigMap ${namespace}/istio holds none: a control plane keeps one that was taken away while it ran, and takes what is shipped when it starts anew`,
+    action: "helm upgrade puts it back, with the values of meshConfig",
+  };
+}
 
 function outcomeOf({ severity, message, object }: Finding, where: string): Outcome {
   const told = `${where}: ${message}`;
