@@ -108,6 +108,18 @@ test("events that are told twice, or of objects that are not known, do no harm",
   assert.deepEqual(reflector.known(), ["a", "b", "new"]);
 });
 
+test("events that are out of order are not believed: what there is now is listed", async (t) => {
+  const events = [event("DELETED", "a", "12"), event("MODIFIED", "a", "9"), event("ADDED", "c", "13")];
+  const now: Answer = { list: ["b", "d"], version: "30" };
+  const reflector = reflectorOf(t, [LIST, { events, ending: "silence" }, now, QUIET]);
+  await reflector.advance(0);
+  assert.deepEqual(reflector.known(), ["b"]);
+  await reflector.advance(100);
+  assert.deepEqual(reflector.calls, ["list", "watch 10", "list", "watch 30"]);
+  assert.deepEqual(reflector.known(), ["b", "d"]);
+  assert.deepEqual(reflector.states, ["synced", "failing", "synced"]);
+});
+
 test("a connection that breaks is taken up where it broke, with growing pauses", async (t) => {
   const broken: Answer = { refusal: failure("unavailable") };
   const first: Answer = { events: [event("ADDED", "c", "11")], ending: failure("unavailable") };

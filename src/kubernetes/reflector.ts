@@ -3,7 +3,7 @@ import { messageOf, TrysailError } from "../platform/errors.ts";
 import type { Random } from "../platform/random.ts";
 import type { KubernetesClient } from "./client.ts";
 import type { KubernetesObject } from "./object.ts";
-import type { WatchEvent } from "./watch-events.ts";
+import type { ObjectChange } from "./watch-events.ts";
 
 export interface ReflectorDeps {
   readonly client: Pick<KubernetesClient, "list" | "watch">;
@@ -22,7 +22,7 @@ export interface ReflectorDeps {
 export interface ReflectorSink {
   /** What is added until `end` is all there is; a list that breaks off has no end. */
   beginList(): { add(items: readonly KubernetesObject[]): void; end(): void };
-  apply(event: WatchEvent): void;
+  apply(change: ObjectChange): void;
   stateChanged(state: ReflectorState): void;
 }
 
@@ -44,7 +44,7 @@ export interface ReflectorTiming {
   readonly longestRetryMs: number;
   /** Between lists of what may not be watched, and looks for what may not be listed or is not there. */
   readonly pollMs: number;
-  /** API servers send a bookmark about every minute: longer silence is a dead connection. */
+  /** Behind a longer silence the watch is renewed, since its connection may be dead though something still acknowledges packets. */
   readonly silenceMs: number;
   /** At least; up to twice as long, so that many watches are not renewed together. */
   readonly watchLifeSeconds: number;
@@ -54,7 +54,8 @@ const DEFAULT_TIMING: ReflectorTiming = {
   firstRetryMs: 200,
   longestRetryMs: 30_000,
   pollMs: 10_000,
-  silenceMs: 150_000,
+  // API servers send bookmarks every minute, but only where their etcd tells them of progress in what does not change.
+  silenceMs: 90_000,
   watchLifeSeconds: 300,
 };
 
@@ -119,12 +120,19 @@ export function startReflector(deps: ReflectorDeps): () => void {
     const options = { resourceVersion: from, lifeSeconds, silenceMs: timing.silenceMs, query, metadataOnly, signal };
     const events = await client.watch(path, options);
     report({ status: "synced" });
-    for await (const event of events) {
+    for await (const { type, object } of events) {
       if (signal.aborted) return;
+      const { resourceVersion = version ?? from } = object.metadata;
+      if (isOlder(resourceVersion, version ?? from)) {
+        const message = `GET ${path}: an event of version ${resourceVersion} came behind version ${version}`;
+        // Whether it was undone since cannot be told: the whole of it can.
+        version = undefined;
+        throw new TrysailError("unavailable", message);
+      }
       heard = true;
       failures = 0;
-      version = event.object.metadata.resourceVersion ?? version;
-      if (event.type !== "BOOKMARK") sink.apply(event);
+      version = resourceVersion;
+      if (type !== "BOOKMARK") sink.apply({ type, object });
     }
     if (!heard && clock.elapsed() - startedAt < SHORTEST_WATCH_MS) {
       throw new TrysailError("unavailable", `GET ${path}: a watch ended as soon as it began`);
@@ -176,6 +184,12 @@ export function startReflector(deps: ReflectorDeps): () => void {
 
   void run();
   return () => stopped.abort();
+}
+
+/** Versions are whole numbers, and events come in their order: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions */
+function isOlder(version: string, than: string): boolean {
+  const areNumbers = [version, than].every((text) => /^\d+$/.test(text));
+  return areNumbers && BigInt(version) < BigInt(than);
 }
 
 function asTrysailError(thrown: unknown): TrysailError {

@@ -5,8 +5,14 @@ import { messageOf, TrysailError } from "../platform/errors.ts";
 import { apiError } from "./api-error.ts";
 import { type KubernetesObject, parseKubernetesObject } from "./object.ts";
 
+/** What became of an object. */
+export interface ObjectChange {
+  readonly type: "ADDED" | "MODIFIED" | "DELETED";
+  readonly object: KubernetesObject;
+}
+
 export interface WatchEvent {
-  readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK";
+  readonly type: ObjectChange["type"] | "BOOKMARK";
   /** Of a bookmark only `metadata.resourceVersion` counts: everything up to it was sent. */
   readonly object: KubernetesObject;
 }
@@ -15,7 +21,7 @@ export interface WatchEventsOptions {
   /** Such as `GET /api/v1/pods`, for errors. */
   readonly what: string;
   readonly clock: Clock;
-  /** How long the server may say nothing at all: it sends a bookmark about every minute. */
+  /** How long the server may say nothing at all. */
   readonly silenceMs: number;
 }
 
@@ -24,15 +30,20 @@ const TYPES: readonly WatchEvent["type"][] = ["ADDED", "MODIFIED", "DELETED", "B
 const MAX_LINE_BYTES = 16 * 2 ** 20;
 
 /**
- * The events of a watch's answer, one JSON document a line. Ends where the server ends it; throws a TrysailError:
- * `unavailable` for a connection that broke or fell silent, `failed-precondition` where the server no longer knows
- * the version to start from, else as the server's own ERROR event says.
+ * The events of a watch's answer, one JSON document a line. Ends where the server ends it, and behind a silence, which may
+ * be that of a dead connection as well as that of a server without news; throws a TrysailError: `unavailable` for a
+ * connection that broke, `failed-precondition` where the server no longer knows the version to start from, else as the
+ * server's own ERROR event says.
  */
 export async function* readWatchEvents(
   answer: IncomingMessage,
   { what, clock, silenceMs }: WatchEventsOptions,
 ): AsyncGenerator<WatchEvent> {
-  const stall = () => answer.destroy(new Error(`nothing was heard for ${silenceMs / 1000} s`));
+  let isSilent = false;
+  const stall = () => {
+    isSilent = true;
+    answer.destroy();
+  };
   let cancelDeadline = clock.after(silenceMs, stall);
   let rest = Buffer.alloc(0);
   try {
@@ -49,6 +60,7 @@ export async function* readWatchEvents(
       if (rest.length > MAX_LINE_BYTES) throw new Error(`an event is longer than ${MAX_LINE_BYTES} bytes`);
     }
   } catch (cause) {
+    if (isSilent) return;
     if (cause instanceof TrysailError) throw cause;
     throw new TrysailError("unavailable", `${what}: ${messageOf(cause)}`, { cause });
   } finally {
