@@ -3,6 +3,7 @@ import { authority } from "./authority.ts";
 import { certificates } from "./certificates.ts";
 import type { Check } from "./check.ts";
 import { clockSkew } from "./clock-skew.ts";
+import { configuration } from "./configuration.ts";
 import { controlPlane } from "./control-plane.ts";
 import { customResources } from "./custom-resources.ts";
 import { injection } from "./injection.ts";
@@ -20,6 +21,7 @@ export const checks: readonly Check[] = [
   clockSkew,
   permissions,
   customResources,
+  configuration,
   otherMeshes,
   namespaces,
   interception,
