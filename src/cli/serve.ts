@@ -90,10 +90,14 @@ export function serveCommand(): Command {
 async function serve(flags: ServeFlags): Promise<void> {
   const config = parseServeConfig(flags, process.env);
   const log = createLog(config.logLevel);
-  const controlPlane = await startControlPlane(config, log);
-  const signal = await new Promise<string>((resolve) => {
+  // From the first moment on: a start may wait for long, and nothing else ends the first process of a container.
+  const signalled = new Promise<string>((resolve) => {
     for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, resolve);
   });
+  const controlPlane = await Promise.race([startControlPlane(config, log), signalled.then(() => null)]);
+  const signal = await signalled;
   log.info({ signal }, "stopping");
+  // Before it is ready it serves nobody, and what it waits for would keep it.
+  if (controlPlane === null) process.exit();
   await controlPlane.stop();
 }
