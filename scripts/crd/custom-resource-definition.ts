@@ -101,10 +101,8 @@ export function buildCustomResourceDefinition({ kind, apiVersions, namespaced, s
         plural: names.plural,
         singular: kind.toLowerCase(),
         ...(names.shortNames.length === 0 ? {} : { shortNames: names.shortNames }),
-        categories: [
-          ...(group.endsWith("istio.io") ? ["istio-io"] : []),
-          group.replaceAll(".", "-").replace(/-io$/, ""),
-        ],
+        // Istio's own, so that `kubectl get istio-io` and `kubectl get networking-istio-io` list what they list there.
+        categories: [...(group.endsWith("istio.io") ? ["istio-io"] : []), group.replaceAll(".", "-")],
       },
       versions: apiVersions.map((apiVersion, index) =>
         version(apiVersion, index === 0, names.columns, openAPIV3Schema),
