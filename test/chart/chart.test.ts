@@ -83,6 +83,17 @@ test("what the values say about injection is what the control plane reads", { sk
   assert.equal(config.discoveryAddress, "trysail.trysail-system.svc:15012");
 });
 
+test("sidecars are native ones where the server knows these, unless a value forbids it", { skip }, async () => {
+  const isNative = async (version: string, ...values: string[]) => {
+    const text = await helm("template", "trysail", CHART, `--kube-version=${version}`, ...values);
+    return /nativeSidecars: (\w+)/.exec(text)?.[1];
+  };
+  assert.equal(await isNative("v1.28.15-gke.100"), "false");
+  assert.equal(await isNative("v1.29.0-eks-1"), "true");
+  assert.equal(await isNative("v1.34.3"), "true");
+  assert.equal(await isNative("v1.34.3", "--set=nativeSidecars=false"), "false");
+});
+
 test("a pod of the control plane follows its injection settings, and runs under the strictest Pod Security", {
   skip,
 }, async () => {

@@ -5,8 +5,8 @@ import { assertValuesDocumented } from "./documented-values.ts";
 import { only, renderRelease } from "./rendered.ts";
 
 const skip = helmMissing;
-const render = (values: object = {}, release = "istio-ingressgateway") =>
-  renderRelease(release, GATEWAY_CHART, "istio-ingress", values);
+const render = (values: object = {}, release = "istio-ingressgateway", namespace = "istio-ingress") =>
+  renderRelease(release, GATEWAY_CHART, namespace, values);
 
 test("Helm finds nothing to complain about in the gateway's chart", { skip }, async () => {
   assert.match(await helm("lint", "--strict", GATEWAY_CHART), /1 chart\(s\) linted, 0 chart\(s\) failed/);
@@ -93,6 +93,13 @@ test("one proxy a node is a DaemonSet that nobody scales", { skip }, async () =>
   assert.deepEqual(kinds, ["DaemonSet", "PodDisruptionBudget", "ServiceAccount"]);
   const { spec } = only(objects, "DaemonSet");
   assert.deepEqual([spec.replicas, spec.strategy], [undefined, undefined]);
+});
+
+test("a namespace that nothing is injected into is refused, with the way out", { skip }, async () => {
+  await assert.rejects(
+    render({}, "gateway", "trysail-system"),
+    /would never start: install into a namespace of its own/,
+  );
 });
 
 test("a value that the gateway does not have, or of the wrong type, is refused by name", { skip }, async () => {

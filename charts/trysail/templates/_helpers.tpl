@@ -53,7 +53,10 @@ seccompProfile:
 {{- concat $always (.Values.injection.ignoredNamespaces | default list) | uniq | toJson -}}
 {{- end }}
 
-{{/* What `trysail serve --injection-config` reads; what `injection` says wins over the values with a name of their own. */}}
+{{/*
+What `trysail serve --injection-config` reads; what `injection` says wins over the values with a name of their own.
+Before Kubernetes 1.29 a native sidecar is an init container that never ends, and its pod never starts.
+*/}}
 {{- define "trysail.injectionConfig" -}}
 {{- $own := dict
   "revision" .Values.revision
@@ -65,7 +68,7 @@ seccompProfile:
   "proxyImage" .Values.proxy.image
   "proxyLogLevel" .Values.proxy.logLevel
   "resources" .Values.proxy.resources
-  "nativeSidecars" .Values.nativeSidecars
+  "nativeSidecars" (and .Values.nativeSidecars (semverCompare ">=1.29.0-0" .Capabilities.KubeVersion.Version))
   "clusterId" .Values.multiCluster.clusterName
   "discoveryAddress" (printf "%s.%s.svc:15012" (include "trysail.name" .) .Release.Namespace)
 -}}

@@ -22,7 +22,7 @@ export const apiServerVersion: Check = {
       return [{ status: "fail", message: `${found} is too old`, action: "upgrade it to 1.28 or newer" }];
     }
     if (!isAtLeast(NATIVE_SIDECARS_MINOR)) {
-      const action = "install with --set nativeSidecars=false, or upgrade it to 1.29 or newer";
+      const action = "sidecars are containers beside the app, with which no Job ends: upgrade it to 1.29 or newer";
       return [{ status: "warn", message: `${found} has no native sidecars`, action }];
     }
     return [{ status: "pass", message: found }];

@@ -52,7 +52,7 @@ const versions: readonly [major: string, minor: string, expected: RegExp][] = [
   ["1", "34", /^pass: Kubernetes v1$/],
   ["2", "0", /^pass/],
   ["1", "29+", /^pass/],
-  ["1", "28+", /^warn: Kubernetes v1 has no native sidecars → install with --set nativeSidecars=false/],
+  ["1", "28+", /^warn: Kubernetes v1 has no native sidecars → sidecars are containers beside the app/],
   ["1", "27", /^fail: Kubernetes v1 is too old → upgrade it to 1\.28 or newer$/],
   ["", "", /^warn: Kubernetes v1 says no version/],
 ];
