@@ -20,7 +20,7 @@ const REGISTRATION = "/apis/admissionregistration.k8s.io/v1";
 const DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const MERGE = "application/merge-patch+json";
 
-test("`trysail check` on a real API server", { skip, timeout: 180_000 }, async (t) => {
+test("`trysail check` on a real API server", { skip, timeout: 600_000 }, async (t) => {
   if ("missing" in found) return;
   const kubernetes = await startKubernetes(t, { ...found.programs, controllerManager: null });
   const { kubeconfig } = kubernetes;
@@ -69,6 +69,22 @@ test("`trysail check` on a real API server", { skip, timeout: 180_000 }, async (
     );
     assertLine(await check("--pre", "--revision=own"), "pass", /for other namespaces/);
     await remove(`${istio}/istio-sidecar-injector`);
+  });
+
+  await t.test("where nothing is installed, each thing that is missing is told once, with the way out", async () => {
+    const { exitCode, lines } = await check();
+    assert.equal(exitCode, 1);
+    assertLine(
+      { lines },
+      "fail",
+      /there is no Deployment trysail in trysail-system/,
+      /ask with --pre before installing/,
+    );
+    assertLine({ lines }, "fail", /pods get no sidecar: shop$/, /no control plane is installed/);
+    assert.deepEqual(
+      lines.filter(({ check }) => check === "permissions").map(({ message }) => message.replace(/\d+/, "N")),
+      ["the control plane may do none of the N things that it needs"],
+    );
   });
 
   await helm(

@@ -42,7 +42,10 @@ async function unserved(
   if (unclaimed.length > 0) {
     const known = [...new Set([...revisions, ...tags].map(({ labels }) => labels["istio.io/tag"] ?? labels[REVISION]))];
     const message = `ask for a revision or tag that nobody serves, so that their pods get no sidecar: ${namesOf(unclaimed)}`;
-    const action = `label them with one of ${known.join(", ")}, or set the tag: trysail tag set`;
+    const action =
+      known.length === 0
+        ? "no control plane is installed: install one by Helm, or ask with --pre before installing"
+        : `label them with one of ${known.join(", ")}, or set the tag: trysail tag set`;
     outcomes.push({ status: "fail", message, action });
   }
   const twice = all.map(nameOf).filter((name) => {

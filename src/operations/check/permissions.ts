@@ -45,6 +45,11 @@ async function ofControlPlane(target: CheckTarget): Promise<readonly Outcome[]> 
   const needed = [requiredAccess(revision), signers].flatMap((access) => accessOf(access, systemNamespace));
   const missing = await denied(needed, mayDo);
   const action = `helm upgrade puts back the ClusterRole and the Role ${name} of the chart`;
+  // Without its roles it lacks every right, which is one thing to mend and not one for each.
+  if (missing.length === needed.length) {
+    const message = `the control plane may do none of the ${needed.length} things that it needs`;
+    return [{ status: "fail", message, action }];
+  }
   const outcomes = missing.map(
     (access): Outcome => ({ status: "fail", message: `the control plane may not ${describe(access)}`, action }),
   );
