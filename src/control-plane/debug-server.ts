@@ -52,6 +52,10 @@ export function createDebugServer(deps: DebugDeps): FastifyInstance {
     return reply.code(500).send({ error: "internal error" });
   });
 
+  app.get("/debug", async (request) => {
+    await visibility(request, deps);
+    return Object.keys(deps.pages).map((page) => `/debug/${page}`);
+  });
   for (const [page, rows] of Object.entries(deps.pages)) {
     app.get(`/debug/${page}`, async (request) => {
       const sees = await visibility(request, deps);
