@@ -1,5 +1,6 @@
-#!/usr/bin/env -S node --max-semi-space-size=8
-// Without a word the engine lets young garbage take 67 MB of memory for as long as it runs; docs/performance.md has figures.
+#!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --max-semi-space-size=8
+// Without a word the engine lets young garbage take 67 MB of memory for as long as it runs, and the C library keeps pieces of
+// freed memory for each thread that has asked for some; docs/performance.md has figures.
 import { Command, CommanderError } from "commander";
 import { messageOf, TrysailError } from "../platform/errors.ts";
 import { printable } from "../platform/printable.ts";
@@ -71,12 +72,24 @@ async function main(args: string[]): Promise<void> {
     .exitOverride();
   const [name = ""] = args;
   const chosen = COMMANDS[name];
-  if (chosen !== undefined) program.addCommand((await chosen.load()).exitOverride());
+  if (chosen !== undefined) program.addCommand(throwing(await chosen.load()));
   else
     for (const [command, { description }] of Object.entries(COMMANDS))
       program.command(command).description(description);
   await program.parseAsync(args, { from: "user" });
 }
+
+/** Without this, a command of a command ends the process by itself, and not as the others do. */
+function throwing(command: Command): Command {
+  for (const inner of command.commands) throwing(inner);
+  return command.exitOverride();
+}
+
+// Whoever reads no further, such as `head`, is no failure of ours.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
 
 /** Usage errors exit with 2, as commander's own do here; whatever else goes wrong is one line and 1. */
 main(process.argv.slice(2)).catch((error: unknown) => {
