@@ -76,6 +76,13 @@ test("networks may use the same addresses; in one network, an address is the nea
     found(once).endpoints.map(({ identity }) => identity),
     ["ns/shop/sa/near"],
   );
+  const second = endpoint("web", { name: "c", ip: "10.1.0.1" }, { http: 8081 });
+  const shared = build(web + webAt("a", "10.1.0.1") + second, remote("east", web, webAt("b", "10.1.0.1", "far")));
+  assert.deepEqual(
+    found(shared).endpoints.map(({ ports }) => ports.http),
+    [8080, 8081],
+    "all that the nearer cluster has at it",
+  );
 });
 
 test("a pod's own network goes before its cluster's", () => {

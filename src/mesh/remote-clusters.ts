@@ -61,10 +61,16 @@ export function remoteServices(
 
 /**
  * A service that only another cluster has. Its virtual address there may be somebody else's here, so it gets addresses
- * that were made up for it; `autoAddresses` is empty where there are none left.
+ * that were made up for it; `autoAddresses` is empty where there are none left. `namespaceSays` is how its namespace would
+ * have traffic distributed.
  */
-export function buildRemoteService(service: Service, domain: string, autoAddresses: string): MeshService | null {
-  const built = buildMeshService(service, domain);
+export function buildRemoteService(
+  service: Service,
+  domain: string,
+  autoAddresses: string,
+  namespaceSays: string = "",
+): MeshService | null {
+  const built = buildMeshService(service, domain, namespaceSays);
   if (built === null) return null;
   const hasOwn = !built.isHeadless && autoAddresses !== "";
   return { ...built, addresses: [], autoAddresses: hasOwn ? autoAddresses.split(",") : [] };
@@ -141,17 +147,19 @@ function withoutNodes({ endpoints, identities }: ServiceEndpoints): ServiceEndpo
   return { endpoints: endpoints.map((endpoint) => ({ ...endpoint, nodeName: "" })), identities };
 }
 
-/** Of one address in one network the first counts. Networks may use the same addresses. */
+/** Of one address in one network the first cluster's count. Networks may use the same addresses. */
 export function joinEndpoints(parts: readonly ServiceEndpoints[]): ServiceEndpoints {
-  const byPlace = new Map<string, MeshEndpoint>();
-  const all = parts.flatMap(({ endpoints }) => endpoints);
-  for (const endpoint of all.filter(({ address }) => address !== "")) {
-    const place = `${endpoint.address} ${endpoint.network}`;
-    if (!byPlace.has(place)) byPlace.set(place, endpoint);
+  const byPlace = new Map<string, readonly MeshEndpoint[]>();
+  for (const { endpoints } of parts) {
+    const addressed = endpoints.filter(({ address }) => address !== "");
+    for (const [place, found] of Map.groupBy(addressed, ({ address, network }) => `${address} ${network}`)) {
+      if (!byPlace.has(place)) byPlace.set(place, found);
+    }
   }
   const places = [...byPlace].sort(([a], [b]) => compareText(a, b));
+  const behindGateways = parts.flatMap(({ endpoints }) => endpoints.filter(({ address }) => address === ""));
   return {
-    endpoints: [...all.filter(({ address }) => address === ""), ...places.map(([, endpoint]) => endpoint)],
+    endpoints: [...behindGateways, ...places.flatMap(([, found]) => found)],
     identities: [...new Set(parts.flatMap(({ identities }) => identities))].sort(),
   };
 }

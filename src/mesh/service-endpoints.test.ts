@@ -100,6 +100,23 @@ test("slices are joined by address, in order of address", () => {
   );
 });
 
+test("who has another number for a port is somebody else, as pods in their node's network are", () => {
+  const { endpoints } = endpointsOf(
+    web,
+    slice("web-a", { ports, endpoints: [{ addresses: ["10.1.0.2"] }] }),
+    slice("web-b", { ports: [{ name: "http", port: 8081 }], endpoints: [{ addresses: ["10.1.0.2"] }] }),
+    slice("web-c", { ports: [{ name: "admin", port: 9 }], endpoints: [{ addresses: ["10.1.0.2"] }] }),
+    slice("web-d", { ports: [{ name: "http", port: 8081 }], endpoints: [{ addresses: ["10.1.0.2"] }] }),
+  );
+  assert.deepEqual(
+    endpoints.map(({ address, ports }) => [address, ports]),
+    [
+      ["10.1.0.2", { http: 8080, admin: 9 }],
+      ["10.1.0.2", { http: 8081 }],
+    ],
+  );
+});
+
 test("of several addresses the first counts; what is no address does not", () => {
   assert.deepEqual(addressesOf(slice("a", { ports, endpoints: [{ addresses: ["10.1.0.2", "10.1.0.1"] }] })), [
     "10.1.0.2",

@@ -6,8 +6,9 @@ import { networkByRange } from "./mesh-networks.ts";
 import type { MeshService } from "./mesh-service.ts";
 import { NETWORK_LABEL } from "./network-gateways.ts";
 import { compareText } from "./object.ts";
+import { ownValue } from "./own-value.ts";
 
-/** One IP address of a service, whatever port is asked for. */
+/** One pod or machine of a service, whatever port is asked for; several may have one address. */
 export interface MeshEndpoint {
   /** An IP address, a host name, or a socket as `unix:///path`; empty where only its network's gateways lead to it. */
   readonly address: string;
@@ -172,18 +173,32 @@ function identityOf({ metadata, spec }: Pod): string {
   return `ns/${metadata.namespace}/sa/${spec.serviceAccountName || "default"}`;
 }
 
-/** Slices may each have some of an address's ports. Those behind a network's gateway need no address to be told apart. */
+/**
+ * Slices may each have some of an address's ports; who has another number for the same port is somebody else there, as pods in
+ * their node's network are. Those behind a network's gateway need no address to be told apart.
+ */
 function joined(found: readonly MeshEndpoint[]): MeshEndpoint[] {
-  const byAddress = new Map<string, MeshEndpoint>();
+  const byPlace = new Map<string, MeshEndpoint>();
   for (const endpoint of found.filter(({ address }) => address !== "")) {
-    const known = byAddress.get(endpoint.address);
-    byAddress.set(
-      endpoint.address,
-      known === undefined ? endpoint : { ...endpoint, ports: { ...known.ports, ...endpoint.ports } },
-    );
+    const first = byPlace.get(endpoint.address);
+    const isApart = first !== undefined && !mayBeOne(first, endpoint);
+    const place = isApart ? `${endpoint.address} ${portsText(endpoint)}` : endpoint.address;
+    const known = byPlace.get(place);
+    byPlace.set(place, known === undefined ? endpoint : { ...endpoint, ports: { ...known.ports, ...endpoint.ports } });
   }
   const behindGateways = found.filter(({ address }) => address === "");
-  return [...behindGateways, ...[...byAddress.values()].sort((a, b) => compareText(a.address, b.address))];
+  return [...behindGateways, ...[...byPlace.values()].sort((a, b) => compareText(a.address, b.address))];
+}
+
+/** Of two endpoints at one address. */
+function mayBeOne(a: MeshEndpoint, b: MeshEndpoint): boolean {
+  // What such an endpoint does not list it has as well, at another port than one that lists it.
+  if (a.hasEveryPort || b.hasEveryPort) return portsText(a) === portsText(b);
+  return Object.entries(a.ports).every(([name, port]) => (ownValue(b.ports, name) ?? port) === port);
+}
+
+function portsText({ ports }: MeshEndpoint): string {
+  return JSON.stringify(Object.entries(ports).sort(([a], [b]) => compareText(a, b)));
 }
 
 /** https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditions: an unknown `ready` is ready. */

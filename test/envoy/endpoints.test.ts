@@ -35,6 +35,8 @@ function slice(name: string, port: number, endpoints: readonly Listed[]): string
 async function startMesh(t: TestContext) {
   const one = await startUpstream(t, "one", "127.0.0.111");
   const two = await startUpstream(t, "two", "127.0.0.112");
+  const beside = await startUpstream(t, "beside", one.ip);
+  const locals = [await startUpstream(t, "local-one"), await startUpstream(t, "local-two")];
   let clusterIps = 0;
   const listed = (name: string, endpoints: readonly Listed[], spec: object = {}) =>
     service({ name, ports: { http: 80 }, clusterIP: `10.96.5.${++clusterIps}`, spec }) +
@@ -81,6 +83,21 @@ async function startMesh(t: TestContext) {
       spec: { clusterIP: "10.96.6.1", ports: [{ name: "http", port: 80 }] },
     }),
     slice("by-hand", two.port, [{ upstream: two }]),
+    listed("on-node", [{ upstream: one }, { upstream: beside }]),
+    ...[
+      { name: "one-address", resolution: "STATIC", address: one.ip },
+      { name: "one-name", resolution: "DNS", address: "localhost" },
+    ].map(({ name, resolution, address }) =>
+      istio("ServiceEntry", name, {
+        hosts: [`${name}.example.com`],
+        ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+        resolution,
+        endpoints: (address === one.ip ? [one, beside] : locals).map(({ port }) => ({
+          address,
+          ports: { http: port },
+        })),
+      }),
+    ),
     weighed("weighed", [3, 1]),
     istio("ServiceEntry", "socket", {
       hosts: ["socket.example.com"],
@@ -143,6 +160,12 @@ test("requests go to the addresses that a service has, and no other", { skip: en
 
   await t.test("a Service without a selector has the addresses of its slices", async () => {
     assert.deepEqual(await reached("by-hand"), ["two"]);
+  });
+
+  await t.test("several endpoints may share an address, as pods in their node's network do, and a name", async () => {
+    assert.deepEqual(await reached("on-node", 60), ["beside", "one"]);
+    assert.deepEqual(await reached("one-address.example.com", 60), ["beside", "one"]);
+    assert.deepEqual(await reached("one-name.example.com", 60), ["local-one", "local-two"]);
   });
 
   await t.test("a ServiceEntry's endpoint may be a socket", async () => {

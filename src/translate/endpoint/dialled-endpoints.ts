@@ -10,7 +10,7 @@ export function dialledEndpoints(mesh: MeshSnapshot, service: MeshService, cache
   return cache.get(buildDialledEndpoints, mesh.endpointsOf(service), mesh.networkGateways, mesh.topology.network);
 }
 
-/** Behind a gateway into another network an address is nobody's here, or somebody else's. */
+/** Behind a gateway into another network an address is nobody's here, or somebody else's. Of several at one the first counts. */
 function buildDialledEndpoints(
   { endpoints, identities }: ServiceEndpoints,
   gateways: NetworkGateways,
@@ -18,5 +18,6 @@ function buildDialledEndpoints(
 ): ServiceEndpoints {
   const isDialled = (endpoint: MeshEndpoint) =>
     endpoint.address !== "" && !crossesNetworks(endpoint, { network }, gateways);
-  return { endpoints: endpoints.filter(isDialled), identities };
+  const byAddress = Map.groupBy(endpoints.filter(isDialled), ({ address }) => address);
+  return { endpoints: [...byAddress.values()].flatMap(([first]) => first ?? []), identities };
 }
