@@ -75,7 +75,7 @@ test("what a Service says of who is sent where", () => {
   const found = meshService({ ...spec, clusterIP: "None" });
   assert.deepEqual(
     [found?.isNodeLocal, found?.trafficDistribution, found?.isSticky, found?.isHeadless],
-    [true, "PreferClose", true, true],
+    [true, "PreferSameZone", true, true],
   );
 });
 

@@ -1,8 +1,8 @@
 import { isUdp, type ServiceEntry, type ServiceEntryPort } from "./istio/service-entry.ts";
 import type { MeshPort, MeshService, Resolution } from "./mesh-service.ts";
-import { distributionOf } from "./mesh-service.ts";
 import { compareText } from "./object.ts";
 import { declaredDatabase, portProtocol } from "./port-protocol.ts";
+import { trafficDistribution } from "./traffic-distribution.ts";
 
 const RESOLUTIONS: Readonly<Record<NonNullable<ServiceEntry["spec"]["resolution"]>, Resolution>> = {
   NONE: "passthrough",
@@ -12,8 +12,16 @@ const RESOLUTIONS: Readonly<Record<NonNullable<ServiceEntry["spec"]["resolution"
   DYNAMIC_DNS: "dynamic-dns",
 };
 
-/** One host of a ServiceEntry. `autoAddresses`, separated by commas, are those that were made up for it. */
-export function buildServiceEntryService(entry: ServiceEntry, host: string, autoAddresses: string): MeshService {
+/**
+ * One host of a ServiceEntry. `autoAddresses`, separated by commas, are those that were made up for it; `namespaceSays` is
+ * how its namespace would have traffic distributed.
+ */
+export function buildServiceEntryService(
+  entry: ServiceEntry,
+  host: string,
+  autoAddresses: string,
+  namespaceSays: string = "",
+): MeshService {
   const { metadata, spec } = entry;
   const hostname = host.toLowerCase();
   const resolution = RESOLUTIONS[spec.resolution ?? "NONE"];
@@ -36,7 +44,7 @@ export function buildServiceEntryService(entry: ServiceEntry, host: string, auto
     subjectAltNames: spec.subjectAltNames ?? [],
     publishNotReadyAddresses: false,
     isNodeLocal: false,
-    trafficDistribution: distributionOf(metadata),
+    trafficDistribution: trafficDistribution(metadata, namespaceSays),
     isSticky: false,
     standsFor: null,
     exportTo: spec.exportTo,
@@ -65,6 +73,6 @@ export function takesAutoAddresses({ metadata, spec }: Pick<ServiceEntry, "metad
     resolution !== "NONE" &&
     resolution !== "DYNAMIC_DNS" &&
     !host.startsWith("*") &&
-    metadata.labels["networking.istio.io/enable-autoallocate-ip"] !== "false"
+    metadata.labels["networking.istio.io/enable-autoallocate-ip"]?.toLowerCase() !== "false"
   );
 }

@@ -1,4 +1,5 @@
 import { type Locality, NOWHERE, parseLocality } from "../../mesh/locality.ts";
+import { NETWORK_LABEL } from "../../mesh/network-gateways.ts";
 import { compareText } from "../../mesh/object.ts";
 import type { MeshEndpoint } from "../../mesh/service-endpoints.ts";
 import { placedLabel } from "../../mesh/topology-labels.ts";
@@ -25,47 +26,69 @@ export function groupByLocality(
   if (viewpoint === null) return [{ locality: null, priority: 0, weight: 0, members: endpoints }];
   const groups = Map.groupBy(endpoints, (endpoint) => {
     const { region, zone, subZone } = endpoint.locality;
-    return `${String(rank(endpoint, viewpoint, preference)).padStart(3, "0")} ${region}/${zone}/${subZone}`;
+    return `${String(rank(endpoint, viewpoint, preference)).padStart(RANK_DIGITS, "0")} ${region}/${zone}/${subZone}`;
   });
   const ordered = [...groups].sort(([a], [b]) => compareText(a, b));
   const weighed =
     preference?.kind === "distribute"
       ? distributed(ordered, viewpoint, preference.distribute)
       : ordered.map(([key, members]) => ({ key, members, weight: 0 }));
-  const ranks = [...new Set(weighed.map(({ key }) => key.slice(0, 3)))];
+  const ranks = [...new Set(weighed.map(({ key }) => key.slice(0, RANK_DIGITS)))];
   return weighed.map(({ key, members, weight }) => ({
     locality: members[0]?.locality ?? NOWHERE,
-    priority: ranks.indexOf(key.slice(0, 3)),
+    priority: ranks.indexOf(key.slice(0, RANK_DIGITS)),
     weight,
     members,
   }));
 }
 
+/** Groups are in the order of their keys, which begin with the rank. */
+const RANK_DIGITS = 10;
+/** Farther than any number of labels makes an endpoint. */
+const OF_OTHER_ZONES = 5_000_000_000;
+
 /** Lower is nearer. Endpoints that are meant for the callers of other zones come last of all. */
 function rank(endpoint: MeshEndpoint, viewpoint: Viewpoint, preference: LocalityPreference | null): number {
   const { forZones } = endpoint;
-  const hint =
-    forZones.length === 0 || viewpoint.locality.zone === "" || forZones.includes(viewpoint.locality.zone) ? 0 : 500;
-  return hint + distance(endpoint, viewpoint, preference);
+  const { zone } = viewpoint.locality;
+  const isForOthers = forZones.length > 0 && zone !== "" && !forZones.includes(zone);
+  return (isForOthers ? OF_OTHER_ZONES : 0) + distance(endpoint, viewpoint, preference);
 }
 
 function distance(endpoint: MeshEndpoint, viewpoint: Viewpoint, preference: LocalityPreference | null): number {
-  const [here, there] = [viewpoint.locality, endpoint.locality];
   switch (preference?.kind) {
     case "labels": {
-      const differs = preference.keys.findIndex((key) => !shares(key, endpoint, viewpoint));
-      return differs === -1 ? 0 : preference.keys.length - differs;
+      const byLabels = labelDistance(preference.keys, endpoint, viewpoint);
+      if (preference.failover.length === 0) return byLabels;
+      return byLabels * PLACE_DISTANCES + placeDistance(preference.failover, endpoint, viewpoint);
     }
-    case "failover": {
-      if (here.region !== there.region) {
-        const to = preference.failover.find(({ from }) => from === here.region)?.to;
-        return to === undefined || to === there.region ? 3 : 4;
-      }
-      return here.zone !== there.zone ? 2 : here.subZone !== there.subZone ? 1 : 0;
-    }
+    case "failover":
+      return placeDistance(preference.failover, endpoint, viewpoint);
     default:
       return 0;
   }
+}
+
+/** As many as `placeDistance` can tell apart. */
+const PLACE_DISTANCES = 5;
+
+function placeDistance(
+  failover: Extract<LocalityPreference, { kind: "failover" }>["failover"],
+  { locality: there }: MeshEndpoint,
+  { locality: here }: Viewpoint,
+): number {
+  if (here.region !== there.region) {
+    const to = failover.find(({ from }) => from === here.region)?.to;
+    return to === undefined || to === there.region ? 3 : 4;
+  }
+  return here.zone !== there.zone ? 2 : here.subZone !== there.subZone ? 1 : 0;
+}
+
+/** As in Istio, a network that comes first is no end of the order: beyond it the other labels go on to tell what is near. */
+function labelDistance(keys: readonly string[], endpoint: MeshEndpoint, viewpoint: Viewpoint): number {
+  const crosses = keys[0] === NETWORK_LABEL && !shares(NETWORK_LABEL, endpoint, viewpoint);
+  const differs = keys.findIndex((key, index) => !(crosses && index === 0) && !shares(key, endpoint, viewpoint));
+  return (crosses ? keys.length : 0) + (differs === -1 ? 0 : keys.length - differs);
 }
 
 /** `key` alone asks for the caller's own value, `key=value` for that value. */
@@ -90,14 +113,19 @@ function distributed(
   const sizes = new Map<string, number>();
   for (const [, members] of ordered) {
     const [pattern] = patternOf(members) ?? [];
-    if (pattern !== undefined) sizes.set(pattern, (sizes.get(pattern) ?? 0) + members.length);
+    if (pattern !== undefined) sizes.set(pattern, (sizes.get(pattern) ?? 0) + weightOf(members));
   }
   return ordered.flatMap(([key, members]) => {
     const [pattern = "", share = 0] = patternOf(members) ?? [];
-    // Several places below one pattern divide its share among them.
-    const weight = Math.round((share * 100 * members.length) / (sizes.get(pattern) ?? 1));
+    // Several places below one pattern divide its share among them, by what their endpoints weigh.
+    const weight = Math.round((share * 100 * weightOf(members)) / (sizes.get(pattern) ?? 1));
     return weight === 0 ? [] : [{ key, members, weight }];
   });
+}
+
+/** Where none is said an endpoint weighs 1. */
+function weightOf(members: readonly MeshEndpoint[]): number {
+  return members.reduce((sum, { weight }) => sum + (weight || 1), 0);
 }
 
 /** Whether a pattern such as `us-east/zone1/*` or `us-east` holds for a place. */
