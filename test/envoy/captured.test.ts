@@ -4,33 +4,16 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { systemClock } from "../../src/platform/clock.ts";
-import { selfContainedConfig } from "../../src/translate/self-contained.ts";
-import { createTranslator } from "../../src/translate/translator.ts";
-import { temporaryAuthority } from "../support/authority.ts";
-import { identityOf } from "../support/caller.ts";
 import { envoyMissing } from "../support/envoy.ts";
-import { startEnvoyInPod } from "../support/envoy-in-pod.ts";
 import { answerWithName, ask, runInit } from "../support/intercepted-pod.ts";
-import { document, endpoint, istio, meshConfig, pod as podObject, service } from "../support/manifests.ts";
-import { meshOf, proxyOf } from "../support/mesh.ts";
+import { startInterceptedProxy } from "../support/intercepted-proxy.ts";
+import { document, endpoint, istio, meshConfig, service } from "../support/manifests.ts";
 import { createTestNetwork, netnsMissing, type TestHost } from "../support/netns.ts";
 
 /** What needs real interception to be seen: the addresses that an application dials, and the names that it asks for. */
 
 const skip = netnsMissing() || envoyMissing();
 const app = { uid: 1000 };
-
-async function startProxy(t: TestContext, host: TestHost, yaml: string, metadata: { [key: string]: string } = {}) {
-  const mesh = meshOf(podObject({ name: "web-0", ip: host.ipv4, labels: { app: "web" }, tls: true }) + yaml);
-  const resources = createTranslator(mesh).translate({
-    ...proxyOf(mesh, "web-0.shop"),
-    metadata: { INSTANCE_IPS: host.ipv4, ...metadata },
-  });
-  const authority = await temporaryAuthority(t, systemClock);
-  const identity = await identityOf(authority, { namespace: "shop", serviceAccount: "default" });
-  return startEnvoyInPod(t, host, selfContainedConfig(resources, "sidecar~10.99.0.2~web-0.shop~shop", identity));
-}
 
 /** An application on port 9000 that tells what it was asked by. */
 async function startApp(host: TestHost): Promise<void> {
@@ -55,7 +38,7 @@ test("a port that declares nothing: what is HTTP is told from the rest, also ins
   const { pod } = await createTestNetwork(t);
   await startApp(pod);
   await runInit(t, pod, []);
-  const envoy = await startProxy(
+  const envoy = await startInterceptedProxy(
     t,
     pod,
     [
@@ -100,7 +83,7 @@ test("the sidecar answers for names of the mesh, so that hosts without addresses
   await answerWithName(machine, "machine", [8080, 9090]);
   await resolveBy(t, machine, machine.ipv4);
   await runInit(t, pod, ["--redirect-dns"]);
-  await startProxy(
+  await startInterceptedProxy(
     t,
     pod,
     [
@@ -148,7 +131,7 @@ test("a resolver that asks for both kinds of addresses from one port is told tha
   const { machine, pod } = await createTestNetwork(t);
   await resolveBy(t, machine, machine.ipv4);
   await runInit(t, pod, ["--redirect-dns"], { env: { INSTANCE_IPS: pod.ipv4 } });
-  await startProxy(t, pod, db("one", machine.ipv4, 8080), { DNS_CAPTURE: "true", INSTANCE_IPS: pod.ipv4 });
+  await startInterceptedProxy(t, pod, db("one", machine.ipv4, 8080), { DNS_CAPTURE: "true", INSTANCE_IPS: pod.ipv4 });
   // As musl does it, which takes a "no such name" to either query for the answer to both.
   const query = `
     const packet = require(${JSON.stringify(DNS_PACKET)});
@@ -218,7 +201,7 @@ test("what the mesh does not know goes where it was dialled, also on a port that
       addresses: ["10.99.0.0/24"],
     }).replaceAll("5000", "9090"),
   ].join("");
-  await startProxy(t, pod, shared + meshConfig("outboundTrafficPolicy: { mode: ALLOW_ANY }"));
+  await startInterceptedProxy(t, pod, shared + meshConfig("outboundTrafficPolicy: { mode: ALLOW_ANY }"));
   assert.equal(await ask(pod, machine.ipv4, 8080, app), "machine 8080", "no HTTP, to an HTTP port");
   assert.equal(await ask(pod, machine.ipv4, 9090, app), "machine 9090", "by a block of addresses");
 });
@@ -237,7 +220,7 @@ test("connections over IPv6 find their service, and what is not known its own wa
       ports: Object.keys(ports).map((name) => ({ name, port: 9090 })),
       endpoints: [{ addresses: [machine.ipv6] }],
     });
-  await startProxy(
+  await startInterceptedProxy(
     t,
     pod,
     both("db", ["10.96.0.5", "fd99:1::5"], { tcp: 5000 }) + both("web", ["10.96.0.6", "fd99:1::6"], { http: 8080 }),
@@ -258,7 +241,7 @@ test("PASSTHROUGH sends each connection to the address that was dialled, whateve
   const dialled = (name: string, port: number) =>
     service({ name, ports: { tcp: port }, clusterIP: machine.ipv4 }) +
     endpoint(name, { name: `${name}-0`, ip: machine.ipv4 }, { tcp: 9090 });
-  await startProxy(
+  await startInterceptedProxy(
     t,
     pod,
     [

@@ -17,6 +17,7 @@ test("connections are limited at a real Envoy", { skip: envoyMissing() }, async 
     [{ ...connections(limit(1, { scope: "GLOBAL" })), service: { host: "empty" } }],
     [connections(limit(1, { ports: [tcp] }))],
     [connections(limit(1, { ports: [http] }))],
+    ...["PROXY", "GLOBAL"].map((scope) => [connections(limit(3, { scope }), limit(2, { scope, name: "b" }))]),
   ]);
   const times = async (index: number, ...callers: (string | undefined)[]) => {
     const got: boolean[] = [];
@@ -48,6 +49,14 @@ test("connections are limited at a real Envoy", { skip: envoyMissing() }, async 
     assert.deepEqual([await isConnected(7), await isConnected(7)], [true, true]);
     assert.equal((await call(7)).status, 200);
     await assert.rejects(call(7), /was closed/);
+  });
+  await t.test("two limits of an object, told apart by their names: each counts", async () => {
+    for (const index of [8, 9]) {
+      assert.deepEqual(
+        [await isConnected(index), await isConnected(index), await isConnected(index)],
+        [true, true, false],
+      );
+    }
   });
   await t.test("connections that carry requests count as well", async () => {
     assert.equal((await call(2, { from: "127.0.0.61" })).status, 200);

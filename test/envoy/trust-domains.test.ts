@@ -32,9 +32,14 @@ interface Server {
 }
 
 /** A workload that takes mutual TLS alone, of a mesh with the given objects. */
-async function startServer(t: TestContext, identity: SidecarIdentity, objects: string): Promise<Server> {
+async function startServer(
+  t: TestContext,
+  identity: SidecarIdentity,
+  objects: string,
+  build: (yaml: string) => MeshSnapshot = meshOf,
+): Promise<Server> {
   const app = await startUpstream(t, "app");
-  const mesh = meshOf(
+  const mesh = build(
     [
       objects,
       pod({ name: "server", ip: "127.0.0.1", labels: { app: "server" }, serviceAccount: "server" }),
@@ -97,6 +102,38 @@ test("workloads with certificates of an alias and of the mesh's own trust domain
       const other = await identityOf(authority, { ...CLIENT, serviceAccount: "other", trustDomain: caller });
       assert.equal(await statusAt(server, other), 403, "nobody whom the policy does not name");
     });
+  }
+});
+
+test("a mesh's own trust domain, in which policies that say cluster.local mean it, is not the mesh config's to change", {
+  skip,
+}, async (t) => {
+  const domain = "shop.example";
+  const authority = await temporaryAuthority(t, systemClock, domain);
+  const known = meshConfig("trustDomain: other.example") + allow("cluster.local/ns/shop/sa/client");
+  const built = (yaml: string) => createSnapshotBuilder(domain).build(setOf(objectsOf(yaml)));
+  const server = await startServer(t, await identityOf(authority, { ...SERVER, trustDomain: domain }), known, built);
+  const one = { name: "server", ip: "127.0.0.1", serviceAccount: "server", labels: { app: "server" }, tls: true };
+  const mesh = built(
+    [
+      known,
+      pod({ name: "client", ip: "127.0.0.2" }),
+      pod(one),
+      service({ name: "server", ports: { http: 80 }, clusterIP: "10.96.0.1" }),
+      endpoint("server", one, { http: server.relay }),
+    ].join(""),
+  );
+  assert.match(mesh.findings.map(({ message }) => message).join(), /root is of trust domain shop\.example/);
+  const client = await startClient(t, await identityOf(authority, { ...CLIENT, trustDomain: domain }), mesh);
+  assert.equal(await statusOf(client, "server"), 200);
+  const other = await identityOf(authority, { ...CLIENT, serviceAccount: "other", trustDomain: domain });
+  assert.equal(await statusAt(server, other), 403, "nobody whom the policy does not name");
+  for (const trustDomain of ["cluster.local", "other.example"]) {
+    assert.equal(
+      await statusAt(server, await identityOf(authority, { ...CLIENT, trustDomain })),
+      undefined,
+      trustDomain,
+    );
   }
 });
 

@@ -12,6 +12,13 @@ export interface EnvoyInPod {
   admin(path: string): Promise<string>;
 }
 
+export interface EnvoyInPodOptions {
+  readonly asRoot?: boolean;
+  /** How it is to run, beside its configuration. */
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /**
  * A real Envoy on a host of a test network, with the sidecar's group; as root where it needs root's rights. Its admin
  * interface is on loopback port 15000 of that host. Resolves once it is live.
@@ -20,7 +27,7 @@ export async function startEnvoyInPod(
   t: TestContext,
   host: TestHost,
   bootstrap: JsonObject,
-  { asRoot = false }: { asRoot?: boolean } = {},
+  { asRoot = false, args = ["--concurrency", "2", "--log-level", "warning"], env }: EnvoyInPodOptions = {},
 ): Promise<EnvoyInPod> {
   const folder = mkdtempSync(join(tmpdir(), "trysail-envoy-in-pod-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -28,8 +35,11 @@ export async function startEnvoyInPod(
   const file = join(folder, "envoy.json");
   const admin = { address: { socketAddress: { address: "127.0.0.1", portValue: 15000 } } };
   writeFileSync(file, JSON.stringify({ ...bootstrap, admin }), { mode: 0o644 });
-  const args = ["-c", file, "--use-dynamic-base-id", "--concurrency", "2", "--log-level", "warning"];
-  const child = host.start(envoyPath(), args, { uid: asRoot ? 0 : 1337, gid: 1337 });
+  const child = host.start(envoyPath(), ["-c", file, "--use-dynamic-base-id", ...args], {
+    uid: asRoot ? 0 : 1337,
+    gid: 1337,
+    ...(env === undefined ? {} : { env }),
+  });
   let log = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding("utf8").on("data", (text: string) => {
