@@ -3,11 +3,12 @@ import { once } from "node:events";
 import { connect, createServer as createHttp2Server } from "node:http2";
 import { type TestContext, test } from "node:test";
 import { placeholderIdentity } from "../../src/ca/serving/placeholder-identity.ts";
+import { get } from "../support/caller.ts";
 import { envoyMissing } from "../support/envoy.ts";
 import { endpoint, istio, pod, service } from "../support/manifests.ts";
 import { meshOf } from "../support/mesh.ts";
 import { startSidecars } from "../support/sidecars.ts";
-import { listenOn } from "../support/upstream.ts";
+import { listenOn, startUpstream } from "../support/upstream.ts";
 import { assertWebSocketEchoes, startWebSocketEcho } from "../support/web-socket.ts";
 
 /** What lasts longer than a request and its answer: a WebSocket and a gRPC call, both ways at once, through a real Envoy. */
@@ -27,6 +28,7 @@ function startGrpc(t: TestContext): Promise<number> {
 async function startMesh(t: TestContext) {
   const websocket = { name: "chat-0", ip: "127.0.0.101" };
   const grpc = { name: "feed-0", ip: "127.0.0.102" };
+  const plain = await startUpstream(t, "plain", "127.0.0.103");
   const routes = (name: string, more: object) =>
     istio("VirtualService", name, { hosts: [name], http: [{ route: [{ destination: { host: name } }], ...more }] });
   const mesh = meshOf(
@@ -35,6 +37,8 @@ async function startMesh(t: TestContext) {
       pod(websocket),
       pod(grpc),
       service({ name: "chat", ports: { http: 80 }, clusterIP: "10.96.0.1" }),
+      service({ name: "plain", ports: { http: 80 }, clusterIP: "10.96.0.3" }),
+      endpoint("plain", { name: "plain-0", ip: plain.ip }, { http: plain.port }),
       service({ name: "feed", ports: { grpc: 81 }, clusterIP: "10.96.0.2" }),
       endpoint("chat", websocket, { http: await startWebSocketEcho(t, websocket.ip) }),
       endpoint("feed", grpc, { grpc: await startGrpc(t) }),
@@ -52,6 +56,20 @@ test("streams pass both ways", { skip: envoyMissing() }, async (t) => {
   await t.test("a WebSocket is upgraded, and carries bytes both ways", (t) =>
     assertWebSocketEchoes(t, port("caller", "0.0.0.0_80"), "chat"),
   );
+
+  for (const upgrade of ["SPDY/3.1", "tcp"]) {
+    await t.test(`so is a connection for ${upgrade}`, (t) =>
+      assertWebSocketEchoes(t, port("caller", "0.0.0.0_80"), "chat", upgrade),
+    );
+  }
+
+  await t.test("an offer of TLS is not taken, and its request is answered; what nobody knows is refused", async () => {
+    const statusOf = async (upgrade: string) => {
+      const headers = { host: "plain", connection: "upgrade", upgrade };
+      return (await get(port("caller", "0.0.0.0_80"), { headers })).status;
+    };
+    assert.deepEqual([await statusOf("TLS/1.2"), await statusOf("moon/1")], [200, 403]);
+  });
 
   await t.test("a gRPC call has messages both ways, and its status in trailers", async (t) => {
     const session = connect(`http://127.0.0.1:${port("caller", "0.0.0.0_81")}`);

@@ -13,6 +13,7 @@ import {
   HttpFilterSchema,
 } from "../../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import { TcpProxySchema } from "../../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
+import type { StringMatcherSchema } from "../../gen/envoy/type/matcher/v3/string_pb.ts";
 import type { MeshConfig } from "../../mesh/mesh-config.ts";
 import { CORS_FILTER, FAULT_FILTER } from "../names.ts";
 import { durationOfMs, typedConfig } from "../typed-config.ts";
@@ -66,6 +67,17 @@ export interface HttpOptions {
   readonly config: Pick<MeshConfig, "pathNormalization">;
 }
 
+/** Of these a connection may become a stream of bytes. Istio has the first alone; kubectl asks for SPDY, and Docker for tcp. */
+const UPGRADES = ["websocket", "SPDY/3.1", "tcp"];
+
+/**
+ * Offers that a server need not take (RFC 9110, section 7.8). Apache's HttpClient makes that of TLS with every request, and
+ * Envoy would refuse whoever offers what it does not know.
+ */
+const UNTAKEN_OFFERS: MessageInitShape<typeof StringMatcherSchema>[] = [
+  { matchPattern: { case: "prefix", value: "TLS/" }, ignoreCase: true },
+];
+
 export function httpConnectionManager({
   direction,
   statPrefix,
@@ -88,7 +100,8 @@ export function httpConnectionManager({
         // Whether a body is wanted is the application's to say.
         proxy100Continue: true,
         ...normalization(config),
-        upgradeConfigs: [{ upgradeType: "websocket" }],
+        upgradeConfigs: UPGRADES.map((upgradeType) => ({ upgradeType })),
+        httpProtocolOptions: { ignoreHttp11Upgrade: UNTAKEN_OFFERS },
         ...(direction === "inbound" ? callerIdentity : {}),
         ...settings,
       }),
