@@ -3,25 +3,43 @@
  * a typing error. Shrinks as features arrive; a test checks that nothing here is in the schemas.
  */
 
-/** Istio's fields by kind, as paths without list indexes. */
+/** Istio's fields by kind, and of its MeshConfig, as paths without list indexes. */
 export const unsupportedFields: Readonly<Record<string, ReadonlySet<string>>> = {
   VirtualService: new Set([
     "spec.http.fault.delay.exponentialDelay",
     "spec.http.fault.abort.http2Error",
+    "spec.http.mirror_percent",
     "spec.tcp.match.sourceSubnet",
-    "spec.tls.match.sourceSubnet",
   ]),
-  DestinationRule: new Set(),
+  DestinationRule: new Set([
+    ...["spec.trafficPolicy", "spec.subsets.trafficPolicy"].flatMap((policy) => [
+      `${policy}.loadBalancer.zoneAwareLbSetting`,
+      `${policy}.outlierDetection.outlierDetectionHttpErrorCodes`,
+      `${policy}.portLevelSettings.loadBalancer.zoneAwareLbSetting`,
+      `${policy}.portLevelSettings.outlierDetection.outlierDetectionHttpErrorCodes`,
+      `${policy}.retryBudget.budgetInterval`,
+    ]),
+  ]),
   Gateway: new Set([
     "spec.servers.defaultEndpoint",
     "spec.servers.port.targetPort",
+    "spec.servers.tls.insecureSkipVerify",
     "spec.servers.tls.tlsCertificates",
   ]),
+  Sidecar: new Set(["spec.egress.port.targetPort", "spec.ingress.port.targetPort", "spec.ingress.tls"]),
   AuthorizationPolicy: new Set([
     ...["spec.targetRef", "spec.targetRefs", "spec.provider"],
     ...["spec.rules.from.source.trustDomains", "spec.rules.from.source.notTrustDomains"],
   ]),
   PeerAuthentication: new Set(),
+  MeshConfig: new Set([
+    ...["accessLogEncoding", "accessLogFile", "accessLogFormat", "ca", "certificates", "configSources"],
+    ...["defaultProviders", "defaultTrafficPolicy", "disableEnvoyListenerLog", "enableEnvoyAccessLogService"],
+    ...["enableTracing", "extensionProviders", "hboneIdleTimeout", "inboundClusterStatName", "ingressClass"],
+    ...["ingressControllerMode", "ingressSelector", "ingressService", "meshMTLS", "outboundClusterStatName"],
+    ...["proxyHttpPort", "proxyInboundListenPort", "proxyListenPort", "serviceEntryVisibility", "serviceScopeConfigs"],
+    ...["tlsDefaults", "verifyCertificateAtClient", "zoneAwareLbSetting"],
+  ]),
 };
 
 /** Istio's values of fields whose other values are supported. */
@@ -34,7 +52,7 @@ const meshKinds: Readonly<Record<string, ReadonlySet<string>>> = {
   "networking.istio.io": new Set(["EnvoyFilter"]),
   "security.istio.io": new Set(["RequestAuthentication"]),
   "telemetry.istio.io": new Set(["Telemetry"]),
-  "extensions.istio.io": new Set(["WasmPlugin"]),
+  "extensions.istio.io": new Set(["TrafficExtension", "WasmPlugin"]),
   "gateway.networking.k8s.io": new Set([
     "GatewayClass",
     "Gateway",

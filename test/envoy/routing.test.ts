@@ -187,6 +187,7 @@ const routes: Record<string, object[]> = {
       redirect: { uri: "/new", authority: "b.test", scheme: "https", redirectCode: 307 },
     },
     { match: [{ uri: { prefix: "/port" } }], redirect: { port: 8443 } },
+    { match: [{ uri: { prefix: "/part/" } }], redirect: { authority: "b.test", prefixRewrite: "/" } },
     { redirect: { authority: "c.test" } },
   ],
   rewrite: [
@@ -352,6 +353,7 @@ test("VirtualServices hold at a real Envoy", { skip: envoyMissing() }, async (t)
   const redirects: [path: string, status: number, location: string][] = [
     ["/full/x?q=1", 307, "https://b.test/new?q=1"],
     ["/port/x", 301, "http://redirect.test:8443/port/x"],
+    ["/part/x?q=1", 301, "http://b.test/x?q=1"],
     ["/x?q=1", 301, "http://c.test/x?q=1"],
   ];
   for (const [path, status, location] of redirects) {

@@ -72,6 +72,7 @@ const policyFields = {
       maxRequestsPerConnection: count,
       maxRetries: count,
       maxConcurrentStreams: count,
+      http2KeepAlive: fc.record({ interval: span, timeout: span }),
       idleTimeout: duration,
       h2UpgradePolicy: pick("DEFAULT", "DO_NOT_UPGRADE"),
       useClientProtocol: fc.boolean(),

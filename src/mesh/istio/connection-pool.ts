@@ -34,6 +34,8 @@ const HttpSettings = Type.Object(
     useClientProtocol: Type.Optional(Type.Boolean()),
     // HTTP/2's own limit (https://www.rfc-editor.org/rfc/rfc9113#name-stream-identifiers).
     maxConcurrentStreams: Type.Optional(Count),
+    /** How often a connection is asked by a PING whether it lives, and how long an answer may take. */
+    http2KeepAlive: Type.Optional(Type.Object({ interval: DurationText, timeout: DurationText }, closed)),
   },
   closed,
 );

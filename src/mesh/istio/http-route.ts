@@ -4,16 +4,19 @@ import { CorsPolicy, HttpFaultInjection, HttpMirror, HttpMirrorPercentage, HttpR
 
 /** https://istio.io/latest/docs/reference/config/networking/virtual-service/#HTTPRoute */
 
-/** Header and parameter matches by name; `{}` asks only that it is there. */
-const NamedMatches = Type.Record(Type.String(), Type.Union([StringMatch, Type.Object({}, closed)]), closed);
+/** `{}` asks only that it is there. */
+const TextMatch = Type.Union([StringMatch, Type.Object({}, closed)]);
+
+/** Header and parameter matches by name. */
+const NamedMatches = Type.Record(Type.String(), TextMatch, closed);
 
 export const HttpMatch = Type.Object(
   {
     name: Type.Optional(Type.String()),
-    uri: Type.Optional(StringMatch),
-    scheme: Type.Optional(StringMatch),
-    method: Type.Optional(StringMatch),
-    authority: Type.Optional(StringMatch),
+    uri: Type.Optional(TextMatch),
+    scheme: Type.Optional(TextMatch),
+    method: Type.Optional(TextMatch),
+    authority: Type.Optional(TextMatch),
     headers: Type.Optional(NamedMatches),
     withoutHeaders: Type.Optional(NamedMatches),
     queryParams: Type.Optional(NamedMatches),
@@ -52,6 +55,7 @@ export type HttpRouteDestination = Static<typeof HttpRouteDestination>;
 export const HttpRedirect = Type.Object(
   {
     uri: Type.Optional(Type.String()),
+    prefixRewrite: Type.Optional(Type.String()),
     authority: Type.Optional(Type.String()),
     port: Type.Optional(PortNumber),
     derivePort: Type.Optional(Type.Union([Type.Literal("FROM_PROTOCOL_DEFAULT"), Type.Literal("FROM_REQUEST_PORT")])),

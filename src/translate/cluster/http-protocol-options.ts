@@ -32,7 +32,10 @@ export function httpProtocolOptions(upstream: UpstreamHttp, policy: PortPolicy):
 
 function buildOptions(upstream: UpstreamHttp, policy: PortPolicy): Readonly<Record<string, Any>> {
   const { http } = policy.connectionPool ?? {};
-  const http2ProtocolOptions = http?.maxConcurrentStreams ? { maxConcurrentStreams: http.maxConcurrentStreams } : {};
+  const http2ProtocolOptions = {
+    ...(http?.maxConcurrentStreams ? { maxConcurrentStreams: http.maxConcurrentStreams } : {}),
+    ...keepAlive(http?.http2KeepAlive),
+  };
   return {
     [NAME]: typedConfig(HttpProtocolOptionsSchema, {
       ...commonOptions(policy),
@@ -51,6 +54,15 @@ function buildOptions(upstream: UpstreamHttp, policy: PortPolicy): Readonly<Reco
             },
     }),
   };
+}
+
+type HttpSettings = NonNullable<NonNullable<PortPolicy["connectionPool"]>["http"]>;
+
+function keepAlive(settings: HttpSettings["http2KeepAlive"]) {
+  if (settings === undefined) return {};
+  // Envoy refuses a cluster with less than a millisecond of either.
+  const span = (text: string) => durationOfMs(Math.max(parseDurationMs(text), 1));
+  return { connectionKeepalive: { interval: span(settings.interval), timeout: span(settings.timeout) } };
 }
 
 type Options = MessageInitShape<typeof HttpProtocolOptionsSchema>;

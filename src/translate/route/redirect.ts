@@ -1,4 +1,4 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   type RedirectAction,
   RedirectAction_RedirectResponseCode,
@@ -16,7 +16,7 @@ const CODES: Readonly<Record<number, RedirectAction_RedirectResponseCode>> = {
 
 /** `requestPort` is the port that the route's table is of, so what FROM_REQUEST_PORT means. */
 export function redirectAction(redirect: HttpRedirect, requestPort: number): RedirectAction {
-  const { uri, authority, scheme, redirectCode, derivePort } = redirect;
+  const { authority, scheme, redirectCode, derivePort } = redirect;
   const wanted = derivePort === "FROM_REQUEST_PORT" ? requestPort : redirect.port;
   // Who follows a redirect finds the port of its scheme by itself; that of requests to a sidecar is http.
   const port = wanted === (scheme === "https" ? 443 : 80) ? undefined : wanted;
@@ -24,7 +24,13 @@ export function redirectAction(redirect: HttpRedirect, requestPort: number): Red
     ...(authority === undefined ? {} : { hostRedirect: authority }),
     ...(port === undefined ? {} : { portRedirect: port }),
     ...(scheme === undefined ? {} : { schemeRewriteSpecifier: { case: "schemeRedirect", value: scheme } }),
-    ...(uri === undefined ? {} : { pathRewriteSpecifier: { case: "pathRedirect", value: uri } }),
+    ...newPath(redirect),
     responseCode: CODES[redirectCode ?? 301] ?? RedirectAction_RedirectResponseCode.MOVED_PERMANENTLY,
   });
+}
+
+/** The whole path, or what stands in place of the prefix that the route matched. */
+function newPath({ uri, prefixRewrite = "" }: HttpRedirect): MessageInitShape<typeof RedirectActionSchema> {
+  if (prefixRewrite !== "") return { pathRewriteSpecifier: { case: "prefixRewrite", value: prefixRewrite } };
+  return uri === undefined ? {} : { pathRewriteSpecifier: { case: "pathRedirect", value: uri } };
 }
