@@ -11,9 +11,10 @@ import { visibleFrom } from "./visibility.ts";
  * them all. So it is with two entries of one host, which a caller sees one of.
  */
 export function analyzeServiceEntry(entry: ServiceEntry, { serviceEntries }: ReferenceIndex, report: Report): void {
-  const isRival = (other: ServiceEntry) => !isSame(other, entry) && sharesCallers(other, entry);
+  const rivalAmong = (others: readonly ServiceEntry[]) =>
+    others.slice(0, MOST_COMPARED).find((other) => !isSame(other, entry) && sharesCallers(other, entry));
   for (const [at, { number }] of (entry.spec.ports ?? []).entries()) {
-    const other = isIndistinct(entry, at) ? serviceEntries.takingPort(number).find(isRival) : undefined;
+    const other = isIndistinct(entry, at) ? rivalAmong(serviceEntries.takingPort(number)) : undefined;
     if (other === undefined) continue;
     const [has, lacks] = [entry, other].sort(olderFirst).map((one) => describeObject(refOf(one)));
     const reason = `takes every connection to port ${number}, and so does ${describeObject(refOf(other))}: ${has} has them and ${lacks} gets none, so give both addresses, or a resolution other than NONE`;
@@ -21,7 +22,7 @@ export function analyzeServiceEntry(entry: ServiceEntry, { serviceEntries }: Ref
   }
   for (const [at, host] of entry.spec.hosts.entries()) {
     // A namespace's own goes before that of another.
-    const other = serviceEntries.withHost(entry.metadata.namespace, host).find(isRival);
+    const other = rivalAmong(serviceEntries.withHost(entry.metadata.namespace, host));
     if (other === undefined) continue;
     const [has, lacks] = [entry, other].sort(olderFirst).map((one) => describeObject(refOf(one)));
     report(
@@ -31,6 +32,9 @@ export function analyzeServiceEntry(entry: ServiceEntry, { serviceEntries }: Ref
     );
   }
 }
+
+/** Of thousands that no caller sees together, each would be compared with all. */
+const MOST_COMPARED = 100;
 
 function sharesCallers(a: ServiceEntry, b: ServiceEntry): boolean {
   return (

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { withinCpuMs } from "../../test/support/cpu-time.ts";
 import { document, istio, service } from "../../test/support/manifests.ts";
-import { meshOf } from "../../test/support/mesh.ts";
+import { meshOf, objectsOf, setOf } from "../../test/support/mesh.ts";
+import { createSnapshotBuilder } from "./snapshot.ts";
 
 function alias(name: string, externalName: string, namespace = "shop"): string {
   const spec = { type: "ExternalName", externalName, ports: [{ name: "http", port: 80 }] };
@@ -38,3 +40,14 @@ for (const [externalName, standsFor] of rows) {
     );
   });
 }
+
+test("a chain of thousands of names is followed in no more than a moment", () => {
+  const name = (at: number) => `n${at}.shop.svc.cluster.local`;
+  const chain = Array.from({ length: 8000 }, (_, at) =>
+    alias(`n${at}`, at === 7999 ? "web.shop.svc.cluster.local" : name(at + 1)),
+  );
+  const objects = objectsOf(web + chain.join(""));
+  const mesh = withinCpuMs(5000, () => createSnapshotBuilder("cluster.local").build(setOf(objects)));
+  const first = mesh.services.find(({ hostname }) => hostname === name(0));
+  assert.equal(first?.standsFor?.hostname, "web.shop.svc.cluster.local");
+});

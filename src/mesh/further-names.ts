@@ -23,8 +23,9 @@ export function withFurtherNames(
   for (const service of services) {
     if (!names.has(service.hostname) && !known.has(service.hostname)) known.set(service.hostname, service);
   }
+  const ends = followed(names);
   const further = [...names].flatMap(([hostname, { object, target }]) => {
-    const named = known.get(follow(target, names));
+    const named = known.get(ends.get(target) ?? target);
     return named === undefined ? [] : [cache.get(buildFurtherName, object, hostname, named)];
   });
   const replaced = new Set(further.map(({ hostname }) => hostname));
@@ -35,11 +36,24 @@ function targetOf({ spec }: Service): string | null {
   return spec.type === "ExternalName" ? (spec.externalName?.toLowerCase().replace(/\.$/, "") ?? "") : null;
 }
 
-/** A name may stand for one that stands for another; round in a circle nobody is found. */
-function follow(target: string, names: ReadonlyMap<string, { readonly target: string }>): string {
-  let last = target;
-  for (let steps = 0; steps < names.size; steps++) last = names.get(last)?.target ?? last;
-  return last;
+/**
+ * What each name stands for in the end. A name may stand for one that stands for another; round in a circle it is one of the
+ * circle, so that nobody is found. Each step is gone once, however long the chains are.
+ */
+function followed(names: ReadonlyMap<string, { readonly target: string }>): ReadonlyMap<string, string> {
+  const ends = new Map<string, string>();
+  for (const start of names.keys()) {
+    const passed: string[] = [];
+    let last = start;
+    while (!ends.has(last)) {
+      ends.set(last, last);
+      passed.push(last);
+      last = names.get(last)?.target ?? last;
+    }
+    const end = ends.get(last) ?? last;
+    for (const name of passed) ends.set(name, end);
+  }
+  return ends;
 }
 
 function buildFurtherName({ metadata }: Service, hostname: string, standsFor: MeshService): MeshService {
