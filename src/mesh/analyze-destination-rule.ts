@@ -1,9 +1,11 @@
 import { analyzeCredentials } from "./analyze-credentials.ts";
+import { resolveHost } from "./hostname.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
 import { labelsMatch } from "./labels.ts";
 import { olderFirst } from "./object.ts";
 import { type ReferenceIndex, type Report, showLabels, unknownHost } from "./reference-index.ts";
 import { describeRival, rivalsOf } from "./rival.ts";
+import { MOST_SUBSET_CLUSTERS } from "./subset-budget.ts";
 import { isTopologyLabel } from "./topology-labels.ts";
 
 /** What is wrong between a DestinationRule and the rest of the mesh. */
@@ -15,6 +17,12 @@ export function analyzeDestinationRule(rule: DestinationRule, index: ReferenceIn
   if (Object.keys(callers).length > 0 && !index.hasWorkload(metadata.namespace, callers)) {
     const reason = `selects callers with ${showLabels(callers)}, but no workload in its namespace has these labels`;
     report("reference-missing", "spec.workloadSelector.matchLabels", reason);
+  }
+  const ports = index.portsUnder(resolveHost(spec.host, metadata.namespace, index.config.domain));
+  const subsets = (spec.subsets ?? []).length;
+  if (ports * subsets > MOST_SUBSET_CLUSTERS) {
+    const reason = `are ${subsets}, and ${spec.host} covers services of ${ports} ports: more than the ${MOST_SUBSET_CLUSTERS} clusters that a DestinationRule may have for its subsets, so sidecars know them for as many services as there is room for: write fewer, or a narrower host`;
+    report("value-invalid", "spec.subsets", reason);
   }
   if (spec.host.startsWith("*")) {
     if (!index.hasServiceLike(spec.host))

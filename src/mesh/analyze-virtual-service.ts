@@ -8,7 +8,7 @@ import { mergeMatches } from "./merge-matches.ts";
 import { refOf } from "./object.ts";
 import { type ReferenceIndex, type Report, unknownHost } from "./reference-index.ts";
 import { describePrecedence, describeRival, rivalsOf } from "./rival.ts";
-import { MOST_ROUTES, roomForRoutes } from "./route-budget.ts";
+import { countRoutes, MOST_ROUTES, roomForRoutes } from "./route-budget.ts";
 import { routeDestinations } from "./route-destinations.ts";
 import { exportedTo, visibleFrom } from "./visibility.ts";
 
@@ -32,11 +32,27 @@ export function analyzeVirtualService(virtualService: VirtualService, index: Ref
       report("value-invalid", `${path}.delegate`, reason);
     }
   }
+  analyzeRoom(virtualService, index, report);
   analyzeGateways(spec.gateways ?? [], metadata.namespace, index, report);
   if ((spec.hosts ?? []).length > 0) analyzeHosts(virtualService, index, report);
   else if (!index.delegates.has(`${metadata.namespace}/${metadata.name}`)) {
     const reason = "is empty, and no other VirtualService delegates to this one: give it hosts, or delegate to it";
     report("reference-missing", "spec.hosts", reason);
+  }
+}
+
+/** Whether there is room for its routes at every port of the services that its hosts cover. */
+function analyzeRoom({ metadata, spec }: VirtualService, index: ReferenceIndex, report: Report): void {
+  const { hosts = [], gateways = [MESH], http, tls, tcp } = spec;
+  if (!gateways.includes(MESH)) return;
+  const routes = countRoutes(http) + countRoutes(tls) + countRoutes(tcp);
+  let ports = 0;
+  for (const [at, host] of hosts.entries()) {
+    ports += index.portsUnder(resolveHost(host, metadata.namespace, index.config.domain));
+    if (ports * routes <= MOST_ROUTES) continue;
+    const reason = `is ${host}: with the hosts before it, it covers services of ${ports} ports, and ${routes} routes for each are more than the ${MOST_ROUTES} that a VirtualService may have; sidecars use it for as many ports as there is room for, so write fewer routes, or narrower hosts`;
+    report("value-invalid", `spec.hosts[${at}]`, reason);
+    return;
   }
 }
 

@@ -7,6 +7,7 @@ import { describeObject, type Finding, type FindingCode } from "./finding.ts";
 import type { KnownObject } from "./kinds.ts";
 import type { Service, ServicePort } from "./kubernetes/core.ts";
 import { defaultMeshConfig } from "./mesh-config.ts";
+import { MOST_PORTS, tcpPorts } from "./mesh-service.ts";
 import { refOf } from "./object.ts";
 import { declaredProtocol } from "./port-protocol.ts";
 import { buildReferenceIndex, type Names, type ReferenceIndex, type Report, showLabels } from "./reference-index.ts";
@@ -60,6 +61,11 @@ function analyzeSelector({ metadata, spec }: Selecting, index: ReferenceIndex, r
 
 function analyzeService({ spec }: Service, report: Report): void {
   for (const [at, port] of (spec.ports ?? []).entries()) analyzePort(port, `spec.ports[${at}]`, report);
+  const known = tcpPorts(spec).length;
+  if (known > MOST_PORTS) {
+    const reason = `are ${known} of TCP, of which the mesh knows the first ${MOST_PORTS}: use several Services`;
+    report("value-invalid", "spec.ports", reason);
+  }
   if ((spec.ports ?? []).length > 0 || spec.type === "ExternalName" || spec.clusterIP === "None") return;
   report("value-invalid", "spec.ports", "is empty, so no traffic can be sent to the service: add its ports");
 }

@@ -1,7 +1,6 @@
 import { ipVersion } from "../platform/ip-version.ts";
 import { isIpBlock } from "./check-authorization-policy.ts";
 import { checkExportTo } from "./check-export-to.ts";
-import { checkHosts } from "./check-hosts.ts";
 import { checkLabels } from "./check-labels.ts";
 import { checkWorkloadEntry } from "./check-workload-entry.ts";
 import { isDnsLabel } from "./dns-label.ts";
@@ -13,11 +12,13 @@ import { error, type Problem, warning } from "./problem.ts";
 export function checkServiceEntry({ metadata, spec }: ServiceEntry): Problem[] {
   const { hosts, addresses = [], resolution = "NONE", endpoints = [], workloadSelector } = spec;
   const problems = [
-    ...checkHosts(hosts, "spec.hosts"),
+    ...checkRepeatedHosts(hosts),
     ...checkExportTo(spec.exportTo, metadata.namespace),
     ...checkPorts(spec),
     ...checkLabels(workloadSelector?.labels, "spec.workloadSelector.labels"),
   ];
+  const tooMany = checkSize(hosts.length, (spec.ports ?? []).length, addresses.length, endpoints.length);
+  if (tooMany.length > 0) return [...problems, ...tooMany];
   for (const [index, host] of hosts.entries())
     problems.push(...checkHost(host, resolution, `spec.hosts[${index}]`, spec));
   for (const [index, text] of addresses.entries()) {
@@ -33,6 +34,35 @@ export function checkServiceEntry({ metadata, spec }: ServiceEntry): Problem[] {
   if (workloadSelector !== undefined && Object.keys(workloadSelector.labels ?? {}).length === 0)
     problems.push(error("spec.workloadSelector.labels", "is empty: name the labels of the workloads"));
   return [...problems, ...checkEndpoints(spec)];
+}
+
+/** What proxies are sent is a product: a few kilobytes could ask for more than a control plane has memory. */
+const MOST_CLUSTERS = 10_000;
+const MOST_ENDPOINTS = 100_000;
+
+function checkSize(hosts: number, ports: number, addresses: number, endpoints: number): Problem[] {
+  const problems: Problem[] = [];
+  const so = `are ${hosts}, with ${ports} ports each`;
+  if (hosts * ports * Math.max(1, addresses) > MOST_CLUSTERS) {
+    const reason = `and ${addresses} addresses: ${MOST_CLUSTERS} in all is the most, so use wildcards, CIDR blocks, or several objects`;
+    problems.push(error("spec.hosts", `${so} ${reason}`));
+  } else if (hosts * ports * endpoints > MOST_ENDPOINTS) {
+    const reason = `and ${endpoints} endpoints: ${MOST_ENDPOINTS} in all is the most, so use several objects`;
+    problems.push(error("spec.hosts", `${so} ${reason}`));
+  }
+  return problems;
+}
+
+/** Istio takes them, as it does a wildcard beside a host that it covers. */
+function checkRepeatedHosts(hosts: readonly string[]): Problem[] {
+  const first = new Map<string, number>();
+  return hosts.flatMap((text, index): Problem[] => {
+    const host = text.toLowerCase();
+    const known = first.get(host);
+    first.set(host, known ?? index);
+    if (known === undefined) return [];
+    return [warning(`spec.hosts[${index}]`, `repeats spec.hosts[${known}]: it is a host once`)];
+  });
 }
 
 function checkHost(host: string, resolution: string, path: string, spec: ServiceEntry["spec"]): Problem[] {

@@ -3,6 +3,7 @@ import type { WorkloadEntrySpec } from "./istio/workload-entry.ts";
 import type { Service, ServicePort } from "./kubernetes/core.ts";
 import type { ObjectMeta } from "./object.ts";
 import { type Database, declaredDatabase, type Protocol, portProtocol } from "./port-protocol.ts";
+import { type TrafficDistribution, trafficDistribution } from "./traffic-distribution.ts";
 
 export interface MeshPort {
   readonly number: number;
@@ -54,8 +55,7 @@ export interface MeshService {
   readonly publishNotReadyAddresses: boolean;
   /** Callers reach only endpoints on their own node. */
   readonly isNodeLocal: boolean;
-  /** `PreferClose`, `PreferSameZone` or `PreferSameNode`. */
-  readonly trafficDistribution: string | undefined;
+  readonly trafficDistribution: TrafficDistribution | undefined;
   /** All that one caller sends goes to one endpoint. */
   readonly isSticky: boolean;
   /** From `networking.istio.io/exportTo` or the ServiceEntry; undefined is everywhere. */
@@ -66,9 +66,10 @@ export interface MeshService {
 
 /**
  * Null for a Service that is only another name (ExternalName) without ports: nothing can be sent to it. Such a name is
- * outside of the mesh here: `withFurtherNames` knows better.
+ * outside of the mesh here: `withFurtherNames` knows better. `namespaceSays` is how its namespace would have traffic
+ * distributed.
  */
-export function buildMeshService(service: Service, domain: string): MeshService | null {
+export function buildMeshService(service: Service, domain: string, namespaceSays: string = ""): MeshService | null {
   const { name, namespace } = service.metadata;
   const { spec } = service;
   const isAlias = spec.type === "ExternalName";
@@ -83,7 +84,7 @@ export function buildMeshService(service: Service, domain: string): MeshService 
     namespace,
     addresses: [...new Set(addresses)],
     autoAddresses: [],
-    ports: (spec.ports ?? []).filter((port) => (port.protocol ?? "TCP") === "TCP").map(meshPort),
+    ports: tcpPorts(spec).slice(0, MOST_PORTS).map(meshPort),
     selector: isAlias ? undefined : spec.selector,
     inlineEndpoints: isAlias ? [{ address: target }] : [],
     resolution: isAlias ? "dns" : "endpoints",
@@ -92,11 +93,19 @@ export function buildMeshService(service: Service, domain: string): MeshService 
     subjectAltNames: [],
     publishNotReadyAddresses: spec.publishNotReadyAddresses ?? false,
     isNodeLocal: spec.internalTrafficPolicy === "Local",
-    trafficDistribution: distributionOf(service.metadata, spec.trafficDistribution),
+    trafficDistribution: trafficDistribution(service.metadata, namespaceSays, spec.trafficDistribution),
     isSticky: spec.sessionAffinity === "ClientIP",
     exportTo: exportOf(service.metadata),
     standsFor: null,
   };
+}
+
+/** Of one Service: each is a cluster and often a listener, at every proxy. */
+export const MOST_PORTS = 1000;
+
+/** Those that the mesh has a part in. */
+export function tcpPorts({ ports = [] }: Service["spec"]): readonly ServicePort[] {
+  return ports.filter((port) => (port.protocol ?? "TCP") === "TCP");
 }
 
 export function exportOf({ annotations }: ObjectMeta): readonly string[] | undefined {
@@ -104,11 +113,6 @@ export function exportOf({ annotations }: ObjectMeta): readonly string[] | undef
     ?.split(",")
     .map((entry) => entry.trim())
     .filter((entry) => entry !== "");
-}
-
-/** The annotation serves clusters that are older than the field. */
-export function distributionOf({ annotations }: ObjectMeta, field?: string): string | undefined {
-  return field ?? annotations["networking.istio.io/traffic-distribution"];
 }
 
 function meshPort(port: ServicePort): MeshPort {

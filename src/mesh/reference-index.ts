@@ -1,3 +1,4 @@
+import { lazily } from "../platform/lazily.ts";
 import type { FindingCode } from "./finding.ts";
 import { type GatewayServers, indexGatewayServers } from "./gateway-servers.ts";
 import { hostMatches, resolveHost } from "./hostname.ts";
@@ -29,6 +30,8 @@ export interface ReferenceIndex {
   /** The Service of a host, or the ServiceEntry that has it or a wildcard for it. */
   service(host: string, namespace: string): Service | ServiceEntry | undefined;
   hasServiceLike(pattern: string): boolean;
+  /** How many ports the services have whose host this is, or whom it covers. */
+  portsUnder(hostname: string): number;
   readonly serviceEntries: ServiceEntryIndex;
   readonly rateLimits: readonly RateLimit[];
   /** Whether a subset of the host is defined; undefined where no rule is for the host at all. */
@@ -64,6 +67,7 @@ export function buildReferenceIndex(objects: readonly KnownObject[], config: Nam
   }
   const wildcardEntries = [...services].filter(([host]) => host.startsWith("*"));
   const rules = Map.groupBy(of.DestinationRule, ({ metadata, spec }) => fullName(spec.host, metadata.namespace));
+  const ports = lazily(() => countPorts(services));
   const wildcardRules = [...rules].filter(([host]) => host.startsWith("*"));
   const workloads = workloadsByNamespace(of);
   const policiesIn = Map.groupBy(of.PeerAuthentication, ({ metadata }) => metadata.namespace);
@@ -86,6 +90,7 @@ export function buildReferenceIndex(objects: readonly KnownObject[], config: Nam
     serviceEntries: indexServiceEntries(of.ServiceEntry),
     rateLimits: of.RateLimit,
     hasServiceLike: (pattern) => [...services.keys()].some((host) => hostMatches(pattern, host)),
+    portsUnder: (hostname) => ports().get(hostname) ?? 0,
     hasSubset(host, namespace, subset) {
       const name = fullName(host, namespace);
       const found = [
@@ -145,6 +150,19 @@ function claimedHosts(
     }
   }
   return claims;
+}
+
+/** By each host that services have, and each wildcard that covers some. */
+function countPorts(services: ReadonlyMap<string, Service | ServiceEntry>): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const [host, { spec }] of services) {
+    const labels = host.split(".");
+    const patterns = labels.map((_label, from) => ["*", ...labels.slice(from + 1)].join("."));
+    for (const pattern of new Set([host, ...patterns])) {
+      counts.set(pattern, (counts.get(pattern) ?? 0) + (spec.ports ?? []).length);
+    }
+  }
+  return counts;
 }
 
 function workloadsByNamespace(of: ReturnType<typeof objectsByKind>): ReadonlyMap<string, readonly Labels[]> {

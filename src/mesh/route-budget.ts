@@ -2,14 +2,33 @@ import type { HttpRoute } from "./istio/http-route.ts";
 import type { VirtualService } from "./istio/virtual-service.ts";
 
 /**
- * Routes that one VirtualService may ask of a proxy, counted for each of its hosts: tens of megabytes. Else an object of a
- * few kilobytes could ask for more than a control plane has memory.
+ * Routes that one VirtualService may ask of a proxy, counted at each place that it has them (a host of its own, a port of a
+ * service that one covers): tens of megabytes. Else an object of a few kilobytes could ask for more than a control plane
+ * has memory.
  */
 export const MOST_ROUTES = 50_000;
 
-/** How many routes are made of these for one host. */
-export function countRoutes(http: readonly HttpRoute[] = []): number {
-  return http.reduce((sum, { match = [] }) => sum + Math.max(match.length, 1), 0);
+/** How many routes are made of these for one host, or chains of connections at one port: one for each match. */
+export function countRoutes(routes: readonly { readonly match?: readonly unknown[] }[] = []): number {
+  return routes.reduce((sum, { match = [] }) => sum + Math.max(match.length, 1), 0);
+}
+
+/** Keeps account of the routes that are made for one proxy. */
+export interface RouteBudget {
+  /** Whether there is room for a VirtualService's routes of a kind at one more place; if so, they count. */
+  takes(virtualService: VirtualService, kind: "http" | "tls" | "tcp"): boolean;
+}
+
+export function createRouteBudget(): RouteBudget {
+  const spent = new Map<VirtualService, number>();
+  return {
+    takes(virtualService, kind) {
+      const all = (spent.get(virtualService) ?? 0) + countRoutes(virtualService.spec[kind]);
+      if (all > MOST_ROUTES) return false;
+      spent.set(virtualService, all);
+      return true;
+    },
+  };
 }
 
 /** Of a root's routes, in their order, whether there is room for them with those that they delegate to. */

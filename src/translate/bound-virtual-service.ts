@@ -72,6 +72,11 @@ export function asksWhoCalls({ spec: { http = [], tls = [], tcp = [] } }: Virtua
   );
 }
 
+/** Whether it has routes for what carries no requests. */
+export function routesConnections({ virtualService: { spec } }: BoundVirtualService): boolean {
+  return (spec.tls ?? []).length + (spec.tcp ?? []).length > 0;
+}
+
 /** Labels by which callers are told apart that they have from where they run. */
 export function askedPlaces({ spec: { http = [], tls = [], tcp = [] } }: VirtualService): string[] {
   return [...http, ...tls, ...tcp].flatMap(({ match = [] }) =>

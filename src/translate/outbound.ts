@@ -3,11 +3,12 @@ import type { VirtualService } from "../mesh/istio/virtual-service.ts";
 import type { MeshConfig } from "../mesh/mesh-config.ts";
 import type { MeshPort, MeshService } from "../mesh/mesh-service.ts";
 import { isDeclaredHttp } from "../mesh/port-protocol.ts";
+import { createRouteBudget, type RouteBudget } from "../mesh/route-budget.ts";
 import type { ServiceEndpoints } from "../mesh/service-endpoints.ts";
 import { type MeshSnapshot, NO_ENDPOINTS } from "../mesh/snapshot.ts";
 import type { BuildCache } from "../platform/build-cache.ts";
 import type { EncodedResource } from "../xds/resource-set.ts";
-import { type BoundVirtualService, bindVirtualService } from "./bound-virtual-service.ts";
+import { type BoundVirtualService, bindVirtualService, routesConnections } from "./bound-virtual-service.ts";
 import { fixedClusters } from "./cluster/fixed.ts";
 import { passesThrough } from "./cluster/load-balancing.ts";
 import { buildOutboundClusters } from "./cluster/outbound.ts";
@@ -95,7 +96,7 @@ function buildWays(
   const tables = createRouteTables();
   const sidecar = scope.sidecar === null ? null : configPath(scope.sidecar);
   const listeners = createOutboundListeners({ hasIpv6, config, policy, sidecar, cache });
-  const deps = { config, scope, variant, dialled, cache, tables, listeners };
+  const deps = { config, scope, variant, dialled, cache, tables, listeners, budget: createRouteBudget() };
   addEgress(deps, scope, null);
   for (const port of scope.ports) addEgress(deps, port, port.listener);
   const routes = tables.build((name, hosts) =>
@@ -171,6 +172,7 @@ interface EgressDeps {
   readonly cache: BuildCache;
   readonly tables: RouteTables;
   readonly listeners: OutboundListeners;
+  readonly budget: RouteBudget;
 }
 
 /** Adds what is reached in general (`listener` is null), or by one port of a Sidecar. */
@@ -214,14 +216,18 @@ interface EgressPort extends Pick<ScopedService, "service" | "rule"> {
 }
 
 function addPort(
-  { config, scope, variant, dialled, cache, tables, listeners }: EgressDeps,
-  { service, port, rule, bound, narrower, wide }: EgressPort,
+  { config, scope, variant, dialled, cache, tables, listeners, budget }: EgressDeps,
+  { service, port, rule, bound: claiming, narrower, wide }: EgressPort,
 ): void {
   const { protocol, number } = port;
   const near = scope.namespace === service.namespace;
-  const routing = [...narrower, ...(bound === null ? [] : [bound])].filter(routesConnections);
+  const isHttp = isDeclaredHttp(protocol) || protocol === "auto";
+  // Without room for its routes a port is one that no VirtualService is for.
+  const bound = claiming !== null && (!isHttp || budget.takes(claiming.virtualService, "http")) ? claiming : null;
+  const routing = [...narrower, ...(claiming === null ? [] : [claiming])].filter(routesConnections);
   const pass = (place: ListenerPlace, serverName: string, range: string, endpointAddress: string) => {
     for (const bound of routing) {
+      if (!budget.takes(bound.virtualService, protocol === "tls" ? "tls" : "tcp")) continue;
       const rules = bound.destinations.map(({ hostname }) => scope.reachable.get(hostname)?.rule ?? null);
       const { namespace, name } = bound.virtualService.metadata;
       const known = cache.list(`rules ${viewOf(scope, variant)} ${namespace}/${name}`, rules);
@@ -293,8 +299,4 @@ function addPort(
 
 function sniOf({ hostname }: MeshService): string {
   return hostname === "*" ? "" : hostname;
-}
-
-function routesConnections({ virtualService: { spec } }: BoundVirtualService): boolean {
-  return (spec.tls ?? []).length + (spec.tcp ?? []).length > 0;
 }

@@ -10,6 +10,7 @@ import { compareText } from "../mesh/object.ts";
 import { destinationHosts } from "../mesh/route-destinations.ts";
 import { type EgressHost, parseEgressHost } from "../mesh/sidecar-text.ts";
 import type { MeshOutline } from "../mesh/snapshot.ts";
+import { createSubsetBudget } from "../mesh/subset-budget.ts";
 import { countsGlobally, rateLimitHost } from "../mesh/trysail/rate-limit.ts";
 import { exportedTo, exportRank, visibleFrom } from "../mesh/visibility.ts";
 import { visibleServices } from "./visible-services.ts";
@@ -60,10 +61,12 @@ export function selectOutboundScope(
   const visible = visibleServices(mesh, namespace);
   const rules = visibleRules(mesh, namespace, ownRules);
   const scoped = new Map<MeshService, DestinationRule | null>();
+  const withinBudget = createSubsetBudget();
   const ruleOf = (service: MeshService) => {
     let rule = scoped.get(service);
     if (rule === undefined) {
-      rule = ruleFor(service.standsFor ?? service, namespace, rules, mesh.config.rootNamespaces);
+      const found = ruleFor(service.standsFor ?? service, namespace, rules, mesh.config.rootNamespaces);
+      rule = found === null ? null : withinBudget(found, service.ports.length);
       scoped.set(service, rule);
     }
     return rule;

@@ -1,6 +1,7 @@
 import { resolveGatewayName, type ServerHost } from "../../mesh/gateway-server.ts";
 import { narrowerHost, resolveHost } from "../../mesh/hostname.ts";
 import type { VirtualService } from "../../mesh/istio/virtual-service.ts";
+import { createRouteBudget, type RouteBudget } from "../../mesh/route-budget.ts";
 import type { MeshSnapshot } from "../../mesh/snapshot.ts";
 import { visibleFrom } from "../../mesh/visibility.ts";
 import type { BuildCache } from "../../platform/build-cache.ts";
@@ -19,7 +20,10 @@ export interface RoutedHost {
 export interface GatewayRoutes {
   /** Names whose they are, for lists that are kept. */
   readonly view: string;
-  /** In order of the VirtualServices' age: at a gateway those that share a host are taken together. */
+  /**
+   * In order of the VirtualServices' age: at a gateway those that share a host are taken together. To be asked once of each
+   * server, since what one VirtualService may have at all of them is limited.
+   */
   routedHosts(server: BoundServer): readonly RoutedHost[];
 }
 
@@ -36,16 +40,30 @@ export function createGatewayRoutes({ mesh, workload, scope, view, cache }: Gate
   const visible = mesh.virtualServices.filter(({ metadata, spec }) =>
     visibleFrom(workload.namespace, metadata.namespace, spec.exportTo ?? defaultVirtualServiceExportTo),
   );
+  const budget = createRouteBudget();
   const byGateway = virtualServicesByGateway(visible);
-  const routedHosts = ({ at, hosts }: BoundServer): readonly RoutedHost[] =>
+  const routedHosts = ({ at, hosts, kind }: BoundServer): readonly RoutedHost[] =>
     (byGateway.get(at) ?? []).flatMap((virtualService) => {
-      const common = commonHosts(virtualService, hosts, domain);
+      const common = withinBudget(commonHosts(virtualService, hosts, domain), virtualService, kind, budget);
       if (common.length === 0) return [];
       const caller = asksWhoCalls(virtualService) ? workload : null;
       const bound = bindVirtualService(virtualService, scope, at, caller, domain, cache);
       return common.map((host) => ({ host, bound }));
     });
   return { view, routedHosts };
+}
+
+/** Of hosts that a VirtualService routes at a server those whose routes there is room for. */
+function withinBudget(
+  hosts: readonly string[],
+  virtualService: VirtualService,
+  kind: BoundServer["kind"],
+  budget: RouteBudget,
+): readonly string[] {
+  if (kind === "http" || kind === "https") return hosts.filter(() => budget.takes(virtualService, "http"));
+  // Of connections a server has each route once, whatever hosts share it.
+  const hasRoom = hosts.length > 0 && budget.takes(virtualService, "tls") && budget.takes(virtualService, "tcp");
+  return hasRoom ? hosts : [];
 }
 
 /** In the order of `all`, so that a thousand servers need not ask each of a thousand whether it is theirs. */
