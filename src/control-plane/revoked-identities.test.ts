@@ -16,6 +16,7 @@ interface Case {
   readonly labels?: Readonly<Record<string, string>>;
   readonly namespace?: string;
   readonly spec?: object;
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 const cases: readonly Case[] = [
@@ -63,14 +64,21 @@ const cases: readonly Case[] = [
     spec: { selector: { matchLabels: { app: "a" } } },
     revokes: false,
   },
+  {
+    title: "it, in a dry run",
+    rules: [{ from: from("cluster.local/ns/shop/sa/cart") }],
+    annotations: { "istio.io/dry-run": "true" },
+    revokes: false,
+  },
 ];
-for (const { title, rules, revokes, labels = REVOKES, namespace = "trysail-system", spec = {} } of cases) {
+for (const one of cases) {
+  const { title, rules, revokes, labels = REVOKES, namespace = "trysail-system", spec = {}, annotations = {} } = one;
   test(`a policy that names ${title} ${revokes ? "revokes" : "does not revoke"} the identity`, () => {
     const mesh = meshOf(
       JSON.stringify({
         apiVersion: "security.istio.io/v1",
         kind: "AuthorizationPolicy",
-        metadata: { name: "revoked", namespace, labels },
+        metadata: { name: "revoked", namespace, labels, annotations },
         spec: { action: "DENY", rules, ...spec },
       }),
     );

@@ -1,11 +1,8 @@
 import { type WorkloadIdentity, workloadPrincipal } from "../ca/identity.ts";
 import { Refusal } from "../ca/refusal.ts";
-import type { AuthorizationPolicy } from "../mesh/istio/authorization-policy.ts";
 import type { MeshConfig } from "../mesh/mesh-config.ts";
+import { revokedPrincipals } from "../mesh/revoked-principals.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
-
-/** On an AuthorizationPolicy that denies: its principals get neither certificates, JWT-SVIDs nor Secrets any more. */
-const REVOKES = "trysail.io/revokes-identities";
 
 export interface RevokedIdentities {
   isRevoked(identity: WorkloadIdentity): boolean;
@@ -51,19 +48,8 @@ interface Revocation {
 
 function revocationsIn({ config, authorizationPoliciesFor }: MeshSnapshot): Revocation[] {
   return authorizationPoliciesFor(config.rootNamespaces[0] ?? "").flatMap((policy) => {
-    const { labels, namespace, name } = policy.metadata;
-    if (labels[REVOKES] !== "true" || policy.spec.action !== "DENY" || policy.spec.selector !== undefined) return [];
-    return principalsOf(policy).map((pattern) => ({ pattern, policy: `${namespace}/${name}` }));
-  });
-}
-
-function principalsOf({ spec }: AuthorizationPolicy): string[] {
-  return (spec.rules ?? []).flatMap(({ from, to, when }) => {
-    if (to !== undefined || when !== undefined) return [];
-    return (from ?? []).flatMap(({ source = {} }) => {
-      const { principals = [], ...narrower } = source;
-      return Object.keys(narrower).length === 0 ? principals : [];
-    });
+    const { namespace, name } = policy.metadata;
+    return revokedPrincipals(policy).map((pattern) => ({ pattern, policy: `${namespace}/${name}` }));
   });
 }
 
