@@ -77,7 +77,7 @@ function unionSchema(union: TUnion): StructuralSchema {
   return OPEN;
 }
 
-/** Fields of all branches in one object; of those that tell the branches apart, one must be there. */
+/** Fields of all branches in one object; of those that tell the branches apart, one must be there, or none where `{}` is one. */
 function oneOfObjects(branches: readonly TObject[]): StructuralSchema {
   const fields = new Map<string, StructuralSchema>();
   for (const branch of branches) {
@@ -88,12 +88,14 @@ function oneOfObjects(branches: readonly TObject[]): StructuralSchema {
       fields.set(name, known === undefined || JSON.stringify(known) === JSON.stringify(schema) ? schema : OPEN);
     }
   }
-  const telling = branches.map((branch) => branch.required ?? []);
+  const said = branches.filter((branch) => Object.keys(branch.properties).length > 0);
+  const telling = said.map((branch) => branch.required ?? []);
   const isTold = telling.every((names) => names.length > 0) && new Set(telling.map(String)).size === telling.length;
+  const ways = telling.map((required) => ({ required: [...required] }));
   return {
     type: "object",
     properties: Object.fromEntries(fields),
-    ...(isTold ? { oneOf: telling.map((required) => ({ required: [...required] })) } : {}),
+    ...(isTold ? { oneOf: said.length < branches.length ? [{ not: { anyOf: ways } }, ...ways] : ways } : {}),
     ...OPEN,
   };
 }

@@ -14,7 +14,14 @@ export interface TrustFiles {
 
 type FileSettings = Pick<
   ServerTlsSettings,
-  "mode" | "serverCertificate" | "privateKey" | "caCertificates" | "caCrl" | "caCertCredentialName"
+  | "mode"
+  | "serverCertificate"
+  | "privateKey"
+  | "caCertificates"
+  | "caCrl"
+  | "caCertCredentialName"
+  | "credentialName"
+  | "credentialNames"
 >;
 
 const MODES_WITH_FILES: ReadonlySet<string | undefined> = new Set(["SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"]);
@@ -27,9 +34,10 @@ export function certificateFiles(tls: FileSettings): CertificateFiles | null {
 
 /** Null where the server asks nobody for a certificate, or knows from elsewhere whose to take. */
 export function trustFiles(tls: FileSettings): TrustFiles | null {
-  const { mode, caCertificates: roots = "", caCrl: revocations = "", caCertCredentialName = "" } = tls;
-  if (mode === "SIMPLE" || !MODES_WITH_FILES.has(mode) || roots === "" || caCertCredentialName !== "") return null;
-  return { roots, revocations };
+  const { mode, caCertificates: roots = "", caCrl: revocations = "" } = tls;
+  if (mode === "SIMPLE" || !MODES_WITH_FILES.has(mode) || roots === "") return null;
+  const secrets = [tls.caCertCredentialName, tls.credentialName, ...(tls.credentialNames ?? [])];
+  return secrets.some((name = "") => name !== "") ? null : { roots, revocations };
 }
 
 /** Istio's name of the secret that holds these files: `file-cert:CERTIFICATE~KEY`. */

@@ -1,17 +1,19 @@
 import { ipVersion } from "../platform/ip-version.ts";
 import { checkLabels } from "./check-labels.ts";
+import { joinPath } from "./conform.ts";
+import { DRY_RUN, isDryRun } from "./dry-run.ts";
 import type { AuthorizationCondition, AuthorizationPolicy, AuthorizationSource } from "./istio/authorization-policy.ts";
-import { error, type Problem } from "./problem.ts";
+import { error, type Problem, warning } from "./problem.ts";
+import { checkRevocation } from "./revoked-principals.ts";
 
 /** What Istio refuses in an AuthorizationPolicy, and what this version cannot ask yet. */
-export function checkAuthorizationPolicy({ spec }: AuthorizationPolicy): Problem[] {
+export function checkAuthorizationPolicy(policy: AuthorizationPolicy): Problem[] {
+  const { metadata, spec } = policy;
   const problems = checkLabels(spec.selector?.matchLabels, "spec.selector.matchLabels");
-  if (spec.action === "DENY" && (spec.rules ?? []).length === 0) {
-    problems.push({
-      severity: "warning",
-      path: "spec.rules",
-      reason: "is empty, so the DENY policy denies nothing: add a rule, or {} to deny all",
-    });
+  problems.push(...checkRevocation(policy));
+  if (isDryRun({ metadata }) === true) {
+    const reason = "makes it a dry run, which refuses and allows nothing; what it would do is not counted here";
+    problems.push(warning(joinPath("metadata.annotations", DRY_RUN), reason));
   }
   for (const [index, rule] of (spec.rules ?? []).entries()) {
     const path = `spec.rules[${index}]`;

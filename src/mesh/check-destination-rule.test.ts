@@ -58,12 +58,15 @@ const cases: Readonly<Record<string, readonly [spec: object, findings: string[]]
   "no key to hash": [hash({}), error("loadBalancer.consistentHash")],
   "a key that is turned off": [hash({ useSourceIp: false }), error("loadBalancer.consistentHash")],
   "two keys to hash": [hash({ useSourceIp: true, httpHeaderName: "a" }), error("loadBalancer.consistentHash")],
-  "two algorithms": [hash({ useSourceIp: true, maglev: {}, ringHash: {} }), error("loadBalancer.consistentHash")],
+  "two algorithms": [
+    hash({ useSourceIp: true, maglev: { tableSize: 7 }, ringHash: {} }),
+    error("loadBalancer.consistentHash"),
+  ],
   "a table that is not prime": [
     hash({ useSourceIp: true, maglev: { tableSize: 1000 } }),
     error("loadBalancer.consistentHash.maglev.tableSize"),
   ],
-  "a table that is prime": [hash({ useSourceIp: true, maglev: { tableSize: 5_000_011 } }), []],
+  "a table that is prime": [hash({ useSourceIp: true, maglev: { tableSize: 65_537 } }), []],
   "a header that is none": [hash({ httpHeaderName: "a b" }), error("loadBalancer.consistentHash.httpHeaderName")],
   "a cookie that is none": [hash({ httpCookie: { name: "a;b" } }), error("loadBalancer.consistentHash.httpCookie")],
   "a warmup of hashes": [
@@ -93,6 +96,10 @@ const cases: Readonly<Record<string, readonly [spec: object, findings: string[]]
   "a failover that nothing sets off": [
     policy({ loadBalancer: { localityLbSetting: { failover: [{ from: "a", to: "b" }] } } }),
     warning("loadBalancer.localityLbSetting"),
+  ],
+  "a keepalive that waits for no answer": [
+    policy({ connectionPool: { http: { http2KeepAlive: { interval: "1s", timeout: "0s" } } } }),
+    error("connectionPool.http.http2KeepAlive.timeout"),
   ],
   "a pool of nothing": [policy({ connectionPool: {} }), error("connectionPool")],
   "no time to connect": [
@@ -133,6 +140,14 @@ const cases: Readonly<Record<string, readonly [spec: object, findings: string[]]
   "a verification that is skipped and asked for": [
     tls({ mode: "SIMPLE", insecureSkipVerify: true, subjectAltNames: ["a"] }),
     error("tls.insecureSkipVerify"),
+  ],
+  "a secret and files that nobody uses": [
+    { ...tls({ credentialName: "c", caCertificates: "/ca" }), workloadSelector: { matchLabels: { a: "b" } } },
+    warning("tls.credentialName"),
+  ],
+  "a verification that is skipped where there is none": [
+    tls({ mode: "DISABLE", insecureSkipVerify: true, caCertificates: "/ca" }),
+    warning("tls.insecureSkipVerify"),
   ],
   "an empty name to expect": [tls({ mode: "SIMPLE", subjectAltNames: [""] }), error("tls.subjectAltNames[0]")],
   "a line break": [tls({ mode: "SIMPLE", sni: "a\nb" }), error("tls.sni")],

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { istio } from "../../test/support/manifests.ts";
+import { trustFiles } from "./certificate-files.ts";
 import { serverCredentials } from "./credentials.ts";
 import { parseObject } from "./parse-object.ts";
 
@@ -90,6 +91,32 @@ test("a certificate that PASSTHROUGH has no use for is warned of, and asked for 
   assert.deepEqual(more, []);
   assert.deepEqual(credentialsOf({ tls }), []);
   assert.deepEqual(credentialsOf({ tls: { ...tls, mode: "SIMPLE" } }), ["a"]);
+});
+
+const idle: readonly [what: string, change: object, message: RegExp][] = [
+  ["whom to trust beside a Secret", { tls: { mode: "MUTUAL", credentialName: "a", caCertificates: "/c" } }, /not used/],
+  [
+    "half a pair of files beside a Secret",
+    { tls: { mode: "SIMPLE", credentialName: "a", privateKey: "/k" } },
+    /not used/,
+  ],
+  ["TLS that is passed on of plain HTTP", { ...plain, tls: { mode: "PASSTHROUGH" } }, /has no effect/],
+  ["a Secret for plain HTTP", { ...plain, tls: { httpsRedirect: true, credentialName: "a" } }, /has no effect/],
+];
+for (const [what, change, message] of idle) {
+  test(`${what} is warned of, and the rest used`, () => {
+    const [found = "", ...more] = findingsOf([server(change)]);
+    assert.match(found, /^warning spec\.servers\[0\]\.tls /);
+    assert.match(found, message);
+    assert.deepEqual(more, []);
+  });
+}
+
+test("a Secret says whom to trust, whatever files stand beside it", () => {
+  const tls = { mode: "MUTUAL" as const, caCertificates: "/c" };
+  assert.notEqual(trustFiles(tls), null);
+  assert.equal(trustFiles({ ...tls, credentialName: "a" }), null);
+  assert.equal(trustFiles({ ...tls, credentialNames: ["a"] }), null);
 });
 
 test("a Gateway without servers, and ports of one name, are refused", () => {

@@ -43,7 +43,13 @@ function checkTls(server: GatewayServer, tls: ServerTlsSettings | undefined, pat
   if (kind === "http" || kind === "tcp") {
     const { httpsRedirect: _, ...settings } = tls ?? {};
     if (Object.keys(settings).length === 0) return [];
-    return [error(path, `is for protocols HTTPS and TLS, but the port's is ${protocol}: change one of them`)];
+    const reason = `is for protocols HTTPS and TLS, but the port's is ${protocol}: change one of them`;
+    // Of requests in plain text Istio leaves aside what asks for no certificate.
+    const { mode = "PASSTHROUGH", serverCertificate = "", privateKey = "", caCertificates = "" } = settings;
+    const isIdle = kind === "http" && (mode === "PASSTHROUGH" || mode === "AUTO_PASSTHROUGH");
+    return isIdle && serverCertificate + privateKey + caCertificates === ""
+      ? [warning(path, `has no effect: it ${reason}`)]
+      : [error(path, reason)];
   }
   if (tls === undefined) return [error(path, `is missing: protocol ${protocol} needs to know whose TLS it is`)];
   const problems: Problem[] = checkOwnCertificate(tls, path);
@@ -93,7 +99,11 @@ function checkOwnCertificate(tls: ServerTlsSettings, path: string): Problem[] {
     return [error(path, "has both credentialName and credentialNames: keep one of them")];
   }
   if (secrets.length > 0) {
-    return files ? [error(path, "has both a credentialName and files of certificates: keep one of them")] : [];
+    if (!files) return [];
+    const reason = "has both a credentialName and files of certificates";
+    return serverCertificate !== "" && privateKey !== ""
+      ? [error(path, `${reason}: keep one of them`)]
+      : [warning(path, `${reason}, which are not used: remove them`)];
   }
   if (serverCertificate === "" || privateKey === "") {
     return [error(path, `is ${mode}, so it needs a credentialName, or a serverCertificate and a privateKey`)];

@@ -4,7 +4,7 @@ import { checkHttpPolicies } from "./check-http-policies.ts";
 import { checkLabels } from "./check-labels.ts";
 import { checkWeights } from "./check-weights.ts";
 import { isRecord, joinPath } from "./conform.ts";
-import type { HttpMatch, HttpRedirect, HttpRewrite, HttpRoute } from "./istio/http-route.ts";
+import type { HttpDirectResponse, HttpMatch, HttpRedirect, HttpRewrite, HttpRoute } from "./istio/http-route.ts";
 import { error, type Problem } from "./problem.ts";
 
 /**
@@ -22,9 +22,20 @@ export function checkHttpRoute(route: HttpRoute, path: string): Problem[] {
   for (const [index, match] of (route.match ?? []).entries()) {
     problems.push(...checkMatch(match, `${path}.match[${index}]`));
   }
-  if (route.redirect !== undefined) problems.push(...checkRedirect(route.redirect, `${path}.redirect`));
+  if (route.redirect !== undefined) problems.push(...checkRedirect(route, route.redirect, `${path}.redirect`));
   if (route.rewrite !== undefined) problems.push(...checkRewrite(route.rewrite, `${path}.rewrite`));
+  const body = route.directResponse?.body;
+  if (body !== undefined && bytesOf(body) > MOST_BODY_BYTES) {
+    problems.push(error(`${path}.directResponse.body`, "is of more than 1 MiB, which is the most: serve it elsewhere"));
+  }
   return [...problems, ...checkHttpPolicies(route, path), ...checkWeights(destinations, `${path}.route`)];
+}
+
+/** What proxies are told to allow: `maxDirectResponseBodySizeBytes`. */
+export const MOST_BODY_BYTES = 1024 * 1024;
+
+function bytesOf(body: NonNullable<HttpDirectResponse["body"]>): number {
+  return "string" in body ? Buffer.byteLength(body.string) : Buffer.byteLength(body.bytes, "base64");
 }
 
 /** Each route does one thing with a request. */
@@ -71,13 +82,20 @@ function checkMatch(match: HttpMatch, path: string): Problem[] {
   ];
 }
 
-function checkRedirect({ uri, authority, scheme, port, derivePort }: HttpRedirect, path: string): Problem[] {
+function checkRedirect({ match }: HttpRoute, redirect: HttpRedirect, path: string): Problem[] {
+  const { uri = "", prefixRewrite = "", authority, scheme, port, derivePort } = redirect;
+  if (uri !== "" && prefixRewrite !== "") {
+    return [error(path, "has both a uri and a prefixRewrite: keep one of them")];
+  }
+  if (prefixRewrite !== "" && match?.some((condition) => condition.uri && !("prefix" in condition.uri))) {
+    return [error(`${path}.prefixRewrite`, "takes the place of a prefix, so each uri of its match must be one")];
+  }
   if (port !== undefined && derivePort !== undefined) {
     return [error(path, "has both a port and a derivePort: keep one of them")];
   }
-  if ([uri, authority, scheme].some((text) => text !== undefined && text !== "")) return [];
+  if ([uri, prefixRewrite, authority, scheme].some((text) => text !== undefined && text !== "")) return [];
   if (port !== undefined || derivePort !== undefined) return [];
-  return [error(path, "says nothing: give it a uri, authority, scheme or port")];
+  return [error(path, "says nothing: give it a uri, prefixRewrite, authority, scheme or port")];
 }
 
 function checkRewrite({ uri = "", authority = "", uriRegexRewrite }: HttpRewrite, path: string): Problem[] {

@@ -10,6 +10,7 @@ import { checkVirtualService } from "./check-virtual-service.ts";
 import { checkWorkloadEntry } from "./check-workload-entry.ts";
 import { checkWorkloadGroup } from "./check-workload-group.ts";
 import { joinPath } from "./conform.ts";
+import { findRefusals } from "./find-refusals.ts";
 import type { PeerAuthentication } from "./istio/peer-authentication.ts";
 import type { ProxyConfigResource } from "./istio/proxy-config.ts";
 import type { KnownObject } from "./kinds.ts";
@@ -18,6 +19,10 @@ import { error, type Problem } from "./problem.ts";
 
 /** What is wrong inside one object of valid shape; what Istio's own validation refuses is refused here too. */
 export function checkObject(object: KnownObject): Problem[] {
+  return [...checkKind(object), ...findRefusals(object)];
+}
+
+function checkKind(object: KnownObject): Problem[] {
   switch (object.kind) {
     case "AuthorizationPolicy":
       return checkAuthorizationPolicy(object);

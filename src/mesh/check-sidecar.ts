@@ -1,4 +1,5 @@
 import { ipVersion } from "../platform/ip-version.ts";
+import { checkDurations } from "./check-durations.ts";
 import { checkLabels } from "./check-labels.ts";
 import type { EgressListener, IngressListener, Sidecar } from "./istio/sidecar.ts";
 import { declaredProtocol } from "./port-protocol.ts";
@@ -14,6 +15,7 @@ export function checkSidecar({ spec }: Sidecar): Problem[] {
     ...(says.every((part) => part === undefined || (Array.isArray(part) && part.length === 0))
       ? [error("spec", "says nothing: give it egress, ingress, outboundTrafficPolicy or inboundConnectionPool")]
       : []),
+    ...checkSize(egress, ingress),
     ...checkLabels(spec.workloadSelector?.labels, "spec.workloadSelector.labels"),
     ...egress.flatMap((listener, index) => checkEgress(listener, index === egress.length - 1, `spec.egress[${index}]`)),
     ...repeated(egress, "spec.egress"),
@@ -31,7 +33,25 @@ export function checkSidecar({ spec }: Sidecar): Problem[] {
   if (outboundTrafficPolicy?.egressProxy !== undefined && outboundTrafficPolicy.egressProxy.port === undefined) {
     problems.push(error("spec.outboundTrafficPolicy.egressProxy.port", "is missing: it is required"));
   }
-  return problems;
+  return [...problems, ...checkDurations(spec, "spec")];
+}
+
+/** Each listener is asked of every service of the mesh, and so is each host: thousands would hold up everybody's changes. */
+const MOST_LISTENERS = 256;
+const MOST_HOSTS = 2000;
+
+function checkSize(egress: readonly EgressListener[], ingress: readonly IngressListener[]): Problem[] {
+  const hosts = egress.reduce((sum, listener) => sum + listener.hosts.length, 0);
+  return [
+    ...Object.entries({ egress, ingress }).flatMap(([field, listeners]) =>
+      listeners.length > MOST_LISTENERS
+        ? [error(`spec.${field}`, `has ${listeners.length} listeners: ${MOST_LISTENERS} is the most`)]
+        : [],
+    ),
+    ...(hosts > MOST_HOSTS
+      ? [error("spec.egress", `has ${hosts} hosts: ${MOST_HOSTS} is the most, so use wildcards, such as NAMESPACE/*`)]
+      : []),
+  ];
 }
 
 function checkEgress(listener: EgressListener, isLast: boolean, path: string): Problem[] {

@@ -59,7 +59,12 @@ function checkTls(tls: ClientTlsSettings, path: string): Problem[] {
       problems.push(error(`${path}.${field}`, "holds a line break: remove it"));
     }
   }
-  if (credentialName !== "" && [clientCertificate, privateKey, tls.caCertificates ?? ""].some((text) => text !== "")) {
+  const isOwn = mode === "SIMPLE" || mode === "MUTUAL";
+  if (
+    isOwn &&
+    credentialName !== "" &&
+    [clientCertificate, privateKey, tls.caCertificates ?? ""].some((text) => text !== "")
+  ) {
     problems.push(error(path, "has both a credentialName and files of certificates: keep one of them"));
   }
   if (mode === "MUTUAL" && credentialName === "" && (clientCertificate === "" || privateKey === "")) {
@@ -69,11 +74,11 @@ function checkTls(tls: ClientTlsSettings, path: string): Problem[] {
     if (name === "") problems.push(error(`${path}.subjectAltNames[${index}]`, "is empty text: remove it"));
   }
   if ((tls.sni ?? "").length > 255) problems.push(error(`${path}.sni`, "must be at most 255 characters long"));
-  if (tls.insecureSkipVerify === true) {
+  if (isOwn && tls.insecureSkipVerify === true) {
     if ((tls.caCertificates ?? "") !== "" || (tls.subjectAltNames ?? []).length > 0) {
       const reason = "is true, while caCertificates or subjectAltNames ask for verification: keep one of them";
       problems.push(error(`${path}.insecureSkipVerify`, reason));
-    } else if (mode === "SIMPLE" || mode === "MUTUAL") {
+    } else {
       const reason = "is true: whoever gets between can read and change everything, so use it for tests only";
       problems.push(warning(`${path}.insecureSkipVerify`, reason));
     }

@@ -30,6 +30,7 @@ export type FindingCode =
   | "object-conflict"
   | "reference-missing"
   | "value-invalid"
+  | "value-refused"
   | "proxy-rejected";
 
 /** Names an object the way kubectl does. `namespace` is empty for cluster-scoped kinds. */

@@ -19,6 +19,8 @@ const cases: [name: string, root: HttpMatch[], leaf: HttpMatch[], merged: HttpMa
   ["a prefix of the root's path", [{ uri: { exact: "/a" } }], [{ uri: { prefix: "/" } }], null],
   ["an expression under a prefix", [{ uri: { prefix: "/a" } }], [{ uri: { regex: "/a.*" } }], null],
   ["the same expression", [{ uri: { regex: "/a.*" } }], [{ uri: { regex: "/a.*" } }], [{ uri: { regex: "/a.*" } }]],
+  ["any path under a prefix", [{ uri: { prefix: "/a" } }], [{ uri: {} }], [{ uri: { prefix: "/a" } }]],
+  ["a prefix under any path", [{ uri: {} }], [{ uri: { prefix: "/a" } }], [{ uri: { prefix: "/a" } }]],
   ["another case rule", [{ uri: { prefix: "/a" }, ignoreUriCase: true }], [{ uri: { prefix: "/a" } }], null],
   ["another port", [{ port: 80 }], [{ port: 81 }], null],
   ["another namespace", [{ sourceNamespace: "a" }], [{ sourceNamespace: "b" }], null],

@@ -16,8 +16,7 @@ export function mergeMatches(root: readonly HttpMatch[], leaf: readonly HttpMatc
 
 /** Both conditions at once; null where the inner one asks for anything that the outer one rules out. */
 function mergeMatch(outer: HttpMatch, inner: HttpMatch): HttpMatch | null {
-  const texts = ["uri", "scheme", "method", "authority"] as const;
-  if (texts.some((field) => !isWithin(outer[field], inner[field]))) return null;
+  if (TEXTS.some((field) => !isWithin(asStringMatch(outer[field]), asStringMatch(inner[field])))) return null;
   if ((outer.ignoreUriCase ?? false) !== (inner.ignoreUriCase ?? false)) return null;
   if (differ(outer.port, inner.port) || differ(outer.sourceNamespace, inner.sourceNamespace)) return null;
   const gateways = outer.gateways ?? [];
@@ -30,13 +29,21 @@ function mergeMatch(outer: HttpMatch, inner: HttpMatch): HttpMatch | null {
   const name = [outer.name, inner.name].filter((part) => part !== undefined && part !== "").join("-");
   return {
     ...outer,
-    ...inner,
+    ...withoutAnything(inner),
     ...(name === "" ? {} : { name }),
     ...(headers === undefined ? {} : { headers }),
     ...(queryParams === undefined ? {} : { queryParams }),
     ...(withoutHeaders === undefined ? {} : { withoutHeaders }),
     ...(sourceLabels === undefined ? {} : { sourceLabels }),
   };
+}
+
+const TEXTS = ["uri", "scheme", "method", "authority"] as const;
+
+/** `{}` takes any text, so it must not stand in the way of what the other asks. */
+function withoutAnything(match: HttpMatch): HttpMatch {
+  const idle = TEXTS.filter((field) => asStringMatch(match[field]) === undefined);
+  return Object.fromEntries(Object.entries(match).filter(([field]) => !idle.some((name) => name === field)));
 }
 
 function differ<T>(a: T | undefined, b: T | undefined): boolean {

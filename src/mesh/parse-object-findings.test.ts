@@ -102,14 +102,14 @@ const refused: [what: string, document: unknown, code: string, field: string | u
     virtualService([{ match: [{ uri: { exact: "/", prefix: "/" } }], route }]),
     "schema-invalid",
     "spec.http[0].match[0].uri",
-    /exactly one of exact, prefix, regex, but is a mapping with exact, prefix/,
+    /exactly one of exact, prefix, regex or \{\}, but is a mapping with exact, prefix/,
   ],
   [
     "text for a match",
     virtualService([{ match: [{ uri: "/a" }], route }]),
     "schema-invalid",
     "spec.http[0].match[0].uri",
-    /exactly one of exact, prefix, regex, but is "\/a"/,
+    /exactly one of exact, prefix, regex or \{\}, but is "\/a"/,
   ],
   [
     "a number in a match",
@@ -288,7 +288,7 @@ const reported: [what: string, document: unknown, severity: string, code: string
     "field-unsupported",
     /exponentialDelay is a field of Istio's that this version does not support yet/,
   ],
-  ["a policy that denies nothing", policy({ action: "DENY" }), "warning", "value-invalid", /denies nothing/],
+  ["a policy that denies nothing", policy({ action: "DENY" }), "warning", "value-refused", /denies nothing/],
 ];
 
 for (const [what, document, severity, code, message] of reported) {

@@ -4,6 +4,7 @@ import { conform, isRecord } from "./conform.ts";
 import { deepFreeze } from "./deep-freeze.ts";
 import { describeObject, type Finding, type FindingCode, type ObjectRef, type Origin } from "./finding.ts";
 import type { KnownObject } from "./kinds.ts";
+import type { Problem } from "./problem.ts";
 import { groupOf, type KindSchema, kindSchemaOf, kindSchemas } from "./schemas.ts";
 import { isKubernetesGroup, isUnsupportedMeshKind, unsupportedFields, unsupportedValues } from "./unsupported.ts";
 
@@ -109,16 +110,17 @@ function parseKnown(
       ],
     };
   }
-  for (const { path, reason, severity } of checkObject(object)) {
-    findings.push(
-      finding(severity, severity === "error" ? "schema-invalid" : "value-invalid", `${path} ${reason}`, {
-        ...place,
-        field: path,
-      }),
-    );
+  for (const problem of checkObject(object)) {
+    const { path, reason, severity } = problem;
+    findings.push(finding(severity, codeOf(problem), `${path} ${reason}`, { ...place, field: path }));
   }
   const kept = gravest(findings);
   return hasError(kept) ? { findings: kept } : { object, findings: kept };
+}
+
+function codeOf({ severity, isRefused }: Problem): FindingCode {
+  if (severity === "error") return "schema-invalid";
+  return isRefused ? "value-refused" : "value-invalid";
 }
 
 /** Istio's objects may leave out an empty spec. */
@@ -295,9 +297,10 @@ function notAnObject(value: unknown): string {
   return "this document is not a Kubernetes object: it must be a mapping with apiVersion, kind and metadata";
 }
 
+/** The first are those that keep an object from being used, then those that keep it from being written. */
 function gravest(findings: readonly Finding[]): Finding[] {
-  const rest = findings.filter(({ severity }) => severity !== "error");
-  return [...findings.filter(({ severity }) => severity === "error"), ...rest].slice(0, MAX_FINDINGS);
+  const rank = ({ severity, code }: Finding) => (severity === "error" ? 0 : code === "value-refused" ? 1 : 2);
+  return findings.toSorted((a, b) => rank(a) - rank(b)).slice(0, MAX_FINDINGS);
 }
 
 function hasError(findings: readonly Finding[]): boolean {

@@ -1,4 +1,5 @@
-import { BuildCache, sameMembers } from "../platform/build-cache.ts";
+import { BuildCache } from "../platform/build-cache.ts";
+import { sameMembers } from "../platform/same-members.ts";
 import { allocateAutoAddresses } from "./auto-addresses.ts";
 import { discovered } from "./discovery-selectors.ts";
 import { createEndpointIndex } from "./endpoint-sources.ts";
@@ -9,6 +10,7 @@ import type { DestinationRule } from "./istio/destination-rule.ts";
 import type { Gateway } from "./istio/gateway.ts";
 import type { PeerAuthentication } from "./istio/peer-authentication.ts";
 import type { ProxyConfigResource } from "./istio/proxy-config.ts";
+import type { ServiceEntry } from "./istio/service-entry.ts";
 import type { Sidecar } from "./istio/sidecar.ts";
 import type { VirtualService } from "./istio/virtual-service.ts";
 import type { ConfigMap, Namespace, Pod, Secret, WorkloadController } from "./kubernetes/core.ts";
@@ -16,6 +18,7 @@ import type { Topology } from "./locality.ts";
 import { mergeDestinationRules } from "./merge-destination-rules.ts";
 import {
   buildDefaultMeshConfig,
+  goneMeshConfig,
   type MeshConfig,
   meshConfigHolder,
   parseMeshConfig,
@@ -38,6 +41,7 @@ import {
 import { resolveDelegates } from "./resolve-delegates.ts";
 import type { ServiceEndpoints } from "./service-endpoints.ts";
 import { buildServiceEntryService, takesAutoAddresses } from "./service-entry-services.ts";
+import { distributionAnnotation } from "./traffic-distribution.ts";
 import type { RateLimit } from "./trysail/rate-limit.ts";
 
 /**
@@ -98,16 +102,15 @@ export function createSnapshotBuilder(
   cluster: string = "Kubernetes",
 ): SnapshotBuilder {
   const config = buildDefaultMeshConfig(trustDomain, systemNamespace);
-  const defaults: ReadConfig = { holder: undefined, config, findings: [] };
   const index = { local: createEndpointIndex(cache), remote: createRemoteEndpoints(cache) };
   const parts = cache.ofParts();
-  let read = defaults;
+  let read: ReadConfig = { holder: undefined, config, findings: [] };
   let last: { readonly of: readonly unknown[]; readonly outline: MeshOutline } | undefined;
   return {
     build(set) {
       const all = objectsByKind(set.objects);
       const holder = meshConfigHolder(all.ConfigMap, systemNamespace);
-      if (holder === undefined) read = defaults;
+      if (holder === undefined) read = withoutHolder(read);
       else if (holder !== read.holder)
         read = { holder, ...parseMeshConfig(holder, { last: read.config, defaults: config }) };
       const objects = discovered(set.objects, read.config);
@@ -149,6 +152,12 @@ interface ReadConfig {
   readonly holder: ConfigMap | undefined;
   readonly config: MeshConfig;
   readonly findings: readonly Finding[];
+}
+
+/** Who takes the ConfigMap away opens nothing: what it said holds until another one is there, or the process ends. */
+function withoutHolder(read: ReadConfig): ReadConfig {
+  const { holder, config } = read;
+  return holder === undefined ? read : { holder: undefined, config, findings: [goneMeshConfig(holder)] };
 }
 
 interface OutlineInput {
@@ -197,11 +206,17 @@ function buildOutline({ of, cluster, clusters, addresses, config }: OutlineInput
 
 function kubernetesServices(of: ObjectsByKind, config: MeshConfig, cache: BuildCache): MeshService[] {
   const services: MeshService[] = [];
+  const says = namespaceSays(of);
   for (const object of of.Service) {
-    const service = cache.get(buildMeshService, object, config.domain);
+    const service = cache.get(buildMeshService, object, config.domain, says(object));
     if (service !== null) services.push(service);
   }
   return services;
+}
+
+/** Each once, in whatever case it is said again. */
+function hostsOf({ spec }: ServiceEntry): string[] {
+  return [...new Set(spec.hosts.map((host) => host.toLowerCase()))];
 }
 
 /** Those of ServiceEntries and of other clusters, whose addresses may have to be made up. */
@@ -216,18 +231,26 @@ function addressedServices(
     key: `${service.metadata.namespace}/${service.metadata.name}.${service.metadata.namespace}.svc.${config.domain}`,
   }));
   const hosts = of.ServiceEntry.sort(olderFirst).flatMap((entry) =>
-    entry.spec.hosts.map((host) => ({ entry, host, key: `${entry.metadata.namespace}/${host.toLowerCase()}` })),
+    hostsOf(entry).map((host) => ({ entry, host, key: `${entry.metadata.namespace}/${host}` })),
   );
   const taking = [...hosts.filter(({ entry, host }) => takesAutoAddresses(entry, host)), ...remote];
   const addresses = allocateAutoAddresses(taking.map(({ key }) => key));
+  const says = namespaceSays(of);
   const entries = hosts.map(({ entry, host, key }) => {
     const own = takesAutoAddresses(entry, host) ? (addresses.get(key) ?? "") : "";
-    return cache.get(buildServiceEntryService, entry, host, own);
+    return cache.get(buildServiceEntryService, entry, host, own, says(entry));
   });
   const others = remote.flatMap(
-    ({ service, key }) => cache.get(buildRemoteService, service, config.domain, addresses.get(key) ?? "") ?? [],
+    ({ service, key }) =>
+      cache.get(buildRemoteService, service, config.domain, addresses.get(key) ?? "", says(service)) ?? [],
   );
   return { remote: others, entries };
+}
+
+/** How the namespace of an object would have traffic distributed. */
+function namespaceSays({ Namespace }: ObjectsByKind): (object: MeshObject) => string {
+  const said = new Map(Namespace.map(({ metadata }) => [metadata.name, distributionAnnotation(metadata)]));
+  return ({ metadata }) => said.get(metadata.namespace) ?? "";
 }
 
 function narrowerFirst(a: Sidecar, b: Sidecar): number {

@@ -1,7 +1,7 @@
 import type { AdmissionRequest } from "../injection/review.ts";
 import type { Finding } from "../mesh/finding.ts";
 
-/** A Kubernetes Status, as the API server hands it on to its caller: kubectl prints `message`, programs read `causes`. */
+/** A Kubernetes Status, as the API server hands it on to its caller: kubectl prints kind, name and `causes`, other programs `message`. */
 export interface Denial {
   readonly code: number;
   readonly reason: string;
@@ -18,7 +18,7 @@ export interface Denial {
 export function buildDenial(errors: readonly Finding[], { kind, name }: AdmissionRequest): Denial {
   const [first, ...more] = errors.map(({ message }) => message);
   const prefix = errors[0]?.object === undefined ? "" : prefixOf(first ?? "");
-  const sentences = [first, ...more.map((message) => message.slice(message.startsWith(prefix) ? prefix.length : 0))];
+  const sentences = [first, ...more.map((message) => withoutStart(message, prefix))];
   return {
     code: 422,
     reason: "Invalid",
@@ -29,11 +29,16 @@ export function buildDenial(errors: readonly Finding[], { kind, name }: Admissio
       name: name ?? errors[0]?.object?.name ?? "",
       causes: errors.map(({ code, message, field }) => ({
         reason: code === "field-unsupported" ? "FieldValueNotSupported" : "FieldValueInvalid",
-        message,
+        message: withoutStart(withoutStart(message, prefix), `${field} `),
         ...(field === undefined ? {} : { field }),
       })),
     },
   };
+}
+
+/** A cause is printed behind its field, which it need not say again. */
+function withoutStart(message: string, start: string): string {
+  return message.startsWith(start) ? message.slice(start.length) : message;
 }
 
 /** `VirtualService shop/cart: `, which one message need say only once. */

@@ -53,14 +53,12 @@ test("an object that is wrong is denied, each error a sentence and a field", () 
         causes: [
           {
             reason: "FieldValueInvalid",
-            message:
-              'VirtualService shop/cart: spec.http[0].route[0].weight must be a whole number from 0 to 1000000, but is "90": remove the quotes',
+            message: 'must be a whole number from 0 to 1000000, but is "90": remove the quotes',
             field: "spec.http[0].route[0].weight",
           },
           {
             reason: "FieldValueInvalid",
-            message:
-              'VirtualService shop/cart: spec.http[1].timeout must be a duration such as 1.5s, 250ms or 1m30s, but is "soon"',
+            message: 'must be a duration such as 1.5s, 250ms or 1m30s, but is "soon"',
             field: "spec.http[1].timeout",
           },
         ],

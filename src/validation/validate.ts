@@ -62,9 +62,12 @@ export function validate(request: AdmissionRequest, deps: ValidateDeps): Validat
   }
 }
 
-/** A kind that the API server has is no typing error, even where this version has never heard of it. */
+/**
+ * A kind that the API server has is no typing error, even where this version has never heard of it. What Istio refuses is
+ * refused here too, also where it would be used if it were stored.
+ */
 function isGrave({ severity, code }: Finding): boolean {
-  return severity === "error" && code !== "kind-unsupported";
+  return code === "value-refused" || (severity === "error" && code !== "kind-unsupported");
 }
 
 /**

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { groupOf, type KindSchema, kindSchemas } from "../../src/mesh/schemas.ts";
+import { freePort } from "../support/free-port.ts";
 import { until } from "../support/until.ts";
 import { create } from "./create.ts";
 import type { KubernetesClient } from "./kubernetes-client.ts";
 import { findKubernetes } from "./programs.ts";
-import { closedPort } from "./servers.ts";
 import { startKubernetes } from "./start-kubernetes.ts";
 import { controlPlaneFor, registerValidation, webhookOptions } from "./webhooks.ts";
 
@@ -131,12 +131,12 @@ test("validation in front of a real API server", { skip, timeout: 180_000 }, asy
     assert.equal(status, 422);
   });
 
-  await t.test("while the control plane is away, only its own namespace goes on", async (t) => {
+  await t.test("while the control plane is away, only its own namespace goes on", async () => {
     const configurations = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
     assert.equal((await client.call("DELETE", `${configurations}/trysail-validator`)).status, 200);
     await registerValidation(
       client,
-      webhookOptions(mesh, { target: { url: `https://127.0.0.1:${await closedPort(t)}` } }),
+      webhookOptions(mesh, { target: { url: `https://127.0.0.1:${await freePort()}` } }),
     );
     const away = await until("the webhook to be asked", async () => {
       const answer = await client.call("POST", `${routes("shop")}?dryRun=All`, route("later", GOOD));

@@ -7,6 +7,7 @@ import {
   HttpFilterSchema,
 } from "../../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import { RBACSchema as NetworkRbacSchema } from "../../gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.ts";
+import { isDryRun } from "../../mesh/dry-run.ts";
 import type { AuthorizationPolicy } from "../../mesh/istio/authorization-policy.ts";
 import { labelsMatch } from "../../mesh/labels.ts";
 import type { MeshConfig } from "../../mesh/mesh-config.ts";
@@ -30,7 +31,9 @@ export function buildAuthorization(
   workload: Workload,
   config: MeshConfig,
 ): Authorization {
-  const applying = policies.filter(({ spec }) => labelsMatch(spec.selector?.matchLabels, workload.labels));
+  const applying = policies.filter(
+    (policy) => isDryRun(policy) !== true && labelsMatch(policy.spec.selector?.matchLabels, workload.labels),
+  );
   const http: HttpFilter[] = [];
   const network: Filter[] = [];
   for (const action of ["DENY", "ALLOW"] as const) {

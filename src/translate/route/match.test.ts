@@ -13,6 +13,8 @@ const rows: [match: HttpMatch | null, expected: JsonValue][] = [
   [{ uri: { prefix: "/a" } }, { prefix: "/a" }],
   [{ uri: { prefix: "" } }, { prefix: "" }],
   [{ uri: { regex: "/a.*" } }, { safeRegex: { regex: "/a.*" } }],
+  [{ uri: {} }, any],
+  [{ method: {} }, { ...any, headers: [{ name: ":method", presentMatch: true }] }],
   [
     { uri: { prefix: "/a" }, ignoreUriCase: true },
     { prefix: "/a", caseSensitive: false },

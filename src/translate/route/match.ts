@@ -25,11 +25,11 @@ export function buildRouteMatch(match: HttpMatch | null): RouteMatch {
   });
 }
 
-function pathSpecifier(uri: StringMatch | undefined): RouteMatch["pathSpecifier"] {
-  if (uri === undefined) return { case: "prefix", value: "/" };
+function pathSpecifier(uri: HttpMatch["uri"] = {}): RouteMatch["pathSpecifier"] {
   if ("exact" in uri) return { case: "path", value: uri.exact };
   if ("prefix" in uri) return { case: "prefix", value: uri.prefix };
-  return { case: "safeRegex", value: regexMatcher(uri.regex) };
+  if ("regex" in uri) return { case: "safeRegex", value: regexMatcher(uri.regex) };
+  return { case: "prefix", value: "/" };
 }
 
 function headerMatchers(match: HttpMatch): HeaderMatcher[] {

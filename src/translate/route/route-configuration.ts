@@ -2,6 +2,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { RouteSchema } from "../../gen/envoy/config/route/v3/route_components_pb.ts";
 import { RouteConfigurationSchema } from "../../gen/envoy/config/route/v3/route_pb.ts";
+import { MOST_BODY_BYTES } from "../../mesh/check-http-route.ts";
 import { type EncodedResource, encodedResource } from "../../xds/resource-set.ts";
 import type { OutboundPolicy } from "../outbound-policy.ts";
 import { buildDefaultRoute } from "./http-route.ts";
@@ -26,7 +27,7 @@ export function buildRouteTable(virtualHosts: readonly EncodedVirtualHost[], nam
     name,
     validateClusters: false,
     ignorePortInHostMatching: true,
-    maxDirectResponseBodySizeBytes: 1024 * 1024,
+    maxDirectResponseBodySizeBytes: MOST_BODY_BYTES,
   });
   const writer = new BinaryWriter().raw(toBinary(RouteConfigurationSchema, head));
   const field = RouteConfigurationSchema.field.virtualHosts.number;
