@@ -152,10 +152,10 @@ export function parseMeshConfig(
   return { config: Object.freeze({ ...config, foreignAuthorities }), findings };
 }
 
-/** What is told of a ConfigMap that held the mesh config and does so no more. */
-export function goneMeshConfig(holder: ConfigMap): Finding {
+/** What is told of a ConfigMap that held the mesh config and is still there. */
+export function emptiedMeshConfig(holder: ConfigMap): Finding {
   const message =
-    "the mesh config is gone from here: its settings stay in use, but a control plane that starts anew takes those that are shipped; put it back, as {} where these are wanted";
+    "the mesh config is gone from here: its settings stay in use, but a control plane that starts anew takes those that are shipped; put it back, or delete the ConfigMap where these are wanted";
   return {
     ...{ severity: "error", code: "reference-missing", message, field: "data.mesh" },
     ...{ object: refOf(holder), origin: holder.origin },

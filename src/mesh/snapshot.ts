@@ -18,7 +18,7 @@ import type { Topology } from "./locality.ts";
 import { mergeDestinationRules } from "./merge-destination-rules.ts";
 import {
   buildDefaultMeshConfig,
-  goneMeshConfig,
+  emptiedMeshConfig,
   type MeshConfig,
   meshConfigHolder,
   parseMeshConfig,
@@ -104,15 +104,17 @@ export function createSnapshotBuilder(
   const config = buildDefaultMeshConfig(trustDomain, systemNamespace);
   const index = { local: createEndpointIndex(cache), remote: createRemoteEndpoints(cache) };
   const parts = cache.ofParts();
-  let read: ReadConfig = { holder: undefined, config, findings: [] };
+  const shipped: ReadConfig = { holder: undefined, emptied: undefined, config, findings: [] };
+  let read = shipped;
   let last: { readonly of: readonly unknown[]; readonly outline: MeshOutline } | undefined;
   return {
     build(set) {
       const all = objectsByKind(set.objects);
       const holder = meshConfigHolder(all.ConfigMap, systemNamespace);
-      if (holder === undefined) read = withoutHolder(read);
-      else if (holder !== read.holder)
-        read = { holder, ...parseMeshConfig(holder, { last: read.config, defaults: config }) };
+      if (holder === undefined) read = withoutHolder(read, all.ConfigMap) ?? shipped;
+      else if (holder !== read.holder) {
+        read = { holder, emptied: undefined, ...parseMeshConfig(holder, { last: read.config, defaults: config }) };
+      }
       const objects = discovered(set.objects, read.config);
       const of = objects === set.objects ? all : objectsByKind(objects);
       const clusters = remoteClusters(set.remotes, read.config);
@@ -150,14 +152,21 @@ export function createSnapshotBuilder(
 /** The mesh config as it was last read, and from where. */
 interface ReadConfig {
   readonly holder: ConfigMap | undefined;
+  /** Where it was, which is there but says nothing any more. */
+  readonly emptied: ConfigMap | undefined;
   readonly config: MeshConfig;
   readonly findings: readonly Finding[];
 }
 
-/** Who takes the ConfigMap away opens nothing: what it said holds until another one is there, or the process ends. */
-function withoutHolder(read: ReadConfig): ReadConfig {
-  const { holder, config } = read;
-  return holder === undefined ? read : { holder: undefined, config, findings: [goneMeshConfig(holder)] };
+/**
+ * What holds where no ConfigMap says anything. To empty one is a mistake like any other in it, so what it said stays; null where
+ * it was deleted, by which whoever does that takes it back, as in Istio.
+ */
+function withoutHolder({ holder, emptied = holder, config }: ReadConfig, all: readonly ConfigMap[]): ReadConfig | null {
+  if (emptied === undefined) return null;
+  const { namespace, name } = emptied.metadata;
+  if (!all.some(({ metadata }) => metadata.namespace === namespace && metadata.name === name)) return null;
+  return { holder: undefined, emptied, config, findings: [emptiedMeshConfig(emptied)] };
 }
 
 interface OutlineInput {

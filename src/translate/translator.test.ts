@@ -51,8 +51,7 @@ test("a mesh that changed step by step is translated like one that was there at 
       let objects = start;
       for (const { put, removeEvery } of changes) {
         objects = withObjects(
-          // The mesh config outlives its ConfigMap on purpose: mesh-config.test.ts.
-          objects.filter(({ kind }, index) => kind === "ConfigMap" || index % removeEvery !== 1),
+          objects.filter((_, index) => index % removeEvery !== 1),
           put,
         );
         translator.update(snapshots.build(setOf(objects)));

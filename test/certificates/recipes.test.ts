@@ -24,8 +24,10 @@ test("recipes for authorities say in one line what they lack, and a list takes b
   const fails = async (says: RegExp, ...args: string[]) => {
     const made = await make(...args, OUT);
     assert.equal(made.ok, false, args.join(" "));
-    const [own = ""] = made.says.split("\n");
-    assert.match(own, says);
+    // Beside what make says of it, and a shell that has words of its own where its input is a socket.
+    const own = made.says.split("\n").filter((line) => line.startsWith("certs: "));
+    assert.equal(own.length, 1, made.says);
+    assert.match(own.join(), says);
   };
   await fails(/^certs: no root in .*: make -C certs root$/, "intermediate");
   assert.equal((await make("root", OUT)).ok, true);

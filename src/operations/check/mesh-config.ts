@@ -1,6 +1,7 @@
 import { listAll } from "../../kubernetes/list-all.ts";
 import { trimObject } from "../../kubernetes/trim-object.ts";
 import type { Finding } from "../../mesh/finding.ts";
+import type { ConfigMap } from "../../mesh/kubernetes/core.ts";
 import { buildDefaultMeshConfig, meshConfigHolder, parseMeshConfig } from "../../mesh/mesh-config.ts";
 import { readObject } from "../../mesh/parse-object.ts";
 import { kindSchemaOf } from "../../mesh/schemas.ts";
@@ -21,7 +22,7 @@ export const meshConfig: Check = {
       return object?.kind === "ConfigMap" ? [object] : [];
     });
     const holder = meshConfigHolder(found, systemNamespace);
-    if (holder === undefined) return [none(systemNamespace)];
+    if (holder === undefined) return [none(found, systemNamespace)];
     const where = `ConfigMap ${holder.metadata.namespace}/istio`;
     const defaults = buildDefaultMeshConfig("cluster.local", systemNamespace);
     const { findings } = parseMeshConfig(holder, { last: defaults, defaults });
@@ -31,11 +32,12 @@ export const meshConfig: Check = {
   },
 };
 
-/** The chart brings one, and leaves it. */
-function none(namespace: string): Outcome {
+function none(configMaps: readonly ConfigMap[], namespace: string): Outcome {
+  const emptied = configMaps.find(({ metadata }) => metadata.namespace === namespace && metadata.name === "istio");
+  if (emptied === undefined) return { status: "pass", message: "no ConfigMap holds any: every setting is as shipped" };
   return {
     status: "warn",
-    message: `ConfigMap ${namespace}/istio holds none: a control plane keeps one that was taken away while it ran, and takes what is shipped when it starts anew`,
+    message: `ConfigMap ${namespace}/istio holds none: a control plane keeps what it said while it ran, and takes what is shipped when it starts anew`,
     action: "helm upgrade puts it back, with the values of meshConfig",
   };
 }
