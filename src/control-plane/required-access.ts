@@ -1,4 +1,5 @@
 import type { CertificateRequestsConfig, ExternalSignerConfig } from "../kubernetes/signer-config.ts";
+import { TRUST_BUNDLE_MAP } from "../kubernetes/trust-bundle-map.ts";
 import { webhookConfigurationNames } from "./webhook-configurations.ts";
 
 /** A rule of a role: https://kubernetes.io/docs/reference/kubernetes-api/authorization-resources/cluster-role-v1/ */
@@ -58,7 +59,7 @@ export function requiredAccess(revision: string): RequiredAccess {
       {
         apiGroups: [""],
         resources: ["configmaps"],
-        resourceNames: ["trysail-ca-root-cert"],
+        resourceNames: [TRUST_BUNDLE_MAP],
         verbs: ["list", "watch", "patch"],
       },
       { apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create", "patch"] },

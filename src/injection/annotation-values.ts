@@ -1,4 +1,5 @@
 import { TrysailError } from "../platform/errors.ts";
+import { parseGoBoolean } from "../platform/go-boolean.ts";
 import { parseJsonObject } from "./json-object.ts";
 import { LOG_COMPONENTS } from "./log-components.ts";
 import { parseQuantity } from "./quantity.ts";
@@ -20,11 +21,10 @@ export function parseOneOf<T extends string>(...words: readonly T[]): ParseValue
   };
 }
 
-/** The spellings that Go's `strconv.ParseBool` knows, for Istio reads them so. */
 export const parseBoolean: ParseValue<boolean> = (text, source) => {
-  if (["1", "t", "T", "TRUE", "true", "True"].includes(text)) return true;
-  if (["0", "f", "F", "FALSE", "false", "False"].includes(text)) return false;
-  throw badValue(source, text, "true or false");
+  const value = parseGoBoolean(text);
+  if (value === null) throw badValue(source, text, "true or false");
+  return value;
 };
 
 export function parseWholeNumber(minimum: number, maximum: number): ParseValue<number> {

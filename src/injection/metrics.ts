@@ -1,3 +1,4 @@
+import { parseGoBoolean } from "../platform/go-boolean.ts";
 import { type AppMetrics, PROXY_PORT } from "./pod-contract.ts";
 
 /** What becomes of the annotations by which Prometheus finds a pod's metrics. */
@@ -20,7 +21,7 @@ export function planMetrics(
   mergedPort: number = PROXY_PORT.mergedMetrics,
 ): MetricsPlan {
   const merged = { ...NO_METRICS, annotations: scrapedAt(mergedPort) };
-  if (FALSE.includes(annotations[SCRAPE] ?? "")) return NO_METRICS;
+  if (parseGoBoolean(annotations[SCRAPE] ?? "") === false) return NO_METRICS;
   if (![SCRAPE, PORT, PATH].some((name) => Object.hasOwn(annotations, name))) return merged;
   const { [PORT]: port = "80", [PATH]: path = "/metrics", [SCHEME]: scheme = "http" } = annotations;
   // Injected already, or written for a gateway.
@@ -47,9 +48,6 @@ const [SCRAPE, PORT, PATH, SCHEME] = [
   "prometheus.io/path",
   "prometheus.io/scheme",
 ] as const;
-
-/** The spellings that Go's `strconv.ParseBool` knows. */
-const FALSE: readonly string[] = ["0", "f", "F", "FALSE", "false", "False"];
 
 function scrapedAt(port: number): MetricsPlan["annotations"] {
   return { [SCRAPE]: "true", [PORT]: String(port), [PATH]: "/stats/prometheus" };

@@ -15,20 +15,14 @@ export function findRefusals(object: KnownObject): Problem[] {
   return [...refuseDryRun(object), ...refuseKind(object)];
 }
 
-/** Of policies alone; nobody who writes it elsewhere means what happens then. */
-function refuseDryRun({ kind, metadata }: KnownObject): Problem[] {
-  if (!KINDS.has(kind) || !Object.hasOwn(metadata.annotations, DRY_RUN)) return [];
+/** Of policies alone: nobody who writes it on another of Istio's kinds means what happens then. */
+function refuseDryRun({ apiVersion, kind, metadata }: KnownObject): Problem[] {
+  if (!apiVersion.includes(".istio.io/") || kind === "AuthorizationPolicy") return [];
+  if (!Object.hasOwn(metadata.annotations, DRY_RUN)) return [];
   return [
     refusal(joinPath("metadata.annotations", DRY_RUN), `is for an AuthorizationPolicy: ${kind} has none, so remove it`),
   ];
 }
-
-/** Istio's, but for the one that may be tried out. */
-const KINDS: ReadonlySet<string> = new Set(
-  "DestinationRule Gateway PeerAuthentication ProxyConfig ServiceEntry Sidecar VirtualService WorkloadEntry WorkloadGroup".split(
-    " ",
-  ),
-);
 
 function refuseKind(object: KnownObject): Problem[] {
   switch (object.kind) {

@@ -6,6 +6,7 @@ import { FairPlaces } from "../platform/fair-places.ts";
 import { streamOfBytes } from "../platform/grpc-methods.ts";
 import type { GrpcServer } from "../platform/grpc-server.ts";
 import type { Logger } from "../platform/log.ts";
+import { peerAddress } from "../platform/peer-address.ts";
 import {
   type AcceptedVersion,
   type AdsCall,
@@ -160,7 +161,7 @@ export function createAdsService(deps: AdsDeps): AdsService {
             const identity = await authenticate(call);
             // It may have ended meanwhile.
             if (!streams.has(stream)) return identity;
-            owner = identity === null ? addressOf(call) : shareOwner(identity);
+            owner = identity === null ? peerAddress(call) : shareOwner(identity);
             places.add(owner, stream);
             return identity;
           },
@@ -218,10 +219,6 @@ type OpenStream = Pick<
   AdsStream<SotwRequest | DeltaRequest>,
   "isOpen" | "status" | "progress" | "sent" | "accepted" | "end"
 >;
-
-function addressOf(call: AdsCall): string {
-  return call.getPeer().replace(/:[0-9]+$/, "");
-}
 
 function stopping(): TrysailError {
   return new TrysailError("unavailable", "the control plane is stopping");

@@ -85,16 +85,7 @@ test("workloads with certificates of an alias and of the mesh's own trust domain
   ] as const) {
     await t.test(`${who} of the alias`, async (t) => {
       const server = await startServer(t, await identityOf(authority, { ...SERVER, trustDomain: callee }), known);
-      const one = { name: "server", ip: "127.0.0.1", serviceAccount: "server", labels: { app: "server" }, tls: true };
-      const mesh = meshOf(
-        [
-          known,
-          pod({ name: "client", ip: "127.0.0.2" }),
-          pod(one),
-          service({ name: "server", ports: { http: 80 }, clusterIP: "10.96.0.1" }),
-          endpoint("server", one, { http: server.relay }),
-        ].join(""),
-      );
+      const mesh = meshOf(known + clientAndServer(server));
       const client = await startClient(t, await identityOf(authority, { ...CLIENT, trustDomain: caller }), mesh);
       assert.equal(await statusOf(client, "server"), 200);
       const stranger = await identityOf(authority, { ...CLIENT, trustDomain: "stranger.example" });
@@ -113,16 +104,7 @@ test("a mesh's own trust domain, in which policies that say cluster.local mean i
   const known = meshConfig("trustDomain: other.example") + allow("cluster.local/ns/shop/sa/client");
   const built = (yaml: string) => createSnapshotBuilder(domain).build(setOf(objectsOf(yaml)));
   const server = await startServer(t, await identityOf(authority, { ...SERVER, trustDomain: domain }), known, built);
-  const one = { name: "server", ip: "127.0.0.1", serviceAccount: "server", labels: { app: "server" }, tls: true };
-  const mesh = built(
-    [
-      known,
-      pod({ name: "client", ip: "127.0.0.2" }),
-      pod(one),
-      service({ name: "server", ports: { http: 80 }, clusterIP: "10.96.0.1" }),
-      endpoint("server", one, { http: server.relay }),
-    ].join(""),
-  );
+  const mesh = built(known + clientAndServer(server));
   assert.match(mesh.findings.map(({ message }) => message).join(), /root is of trust domain shop\.example/);
   const client = await startClient(t, await identityOf(authority, { ...CLIENT, trustDomain: domain }), mesh);
   assert.equal(await statusOf(client, "server"), 200);
@@ -216,3 +198,14 @@ test("a federated mesh's workloads call across, and each root vouches for its ow
     assert.equal(await statusAt(alone, forged), undefined);
   });
 });
+
+/** A client, and the Service of a server, as they are in the mesh. */
+function clientAndServer(server: { readonly relay: number }): string {
+  const one = { name: "server", ip: "127.0.0.1", serviceAccount: "server", labels: { app: "server" }, tls: true };
+  return [
+    pod({ name: "client", ip: "127.0.0.2" }),
+    pod(one),
+    service({ name: "server", ports: { http: 80 }, clusterIP: "10.96.0.1" }),
+    endpoint("server", one, { http: server.relay }),
+  ].join("");
+}

@@ -1,4 +1,5 @@
 import { X509Certificate } from "node:crypto";
+import { subjectText } from "../x509/pem-certificates.ts";
 import { type AuthorityMaterial, validityOf } from "./authority-material.ts";
 import type { AuthorityState, SlotOrigin } from "./authority-state.ts";
 import type { RevocationStatus } from "./revocation-judge.ts";
@@ -52,8 +53,8 @@ export function slotStatuses({ active, prepared, old }: AuthorityState): SlotSta
 }
 
 function describe(certificatePem: string): { subject: string; key: string } {
-  const { subject, publicKey } = new X509Certificate(certificatePem);
-  const { asymmetricKeyType, asymmetricKeyDetails } = publicKey;
+  const certificate = new X509Certificate(certificatePem);
+  const { asymmetricKeyType, asymmetricKeyDetails } = certificate.publicKey;
   const size = asymmetricKeyDetails?.namedCurve ?? asymmetricKeyDetails?.modulusLength;
-  return { subject: subject.split("\n").join(", "), key: `${asymmetricKeyType} ${size ?? ""}`.trim() };
+  return { subject: subjectText(certificate), key: `${asymmetricKeyType} ${size ?? ""}`.trim() };
 }

@@ -1,6 +1,6 @@
 import type { X509Certificate } from "node:crypto";
 import { messageOf } from "../../platform/errors.ts";
-import { certificatesOf, fingerprintsOf } from "../x509/pem-certificates.ts";
+import { certificatesOf, fingerprintsOf, subjectText } from "../x509/pem-certificates.ts";
 
 /** What the mesh's peers were told to trust, where that is kept apart from the authority and may outlive it. */
 export interface PublishedRoots {
@@ -34,5 +34,5 @@ export async function missingKey(
     return `it cannot be told what ${name} says (${messageOf(error)})`;
   }
   if (forsaken.length === 0) return null;
-  return `${name} has the mesh trust ${forsaken.map(({ subject }) => subject.replaceAll("\n", ", ")).join(" and ")}`;
+  return `${name} has the mesh trust ${forsaken.map(subjectText).join(" and ")}`;
 }
