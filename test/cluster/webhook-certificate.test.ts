@@ -72,6 +72,9 @@ test("the webhooks' certificate nears its end, ends, and is renewed, in front of
   const https = await createHttpsServer(serving.current(), routes, trust);
   t.after(() => https.app.close());
   serving.onRenew((renewed) => https.setCertificate(renewed));
+  // Each over a connection of its own: one that is open outlives the certificate. Said in the answer, so that the API
+  // server never asks over one that is just being closed.
+  https.app.server.maxRequestsPerSocket = 1;
   const url = await https.app.listen({ host: "127.0.0.1", port: 0 });
   const webhooks = buildInjectionWebhooks({
     ...{ revision: "default", revisionTags: [], enableNamespacesByDefault: false, systemNamespace: "trysail-system" },
@@ -92,9 +95,7 @@ test("the webhooks' certificate nears its end, ends, and is renewed, in front of
     return asked.map(({ status, check, message }) => `${status} ${check}: ${message}`).join("\n");
   };
   let pods = 0;
-  /** Over a connection of its own: one that is open outlives the certificate. */
   const createPod = () => {
-    https.app.server.closeAllConnections();
     const containers = [{ name: "app", image: "example.com/app:1" }];
     const metadata = { name: `app-${pods++}` };
     return kubernetes.call("POST", "/api/v1/namespaces/shop/pods", { metadata, spec: { containers } });
