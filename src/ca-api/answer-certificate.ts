@@ -5,8 +5,9 @@ import { spiffeId } from "../ca/identity.ts";
 import { loggedCause, Refusal, reasonOf } from "../ca/refusal.ts";
 import type { Logger } from "../platform/log.ts";
 import { CertificateBody } from "./api-schemas.ts";
+import { assertParameters } from "./assert-parameters.ts";
 import { mediaTypeOf } from "./media-type.ts";
-import { parseJsonBody } from "./parse-json-body.ts";
+import { fieldsOf, parseJsonBody } from "./parse-json-body.ts";
 import { requestCredentials } from "./request-credentials.ts";
 
 export interface AnswerCertificateDeps {
@@ -22,6 +23,7 @@ const DER_TYPE = "application/pkcs10";
 /** What curl sends where it is told nothing is among them. */
 const PEM_TYPES = ["application/x-pem-file", "text/plain", "application/x-www-form-urlencoded"];
 const PEM_CHAIN_TYPE = "application/pem-certificate-chain";
+const JSON_FIELDS = `a JSON body takes ${fieldsOf(validator)}`;
 
 /** `POST /v1/certificates`: JSON is answered by JSON, a bare request (PEM or DER) by the chain in PEM. */
 export async function answerCertificate(
@@ -64,6 +66,7 @@ interface ParsedBody {
 function readBody(request: FastifyRequest): ParsedBody {
   const type = mediaTypeOf(request);
   if (type === JSON_TYPE) {
+    assertParameters(request, [], JSON_FIELDS);
     const { csr, ttlSeconds, impersonatedIdentity } = parseJsonBody(validator, request.body);
     return { body: { csr, ttlMs: millisecondsOf(ttlSeconds), impersonated: impersonatedIdentity }, wantsJson: true };
   }
@@ -72,6 +75,7 @@ function readBody(request: FastifyRequest): ParsedBody {
     const taken = [JSON_TYPE, DER_TYPE, ...PEM_TYPES].join(", ");
     throw new Refusal("unsupported-media-type", `the content type must be one of ${taken}`);
   }
+  assertParameters(request, ["ttlSeconds"], `it takes ttlSeconds, and ${JSON_FIELDS}`);
   if (!Buffer.isBuffer(request.body)) throw new Refusal("bad-request", "the request has no body");
   const wantsJson = request.headers.accept?.includes(JSON_TYPE) === true;
   const ttlMs = millisecondsOf(parseTtl(request.query));

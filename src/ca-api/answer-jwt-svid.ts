@@ -6,8 +6,9 @@ import type { JwtSvidIssuer } from "../ca/jwt/jwt-svid.ts";
 import { loggedCause, Refusal, reasonOf } from "../ca/refusal.ts";
 import type { Logger } from "../platform/log.ts";
 import { JwtSvidBody } from "./api-schemas.ts";
+import { assertParameters } from "./assert-parameters.ts";
 import { mediaTypeOf } from "./media-type.ts";
-import { parseJsonBody } from "./parse-json-body.ts";
+import { fieldsOf, parseJsonBody } from "./parse-json-body.ts";
 import { requestCredentials } from "./request-credentials.ts";
 
 export interface AnswerJwtSvidDeps {
@@ -29,6 +30,7 @@ export async function answerJwtSvid(
   const audit = { protocol: "https", peer: request.ip };
   try {
     const identity = await deps.authenticate(requestCredentials(request));
+    assertParameters(request, [], `the body takes ${fieldsOf(validator)}`);
     if (mediaTypeOf(request) !== JSON_TYPE) {
       throw new Refusal("unsupported-media-type", `the content type must be ${JSON_TYPE}`);
     }

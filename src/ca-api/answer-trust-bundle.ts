@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { buildSpiffeBundle } from "../ca/bundle/spiffe-bundle.ts";
 import type { JwtSvidIssuer } from "../ca/jwt/jwt-svid.ts";
 import { Refusal } from "../ca/refusal.ts";
+import { assertParameters } from "./assert-parameters.ts";
 
 export interface AnswerTrustBundleDeps {
   trustBundlePem(): string;
@@ -18,6 +19,7 @@ export function answerTrustBundle(
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
+  assertParameters(request, ["format"], "it takes format");
   const rootsPem = trustBundlePem();
   const isSpiffe = wantsSpiffe(request);
   const body = isSpiffe

@@ -157,6 +157,39 @@ function operationsOf({ paths }: ReturnType<typeof buildOpenApi>): Map<string, R
   );
 }
 
+const unread: [method: "GET" | "POST", url: string, type: string, says: string][] = [
+  [
+    ...(["POST", "/v1/certificates?ttl=60", "text/plain"] as const),
+    "ttl: it takes ttlSeconds, and a JSON body takes csr, ttlSeconds, impersonatedIdentity",
+  ],
+  [
+    ...(["POST", "/v1/certificates?ttlSeconds=60", "application/json"] as const),
+    "ttlSeconds: a JSON body takes csr, ttlSeconds, impersonatedIdentity",
+  ],
+  ["POST", "/v1/jwt-svids?audience=ledger", "application/json", "audience: the body takes audience, ttlSeconds"],
+  ["GET", "/v1/trust-bundle?format=pem&Format=spiffe", "", "Format: it takes format"],
+  ["GET", "/v1/trust-bundle?__proto__=pem", "", "__proto__: it takes format"],
+  ["GET", "/v1/openapi.json?format=yaml", "", "format: it takes none"],
+];
+for (const [method, url, type, says] of unread) {
+  test(`${method} ${url} is refused, since nobody would read it, with where it belongs`, async (t) => {
+    const app = await application(t, async () => issued);
+    const body = { headers: { "content-type": type }, payload: '{"csr":"pem","audience":["ledger"]}' };
+    const answer = await app.inject({ method, url, ...(method === "POST" && body) });
+    const error = `the URL may not have the parameter ${says}`;
+    assert.deepEqual([answer.statusCode, answer.json()], [400, { error, reason: "bad-request" }]);
+    const documented = operationsOf(buildOpenApi()).get(`${method} ${url.replace(/\?.*/, "")}`) ?? {};
+    assert.ok("400" in documented);
+  });
+}
+
+test("a parameter that is no name but something long is not told in full", async (t) => {
+  const app = await application(t, async () => issued);
+  const { statusCode, body } = await app.inject({ method: "GET", url: `/v1/trust-bundle?${"a".repeat(900)}` });
+  assert.equal(statusCode, 400);
+  assert.ok(body.length < 200, body);
+});
+
 test("a JWT-SVID is counted under the reason for which it is refused", async (t) => {
   const counted: string[] = [];
   const app = await application(t, async () => issued, { metrics: { refused: (reason) => counted.push(reason) } });

@@ -5,12 +5,13 @@ import type { JwtSvidIssuer } from "../ca/jwt/jwt-svid.ts";
 import { loggedCause, Refusal, type RefusalReason } from "../ca/refusal.ts";
 import { OVERLOAD_RETRY_MS } from "../ca/signing-queue.ts";
 import { LARGEST_CSR_BYTES } from "../ca/x509/csr.ts";
-import { bodyParser } from "../platform/body-parser.ts";
+import { addBodyParser } from "../platform/body-parser.ts";
 import { httpStatusOf } from "../platform/http-status.ts";
 import type { Logger } from "../platform/log.ts";
 import { answerCertificate } from "./answer-certificate.ts";
 import { answerJwtSvid } from "./answer-jwt-svid.ts";
 import { answerTrustBundle } from "./answer-trust-bundle.ts";
+import { assertParameters } from "./assert-parameters.ts";
 import { buildOpenApi } from "./openapi.ts";
 
 export interface CaRoutesDeps {
@@ -31,13 +32,16 @@ export function caRoutes(deps: CaRoutesDeps): FastifyPluginAsync {
   return async (app) => {
     app.removeAllContentTypeParsers();
     // Each route reads the bytes by itself, once it knows that it wants them.
-    app.addContentTypeParser("*", bodyParser(BODY_LIMIT));
+    addBodyParser(app, "*", BODY_LIMIT);
     app.setErrorHandler((error, request, reply) => answerError(deps, error, request, reply));
 
     app.post("/v1/certificates", (request, reply) => answerCertificate(deps, request, reply));
     app.post("/v1/jwt-svids", (request, reply) => answerJwtSvid(deps, request, reply));
     app.get("/v1/trust-bundle", async (request, reply) => answerTrustBundle(deps, request, reply));
-    app.get("/v1/openapi.json", async () => buildOpenApi());
+    app.get("/v1/openapi.json", async (request) => {
+      assertParameters(request, [], "it takes none");
+      return buildOpenApi();
+    });
   };
 }
 

@@ -7,7 +7,7 @@ const refusals = (codes: Readonly<Record<string, string>>) =>
     Object.entries(codes).map(([code, description]) => [code, { description, content: json(ErrorAnswer) }]),
   );
 const REFUSED = {
-  "400": "no request that can be answered",
+  "400": "no request that can be answered, or a parameter in the URL that is not known",
   "401": "no proof of who is asking",
   "403": "an identity that is revoked, or that the caller may not ask for, or that an external signer denies",
   "413": "too large",
@@ -29,7 +29,7 @@ export function buildOpenApi(): { readonly openapi: string; readonly paths: Read
           summary: "Issues an X.509-SVID for the caller",
           security: credentials,
           parameters: [
-            query("ttlSeconds", { type: "integer", minimum: 1 }, "as in the JSON body, for the other bodies"),
+            query("ttlSeconds", { type: "integer", minimum: 1 }, "for other bodies than JSON, which has it itself"),
           ],
           requestBody: {
             required: true,
@@ -71,14 +71,17 @@ export function buildOpenApi(): { readonly openapi: string; readonly paths: Read
               content: { "application/x-pem-file": { schema: text }, ...json({ type: "object" }) },
             },
             "304": { description: "still the one that If-None-Match names" },
-            ...refusals({ "400": "a format that is not known" }),
+            ...refusals({ "400": "a format, or a parameter in the URL, that is not known" }),
           },
         },
       },
       "/v1/openapi.json": {
         get: {
           summary: "This document",
-          responses: { "200": { description: "OpenAPI 3.1", content: json({ type: "object" }) } },
+          responses: {
+            "200": { description: "OpenAPI 3.1", content: json({ type: "object" }) },
+            ...refusals({ "400": "a parameter in the URL: there is none" }),
+          },
         },
       },
     },

@@ -27,12 +27,13 @@ export function parseJsonBody<T extends TSchema>(
   const [first] = validator.Errors(value);
   const field = (first?.instancePath || "fields").slice(0, LONGEST_FIELD);
   if (first?.keyword === "boolean") {
-    throw new Refusal("bad-request", `the body may not have ${field}: it takes ${fieldsOf(validator).join(", ")}`);
+    throw new Refusal("bad-request", `the body may not have ${field}: it takes ${fieldsOf(validator)}`);
   }
   throw new Refusal("bad-request", `the body's ${field} ${first?.message ?? "are wrong"}`);
 }
 
-function fieldsOf<T extends TSchema>(validator: Validator<Record<never, never>, T>): string[] {
+/** The names of all that a body may have, in one text. */
+export function fieldsOf<T extends TSchema>(validator: Validator<Record<never, never>, T>): string {
   const schema: TSchema = validator.Type();
-  return Type.IsObject(schema) ? Object.keys(schema.properties) : [];
+  return Type.IsObject(schema) ? Object.keys(schema.properties).join(", ") : "";
 }

@@ -8,6 +8,7 @@ import { type Authenticate, bearerToken } from "../ca/caller/authenticate.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { httpStatusOf } from "../platform/http-status.ts";
 import type { Logger } from "../platform/log.ts";
+import { unknownParameter } from "../platform/unknown-parameter.ts";
 
 export interface AuthorityRoutesDeps {
   /** Null where a signer elsewhere is asked, which is not turned from here. */
@@ -56,7 +57,13 @@ export function authorityRoutes(deps: AuthorityRoutesDeps): FastifyPluginAsync {
       if (code === 500) deps.log.error({ err: error }, "a command for the authority failed");
       return reply.code(code).send({ error: message });
     });
-    app.addHook("onRequest", (request) => assertAdmin(deps, request));
+    app.addHook("onRequest", async (request) => {
+      await assertAdmin(deps, request);
+      const name = unknownParameter(request, []);
+      if (name === undefined) return;
+      const taken = request.method === "POST" ? "the body is {force?, id?}" : "it takes none";
+      throw new TrysailError("invalid-argument", `the URL may not have the parameter ${name}: ${taken}`);
+    });
     app.get("/ca", async () => status());
     for (const [name, run] of Object.entries(commands)) {
       app.post(`/ca/${name}`, async (request) => {
