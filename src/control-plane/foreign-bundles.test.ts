@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { ServerResponse } from "node:http";
 import { createServer } from "node:https";
 import { type TestContext, test } from "node:test";
 import { temporaryAuthority } from "../../test/support/authority.ts";
@@ -89,6 +90,34 @@ test("several authorities of one trust domain add up, and who is no longer named
   bundles.follow([fixed]);
   assert.deepEqual([...bundles.current()], [["b.example", one.trustBundlePem]]);
   await until("nobody to be asked any more", () => clock.pending() === 0);
+});
+
+test("an endpoint that answers anything but a document is given up, and asked again", async (t) => {
+  const { certificate, rootPem } = await grpcCertificate(t, ["127.0.0.1"]);
+  const answers: readonly ((response: ServerResponse) => unknown)[] = [
+    (response) =>
+      response.socket?.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+    (response) => response.writeHead(302, { location: "https://127.0.0.1/" }).end(),
+    (response) => response.writeHead(200, { "content-length": "1000" }).write("{", () => response.destroy()),
+    (response) => response.write(Buffer.alloc(300 * 1024, " ")),
+    // Until it is given up for its slowness.
+    (response) => response.write(" "),
+  ];
+  let asked = 0;
+  const server = createServer({ cert: certificate.certPem, key: certificate.keyPem }, (_request, response) => {
+    answers[asked++ % answers.length]?.(response);
+  });
+  const url = `https://127.0.0.1:${await listenOn(t, server, "127.0.0.1")}/`;
+  const { clock, bundles } = following(
+    t,
+    createOutboundFetch({ rootsPem: rootPem, mayDial: () => true, timeoutMs: 500 }),
+  );
+  bundles.follow([at(url, "west.example")]);
+  for (let times = 1; times <= answers.length; times++) {
+    await until(`attempt ${times} to be given up`, () => asked === times && clock.pending() === 1);
+    clock.advance(60_000);
+  }
+  assert.equal(bundles.current().size, 0);
 });
 
 test("a real endpoint with TLS is read, and one on loopback or link-local is not dialled", async (t) => {

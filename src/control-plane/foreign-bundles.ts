@@ -45,7 +45,7 @@ export function createForeignBundles(deps: ForeignBundlesDeps): ForeignBundles {
     const ask = async (): Promise<void> => {
       let waitMs: number;
       try {
-        const { rootsPem, refreshHintMs } = parseSpiffeBundle(await deps.fetch(url));
+        const { rootsPem, refreshHintMs } = parseSpiffeBundle(await deps.fetch(url), deps.clock.now());
         if (stopped) return;
         failures = 0;
         waitMs = Math.min(Math.max(refreshHintMs ?? REFRESH_MS.usual, REFRESH_MS.shortest), REFRESH_MS.longest);

@@ -68,6 +68,11 @@ function get(url: URL, request: RequestOptions, options: OutboundFetchOptions): 
     const signal = AbortSignal.timeout(timeoutMs);
     const call = requestHttps(url, { ...request, agent: false, signal, headers: { accept: ACCEPTED } });
     call.on("error", reject);
+    // Node tells of no response and of no error behind a 101, by which a server could have itself waited for without end.
+    call.on("upgrade", (response, socket) => {
+      socket.destroy();
+      reject(new Error(`answered ${response.statusCode}`));
+    });
     call.on("response", (response) => {
       if (response.statusCode !== 200) {
         call.destroy(new Error(`answered ${response.statusCode}`));

@@ -89,6 +89,7 @@ function parseRoots(name: string, bytes: Uint8Array | undefined, now: number): s
     if (!root.ca) throw refuse(`holds ${subjectText(root)}, which is not the certificate of an authority`);
     if (!isSelfSigned(root)) throw refuse(`holds ${subjectText(root)}, which is not signed by its own key`);
   }
+  if (roots.length === 0) throw refuse("holds no certificate in PEM");
   const live = roots.filter(({ validToDate }) => validToDate.getTime() > now);
   if (live.length === 0) throw refuse("holds no root that is still valid");
   return [...new Set(live.map((root) => root.toString()))].join("");

@@ -3,12 +3,14 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { temporaryAuthority } from "../../../test/support/authority.ts";
 import { identityOf } from "../../../test/support/caller.ts";
+import { createManualClock } from "../../../test/support/manual-clock.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { TrysailError } from "../../platform/errors.ts";
 import { certificatesOf } from "../x509/pem-certificates.ts";
 import { parseSpiffeBundle } from "./parse-spiffe-bundle.ts";
 import { buildSpiffeBundle } from "./spiffe-bundle.ts";
 
+const now = Date.now();
 const x5cOf = (pem: string) => certificatesOf(pem).map(({ raw }) => raw.toString("base64"));
 
 test("what a mesh publishes of itself is read back: its roots, and when to look again", async (t) => {
@@ -16,7 +18,15 @@ test("what a mesh publishes of itself is read back: its roots, and when to look 
   const rootsPem = one.trustBundlePem + two.trustBundlePem;
   const jwtKeys = [{ keyId: "a", jwk: { kty: "EC" } }];
   const text = buildSpiffeBundle({ rootsPem, jwtKeys, refreshHintSeconds: 90 });
-  assert.deepEqual(parseSpiffeBundle(text), { rootsPem, refreshHintMs: 90_000 });
+  assert.deepEqual(parseSpiffeBundle(text, now), { rootsPem, refreshHintMs: 90_000 });
+});
+
+test("of a bundle the roots that have ended are left out, and one without any other is refused", async (t) => {
+  const [ended, live] = [await temporaryAuthority(t, createManualClock(0)), await temporaryAuthority(t, systemClock)];
+  const both = { rootsPem: ended.trustBundlePem + live.trustBundlePem, jwtKeys: [], refreshHintSeconds: 60 };
+  assert.equal(parseSpiffeBundle(buildSpiffeBundle(both), now).rootsPem, live.trustBundlePem);
+  const text = buildSpiffeBundle({ ...both, rootsPem: ended.trustBundlePem });
+  assert.throws(() => parseSpiffeBundle(text, now), { message: /has no root that is still valid/ });
 });
 
 test("a bundle says what is wrong with it", async (t) => {
@@ -38,7 +48,7 @@ test("a bundle says what is wrong with it", async (t) => {
     [{ keys: [...svid(root).keys, ...svid(leaf).keys] }, /not one of an authority/],
   ];
   for (const [bundle, message] of rows) {
-    assert.throws(() => parseSpiffeBundle(JSON.stringify(bundle) ?? ""), { code: "invalid-argument", message });
+    assert.throws(() => parseSpiffeBundle(JSON.stringify(bundle) ?? "", now), { code: "invalid-argument", message });
   }
 });
 
@@ -52,7 +62,7 @@ test("whatever text comes as a bundle, it is refused or has roots", () => {
   fc.assert(
     fc.property(text, (bundle) => {
       try {
-        assert.ok(certificatesOf(parseSpiffeBundle(bundle).rootsPem).length > 0);
+        assert.ok(certificatesOf(parseSpiffeBundle(bundle, now).rootsPem).length > 0);
       } catch (error) {
         assert.ok(error instanceof TrysailError, String(error));
       }

@@ -2,10 +2,11 @@ import { X509Certificate } from "node:crypto";
 import { Type } from "typebox";
 import { Compile } from "typebox/compile";
 import { messageOf, TrysailError } from "../../platform/errors.ts";
+import { assertStrictForm } from "../x509/assert-strict-form.ts";
 
 /** What a foreign trust domain publishes of itself, as far as certificates need it. */
 export interface SpiffeBundle {
-  /** Its roots, as PEM; never empty. */
+  /** Its roots that have not ended, as PEM; never empty. */
   readonly rootsPem: string;
   /** When to look again, in milliseconds; null where it does not say. */
   readonly refreshHintMs: number | null;
@@ -27,9 +28,10 @@ const JsonBundle = Compile(
 
 /**
  * Reads a bundle in SPIFFE's form of a JWK set (SPIFFE Trust Domain and Bundle, 4). Keys for JWT-SVIDs, and of uses that
- * are not known, are skipped, as the standard asks. Throws `invalid-argument` saying what is wrong.
+ * are not known, are skipped, as the standard asks, and so are roots that have ended. Throws `invalid-argument` saying what
+ * is wrong.
  */
-export function parseSpiffeBundle(text: string): SpiffeBundle {
+export function parseSpiffeBundle(text: string, now: number): SpiffeBundle {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -39,25 +41,28 @@ export function parseSpiffeBundle(text: string): SpiffeBundle {
   if (!JsonBundle.Check(value)) throw broken(`is not a set of at most ${MOST_KEYS} keys`);
   const roots = value.keys.filter(({ use }) => use === "x509-svid").map(({ x5c }) => rootOf(x5c));
   if (roots.length === 0) throw broken("has no key for X.509-SVIDs");
+  const live = roots.filter(({ validToDate }) => validToDate.getTime() > now);
+  if (live.length === 0) throw broken("has no root that is still valid");
   const hint = value.spiffe_refresh_hint;
   return {
-    rootsPem: [...new Set(roots)].join(""),
+    rootsPem: [...new Set(live.map((root) => root.toString()))].join(""),
     refreshHintMs: hint === undefined ? null : hint * 1000,
   };
 }
 
 /** 4.2.2: `x5c` holds exactly one certificate, that of the authority. */
-function rootOf(x5c: readonly string[] = []): string {
+function rootOf(x5c: readonly string[] = []): X509Certificate {
   const [base64, ...more] = x5c;
   if (base64 === undefined || more.length > 0) throw broken("has a key without exactly one certificate");
   let certificate: X509Certificate;
   try {
     certificate = new X509Certificate(Buffer.from(base64, "base64"));
+    assertStrictForm(certificate.raw);
   } catch (error) {
     throw broken(`has a certificate that cannot be read: ${messageOf(error)}`);
   }
   if (!certificate.ca) throw broken("has a certificate that is not one of an authority");
-  return certificate.toString();
+  return certificate;
 }
 
 function broken(problem: string): TrysailError {

@@ -26,7 +26,7 @@ export interface ParsedExtension {
   readonly value: DerElement;
 }
 
-const VERSION_3 = Buffer.from([0xa0, 0x03, 0x02, 0x01, 0x02]);
+export const VERSION_3 = Buffer.from([0xa0, 0x03, 0x02, 0x01, 0x02]);
 const TRUE = Buffer.from([0x01, 0x01, 0xff]);
 const EXTENSIONS = 0xa3;
 
