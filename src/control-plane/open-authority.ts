@@ -1,5 +1,6 @@
 import { type Authority, loadAuthority } from "../ca/authority/authority.ts";
 import { createFolderStore } from "../ca/authority/authority-folder-store.ts";
+import { type AuthorityMaterial, validityOf } from "../ca/authority/authority-material.ts";
 import { type AuthoritySource, firstOf } from "../ca/authority/authority-source.ts";
 import { createFolderSource } from "../ca/authority/folder-source.ts";
 import { createSecretSource } from "../kubernetes/authority-secret-source.ts";
@@ -58,6 +59,14 @@ export async function openAuthority(deps: OpenAuthorityDeps): Promise<OpenedAuth
     kubernetes === null
       ? createFolderStore({ state: deps.state, trustDomain })
       : createSecretStore({ client: kubernetes, namespace, name: AUTHORITY_SECRET.name });
+  /** What is left from the days of Istio must not keep a mesh from a root of its own. */
+  const hasEnded = (adopted: AuthorityMaterial): boolean => {
+    const { notAfter } = validityOf(adopted);
+    if (notAfter > deps.clock.now()) return false;
+    const ended = new Date(notAfter).toISOString();
+    deps.log.warn({ source: istioOwn?.name, ended }, "Istio's root has ended: the mesh begins with one of its own");
+    return true;
+  };
   const authority = await loadAuthority({
     ...deps,
     store,
@@ -73,7 +82,7 @@ export async function openAuthority(deps: OpenAuthorityDeps): Promise<OpenedAuth
       const pluggedIn = await source?.read();
       if (pluggedIn !== undefined) return { origin: "plugged-in", material: pluggedIn };
       const adopted = await istioOwn?.read();
-      return adopted === undefined ? undefined : { origin: "self-signed", material: adopted };
+      return adopted === undefined || hasEnded(adopted) ? undefined : { origin: "self-signed", material: adopted };
     },
   });
   return { authority, source, timing: kubernetes === null ? ALONE : AMONG_REPLICAS };

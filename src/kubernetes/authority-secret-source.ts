@@ -11,6 +11,9 @@ export interface SecretSourceDeps extends MaterialUse {
   readonly name: string;
 }
 
+/** What a Secret may lack. Programs in Go write it empty then: istiod does so where it has made the root itself. */
+const MAY_BE_EMPTY = ["cert-chain.pem", "root-cert.pem", "ca.crt"];
+
 /** Key and certificates in a Secret, such as Istio's `cacerts` and `istio-ca-secret`. */
 export function createSecretSource({ client, namespace, name, ...use }: SecretSourceDeps): AuthoritySource {
   const where = `Secret ${namespace}/${name}`;
@@ -22,7 +25,10 @@ export function createSecretSource({ client, namespace, name, ...use }: SecretSo
         if (error instanceof TrysailError && error.code === "not-found") return undefined;
         throw error;
       });
-    const readFile = async (file: string) => (secret === undefined ? undefined : secretData(secret, file));
+    const readFile = async (file: string) => {
+      const bytes = secret === undefined ? undefined : secretData(secret, file);
+      return bytes?.length === 0 && MAY_BE_EMPTY.includes(file) ? undefined : bytes;
+    };
     return createAuthoritySource({ ...use, name: where, readFile });
   };
   return {

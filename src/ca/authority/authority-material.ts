@@ -1,6 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { messageOf, TrysailError } from "../../platform/errors.ts";
 import { SecretBytes } from "../../platform/secret-bytes.ts";
+import { assertStrictForm } from "../x509/assert-strict-form.ts";
 import { refusalByLimits } from "../x509/chain-limits.ts";
 import type { IssuedNames } from "../x509/name-constraints.ts";
 import { certificatesOf, isIssuedBy, isSelfSigned, subjectText } from "../x509/pem-certificates.ts";
@@ -53,7 +54,8 @@ export function parseAuthorityMaterial(files: MaterialFiles, { trustDomain, serv
   assertSigns(files, certificate, key);
   assertTrustDomain(files.certificate.name, certificate, trustDomain);
   const others = files.chain?.bytes === undefined ? [] : readCertificates(files.chain);
-  const roots = files.roots?.bytes === undefined ? [certificate] : readCertificates(files.roots);
+  const roots =
+    files.roots?.bytes === undefined ? [certificate] : withRenewed(readCertificates(files.roots), certificate);
   const rootsName = files.roots?.bytes === undefined ? files.certificate.name : (files.roots?.name ?? "");
   for (const root of roots) {
     if (!root.ca) throw broken(rootsName, `holds ${subjectText(root)}, which is not the certificate of an authority`);
@@ -69,6 +71,18 @@ export function parseAuthorityMaterial(files: MaterialFiles, { trustDomain, serv
     rootsPem: [...new Set(roots.map((root) => root.toString()))].join(""),
   };
   return material;
+}
+
+/**
+ * istiod renews its root with the key that it has, and leaves the one before in `root-cert.pem`. Only the renewed one counts:
+ * of two roots with one name and one key, Envoy may find the one that has ended.
+ */
+function withRenewed(roots: readonly X509Certificate[], certificate: X509Certificate): readonly X509Certificate[] {
+  if (!isSelfSigned(certificate) || roots.some(({ fingerprint256 }) => fingerprint256 === certificate.fingerprint256)) {
+    return roots;
+  }
+  const others = roots.filter((root) => !isIssuedBy(certificate, root));
+  return others.length === roots.length ? roots : [certificate, ...others];
 }
 
 /** When the whole chain of the material is valid: milliseconds since the epoch, from the latest to the earliest. */
@@ -96,6 +110,7 @@ function readCertificates({ name, bytes }: NamedBytes): X509Certificate[] {
   let certificates: X509Certificate[];
   try {
     certificates = certificatesOf(Buffer.from(bytes).toString("latin1"));
+    for (const { raw } of certificates) assertStrictForm(raw);
   } catch (error) {
     throw broken(name, `cannot be read (${messageOf(error)})`);
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { generateKeyPairSync } from "node:crypto";
+import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { before, type TestContext, test } from "node:test";
@@ -118,6 +118,20 @@ test("Istio's own secret, two files signed by themselves, is read as it is", asy
   assert.equal(certificatesOf(chain).length, 1);
 });
 
+test("a root that istiod has renewed with its key takes the place of the one that it left beside it", async (t) => {
+  const key = await temporaryPath(t, "key.pem");
+  const [before, renewed] = [join(dirname(key), "before.pem"), join(dirname(key), "renewed.pem")];
+  await openssl("genpkey", "-algorithm", "rsa", "-pkeyopt", "rsa_keygen_bits:2048", "-out", key);
+  for (const root of [before, renewed]) await opensslRoot(key, "/O=cluster.local", root);
+  const [left, own] = [await readFile(before, "utf8"), await readFile(renewed, "utf8")];
+  const foreign = made.other["root-cert.pem"] ?? "";
+  const files = { "ca-cert.pem": own, "ca-key.pem": await readFile(key, "utf8"), "root-cert.pem": left + foreign };
+  assert.equal((await sourceOf(files).read())?.rootsPem, own + foreign);
+  await signAndVerify(t, files);
+  // A root under which nothing is signed is a mistake as ever.
+  await assert.rejects(sourceOf({ ...files, "root-cert.pem": foreign }).read(), /does not lead from/);
+});
+
 test("cert-manager's form is read, with the way up behind the first certificate", async (t) => {
   const { "ca-cert.pem": own = "", "ca-key.pem": key, "root-cert.pem": root = "" } = made.ec;
   await signAndVerify(t, { "tls.crt": own, "tls.key": key, "ca.crt": root });
@@ -139,6 +153,11 @@ test("nothing at all is no mistake", async () => {
 
 const ed25519 = generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }).toString();
 const weakRsa = generateKeyPairSync("rsa", { modulusLength: 1024 }).privateKey.export({ type: "pkcs8", format: "pem" });
+function ofVersion4(pem: string): string {
+  const { raw } = new X509Certificate(pem);
+  raw[raw.indexOf(Buffer.from([0xa0, 3, 2, 1, 2])) + 4] = 3;
+  return new X509Certificate(raw).toString();
+}
 const mistakes: { title: string; files: () => Files; says: RegExp }[] = [
   {
     title: "no key",
@@ -177,6 +196,14 @@ const mistakes: { title: string; files: () => Files; says: RegExp }[] = [
       "root-cert.pem": made.ec["root-cert.pem"] + (made.other["root-cert.pem"] ?? "").slice(0, 300),
     }),
     says: /root-cert\.pem cannot be read \(a block of PEM \(CERTIFICATE\) is not whole\)/,
+  },
+  {
+    title: "a root in a form that OpenSSL takes, and Envoy does not",
+    files: () => ({
+      ...made.ec,
+      "root-cert.pem": made.ec["root-cert.pem"] + ofVersion4(made.other["root-cert.pem"] ?? ""),
+    }),
+    says: /root-cert\.pem cannot be read \(not a certificate of version 3\)/,
   },
   {
     title: "a file of a megabyte",
