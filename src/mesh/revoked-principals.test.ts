@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { analyzeReferences } from "./analyze.ts";
+import { defaultMeshConfig } from "./mesh-config.ts";
 import { parseObject } from "./parse-object.ts";
 
 const LABEL = "trysail.io/revokes-identities";
@@ -52,5 +54,35 @@ for (const { title, policy, says } of whole) {
     const own = warningsOf(policy).filter((warning) => warning.includes(LABEL));
     assert.equal(own.length, 1);
     assert.match(own[0] ?? "", says);
+  });
+}
+
+const places = [
+  {
+    namespace: "shop",
+    roots: ["trysail-system", "istio-system"],
+    says: /root namespace of the mesh: write it in trysail-system/,
+  },
+  { namespace: "trysail-system", roots: ["mesh-policies"], says: /write it in mesh-policies, or take the label away$/ },
+  { namespace: "istio-system", roots: ["trysail-system", "istio-system"], says: null },
+];
+for (const { namespace, roots, says } of places) {
+  test(`a policy of ${namespace} that is to revoke, where ${roots.join()} speak for the mesh, is ${says === null ? "not " : ""}warned of`, () => {
+    const findings = (spec: object, labels: object) => {
+      const metadata = { name: "it", namespace, labels };
+      const { object } = parseObject({
+        ...{ apiVersion: "security.istio.io/v1", kind: "AuthorizationPolicy", metadata, spec },
+      });
+      assert.ok(object !== undefined);
+      return analyzeReferences([object], { ...defaultMeshConfig, rootNamespaces: roots });
+    };
+    const [only, ...more] = findings(DENY, { [LABEL]: "true" });
+    assert.equal(more.length, 0);
+    assert.equal(only?.severity, says === null ? undefined : "warning");
+    assert.match(only?.message ?? "", says ?? /^$/);
+    // What revokes nobody for another reason is told of that alone, and what is not to revoke of nothing.
+    for (const other of [findings({ ...DENY, action: "ALLOW" }, { [LABEL]: "true" }), findings(DENY, {})]) {
+      assert.deepEqual(other, []);
+    }
   });
 }

@@ -2,6 +2,7 @@ import { joinPath } from "./conform.ts";
 import { isDryRun } from "./dry-run.ts";
 import type { AuthorizationPolicy } from "./istio/authorization-policy.ts";
 import { type Problem, warning } from "./problem.ts";
+import type { ReferenceIndex, Report } from "./reference-index.ts";
 
 /** On an AuthorizationPolicy that denies: its principals get neither certificates, JWT-SVIDs nor Secrets any more. */
 const REVOKES = "trysail.io/revokes-identities";
@@ -27,6 +28,14 @@ export function checkRevocation(policy: AuthorizationPolicy): Problem[] {
       ? [warning(`spec.rules[${index}]`, "revokes nobody: leave in it nothing but principals")]
       : [],
   );
+}
+
+/** What it denies it denies, but to its own namespace alone: nobody there speaks for who may be in the mesh. */
+export function analyzeRevocation(policy: AuthorizationPolicy, { config }: ReferenceIndex, report: Report): void {
+  const [root = "", ...more] = config.rootNamespaces;
+  if ([root, ...more].includes(policy.metadata.namespace) || revokedPrincipals(policy).length === 0) return;
+  const reason = `revokes nobody, since the policy is not in a root namespace of the mesh: write it in ${root}, or take the label away`;
+  report("value-invalid", joinPath("metadata.labels", REVOKES), reason);
 }
 
 type Rule = NonNullable<AuthorizationPolicy["spec"]["rules"]>[number];
