@@ -40,13 +40,22 @@ for (const [title, own, environment, expected] of sources) {
   });
 }
 
-const refusals: readonly [title: string, own: Partial<ServeFlags>, message: RegExp][] = [
+type Refused = readonly [title: string, own: Partial<ServeFlags>, message: RegExp];
+
+const refusals: readonly Refused[] = [
   ["no source", {}, /^there is nothing to serve: .*--config-dir.*--kubeconfig/],
   [
     "more connections of one address than there may be",
     { configDir: ["a"], maxConnectionsPerAddress: 11 },
     /^--max-connections-per-address \(11\) is more than --max-connections \(10\)$/,
   ],
+  ...["", "Shop.example", "spiffe://shop.example", "shop.example/ns", "*"].map(
+    (trustDomain): Refused => [
+      `the trust domain ${JSON.stringify(trustDomain)}, which the root would keep for ever,`,
+      { configDir: ["a"], trustDomain },
+      /^--trust-domain ".*" is none: it has small letters/,
+    ],
+  ),
   ["two sources", { configDir: ["a"], kubeconfig: "/k" }, /exclude each other/],
 ];
 

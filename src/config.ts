@@ -7,6 +7,7 @@ import { SYSTEM_NAMESPACE } from "./mesh/mesh-config.ts";
 import { messageOf, TrysailError } from "./platform/errors.ts";
 import { type ListenAddress, parseListenAddress } from "./platform/listen-address.ts";
 import type { LogLevel } from "./platform/log.ts";
+import { isTrustDomain } from "./platform/trust-domain.ts";
 
 /** Everything `trysail serve` is told, checked and complete; later code trusts it. */
 export interface ServeConfig extends SignersConfig {
@@ -119,6 +120,10 @@ export function parseServeConfig(flags: ServeFlags, environment: ServeEnvironmen
   if (flags.maxConnectionsPerAddress > flags.maxConnections) {
     const [one, all] = [flags.maxConnectionsPerAddress, flags.maxConnections];
     const message = `--max-connections-per-address (${one}) is more than --max-connections (${all})`;
+    throw new TrysailError("invalid-argument", message);
+  }
+  if (!isTrustDomain(flags.trustDomain)) {
+    const message = `--trust-domain ${JSON.stringify(flags.trustDomain)} is none: it has small letters, digits, dots, dashes and underscores alone`;
     throw new TrysailError("invalid-argument", message);
   }
   const source = parseSource(flags, environment);

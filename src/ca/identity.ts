@@ -1,3 +1,4 @@
+import { isTrustDomain } from "../platform/trust-domain.ts";
 import { isDnsLabel, isDnsSubdomain } from "./x509/dns-names.ts";
 
 /** Who a caller is proven to be: a Kubernetes service account, and the pod where the proof was bound to one. */
@@ -26,7 +27,6 @@ export function shareOwner(identity: WorkloadIdentity): string {
   return `${spiffeId(identity)} ${identity.pod?.uid ?? ""}`;
 }
 
-const TRUST_DOMAIN = /^[a-z0-9._-]{1,255}$/;
 const WORKLOAD_PATH = /^\/ns\/([^/]+)\/sa\/([^/]+)$/;
 
 /** Reads what `spiffeId` writes, and nothing that merely resembles it; undefined for anything else. */
@@ -35,6 +35,6 @@ export function parseSpiffeId(uri: string): WorkloadIdentity | undefined {
   const slash = uri.indexOf("/", "spiffe://".length);
   const trustDomain = uri.slice("spiffe://".length, Math.max(slash, 0));
   const [, namespace = "", serviceAccount = ""] = WORKLOAD_PATH.exec(uri.slice(slash)) ?? [];
-  if (!TRUST_DOMAIN.test(trustDomain) || !isDnsLabel(namespace) || !isDnsSubdomain(serviceAccount)) return undefined;
+  if (!isTrustDomain(trustDomain) || !isDnsLabel(namespace) || !isDnsSubdomain(serviceAccount)) return undefined;
   return { trustDomain, namespace, serviceAccount };
 }

@@ -3,6 +3,7 @@ import { type Static, Type } from "typebox";
 import { Compile } from "typebox/compile";
 import { messageOf } from "../platform/errors.ts";
 import { pemBlocks } from "../platform/pem.ts";
+import { isTrustDomain } from "../platform/trust-domain.ts";
 import { conform } from "./conform.ts";
 import { closed } from "./istio/fields.ts";
 
@@ -25,9 +26,6 @@ const CaCertificate = Type.Object(
 /** https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#MeshConfig-CertificateData */
 export const CaCertificates = Type.Array(CaCertificate);
 const validator = Compile(CaCertificates);
-
-/** SPIFFE-ID, 2.1. */
-const TRUST_DOMAIN = /^[a-z0-9._-]{1,255}$/;
 
 /**
  * Reads the whole list. Where anything is wrong with it, `last` stays, as far as it speaks for no domain that has become
@@ -61,7 +59,7 @@ function parseForeignAuthority(
   ownDomains: readonly string[],
 ): { readonly authority: ForeignAuthority } | { readonly problem: string } {
   if (trustDomains.length === 0) return { problem: "must name the trustDomains that it vouches for" };
-  const wrong = trustDomains.find((domain) => !TRUST_DOMAIN.test(domain));
+  const wrong = trustDomains.find((domain) => !isTrustDomain(domain));
   if (wrong !== undefined) return { problem: `names ${JSON.stringify(wrong)}, which is not a trust domain` };
   const own = trustDomains.find((domain) => ownDomains.includes(domain));
   if (own !== undefined) return { problem: `names ${own}, for which only the mesh's own authority vouches` };

@@ -32,13 +32,23 @@ const defaults = {
   enablePrometheusMerge: null,
 };
 
-const rows: [mesh: string, differs: object, findings: [severity: string, code: string, field: string][]][] = [
+type Row = [mesh: string, differs: object, findings: [severity: string, code: string, field: string][]];
+
+const rows: Row[] = [
   ["", {}, []],
   ["{}", {}, []],
   ["outboundTrafficPolicy: { mode: REGISTRY_ONLY }", { outboundTrafficPolicy: "REGISTRY_ONLY" }, []],
   ["{ rootNamespace: ops, enableAutoMtls: false }", { rootNamespaces: ["ops"], enableAutoMtls: false }, []],
   ["{ rootNamespace: null }", {}, []],
   ["trustDomainAliases: [b, a, b]", { trustDomainAliases: ["a", "b"] }, []],
+  ["trustDomainAliases: [cluster.local, Old.example]", { trustDomainAliases: ["Old.example"] }, []],
+  ...['"*"', '"*.example"', "spiffe://a", "a/ns/shop", '"a b"', '"\u00fc"', '"\ud800"', "a".repeat(256)].map(
+    (wrong): Row => [
+      `trustDomainAliases: [a, ${wrong}]`,
+      { trustDomainAliases: ["a"] },
+      [["error", "value-invalid", "data.mesh.trustDomainAliases"]],
+    ],
+  ),
   ["inboundTrafficPolicy: { mode: LOCALHOST }", { inboundTrafficPolicy: "LOCALHOST" }, []],
   ["inboundTrafficPolicy: {}", {}, []],
   ['defaultServiceExportTo: ["."]', { defaultServiceExportTo: ["."] }, []],

@@ -1,5 +1,6 @@
 import { parse as parseYaml } from "yaml";
 import { messageOf } from "../platform/errors.ts";
+import { isTrustDomain } from "../platform/trust-domain.ts";
 import { checkProxyConfig } from "./check-proxy-config.ts";
 import { conform, isRecord, joinPath } from "./conform.ts";
 import { deepFreeze } from "./deep-freeze.ts";
@@ -142,7 +143,8 @@ export function parseMeshConfig(
     const message = `the mesh's root is of trust domain ${last.trustDomain}, so ${trustDomain} has no effect; start the control plane with --trust-domain ${trustDomain} on a new state folder`;
     report("error", "value-invalid", message, "data.mesh.trustDomain");
   }
-  const settings = startable(ownDefaults(readFields(yaml, last, report), holder, report), last, report);
+  const read = knownAliases(readFields(yaml, last, report), last.trustDomain, report);
+  const settings = startable(ownDefaults(read, holder, report), last, report);
   if (settings.databaseFilters !== undefined) reportMissingFilters(yaml.trysail, report);
   if (isRecord(yaml.defaultConfig) && settings.defaultConfig) reportIneffective(settings.defaultConfig, report);
   const written = holder.data?.meshNetworks;
@@ -196,6 +198,21 @@ function reportMissingFilters(trysail: unknown, report: Report): void {
     const message = `${field} is ${name}, for which stock Envoy has no filter: such ports stay plain TCP`;
     report("warning", "field-unsupported", message, field);
   }
+}
+
+/** Nobody can have a certificate of what is no trust domain: a `*`, or an id in place of its domain. */
+function knownAliases(settings: Partial<MeshConfig>, trustDomain: string, report: Report): Partial<MeshConfig> {
+  const { trustDomainAliases: written } = settings;
+  if (written === undefined) return settings;
+  // Istio's may have capitals.
+  const isAlias = (name: string) => isTrustDomain(name.toLowerCase());
+  for (const name of written.filter((name) => !isAlias(name))) {
+    const field = "data.mesh.trustDomainAliases";
+    const problem = `names ${JSON.stringify(name)}, which is not a trust domain and has no effect: name each one as it is`;
+    report("error", "value-invalid", `${field} ${problem}`, field);
+  }
+  const trustDomainAliases = Object.freeze(written.filter((name) => isAlias(name) && name !== trustDomain));
+  return { ...settings, trustDomainAliases };
 }
 
 /** Istio's ConfigMap is often there beside Istio itself, and must not lead every new pod to it. */
