@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turns } from "node:timers/promises";
+import { createManualClock } from "../../test/support/manual-clock.ts";
 import { createSigningQueue } from "./signing-queue.ts";
 
 /** Tasks that run until the test lets them end. */
@@ -48,6 +49,35 @@ test("the moment in which a turn passes on is no gap for one more task", async (
   await Promise.all([early, queue.run("cart", task), queue.run("cart", task)]);
   await Promise.all(late);
   assert.deepEqual([most, late.length], [1, 1]);
+});
+
+test("where a task takes long, who has waited long for it is sent away, and leaves its place to others", {
+  timeout: 20_000,
+}, async () => {
+  const clock = createManualClock(0);
+  const queue = createSigningQueue({ atOnce: 1, maxWaiting: 2, patience: { ms: 1000, clock } });
+  const { started, task, endOldest } = manualTasks();
+  const overloaded = { code: "resource-exhausted", reason: "overloaded" };
+  const first = queue.run("cart", task(1));
+  const second = queue.run("cart", task(2));
+  clock.advance(600);
+  const [third, fourth] = [queue.run("page", task(3)), queue.run("page", task(4))];
+  await assert.rejects(fourth, overloaded, "as ever where too many wait");
+  const sentAway = assert.rejects(second, overloaded);
+  clock.advance(400);
+  await sentAway;
+  assert.equal(queue.waiting, 1);
+  const fifth = queue.run("cart", task(5));
+  endOldest();
+  assert.equal(await first, 1);
+  await turns();
+  // Who has begun is not hurried.
+  clock.advance(5000);
+  await assert.rejects(fifth, overloaded);
+  endOldest();
+  assert.equal(await third, 3);
+  assert.deepEqual(started, [1, 3]);
+  assert.deepEqual([queue.waiting, clock.pending()], [0, 0]);
 });
 
 test("where too many wait, the next is sent away at once, and there is room again when one has ended", async () => {

@@ -1,3 +1,4 @@
+import type { Clock } from "../platform/clock.ts";
 import { FairPlaces } from "../platform/fair-places.ts";
 import { Refusal } from "./refusal.ts";
 
@@ -6,6 +7,8 @@ export interface SigningQueueOptions {
   readonly atOnce: number;
   /** Tasks that may wait; beyond them callers are sent away at once, rather than left to time out. */
   readonly maxWaiting: number;
+  /** Where a task can take long: whoever has waited so long for its turn is sent away as well. */
+  readonly patience?: { readonly ms: number; readonly clock: Pick<Clock, "after"> } | undefined;
 }
 
 export interface SigningQueue {
@@ -30,6 +33,8 @@ export function createSigningQueue(options: SigningQueueOptions): SigningQueue {
   /** By owner, in the order of their turns. */
   const waiters = new Map<string, Set<Waiter>>();
   const places = new FairPlaces<Waiter>({ places: options.maxWaiting, onTaken: (waiter) => waiter.refuse() });
+  const { patience } = options;
+  const whenTooLong = (run: () => void) => patience?.clock.after(patience.ms, run) ?? (() => {});
   let running = 0;
   let waiting = 0;
 
@@ -64,8 +69,12 @@ export function createSigningQueue(options: SigningQueueOptions): SigningQueue {
     }
     return new Promise<void>((start, reject) => {
       const waiter: Waiter = {
-        start,
+        start() {
+          cancel();
+          start();
+        },
         refuse() {
+          cancel();
           leave(owner, waiter);
           reject(new Refusal("overloaded", "too many requests: ask again in a second"));
         },
@@ -73,6 +82,10 @@ export function createSigningQueue(options: SigningQueueOptions): SigningQueue {
       const own = waiters.get(owner) ?? new Set();
       waiters.set(owner, own.add(waiter));
       waiting++;
+      const cancel = whenTooLong(() => {
+        places.remove(owner, waiter);
+        waiter.refuse();
+      });
       places.add(owner, waiter);
     });
   }

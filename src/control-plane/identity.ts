@@ -86,7 +86,7 @@ export async function openIdentity(deps: IdentityDeps): Promise<Identity> {
       recordKeyMissing(events, { ...AUTHORITY_SECRET, namespace: config.systemNamespace }, reason);
     },
   });
-  const { issuer, own, atOnce } = opened;
+  const { issuer, own, atOnce, patienceMs } = opened;
   const trustBundle = (): TrustBundle => ({
     rootsPem: issuer.trustBundlePem(),
     revocationListsPem: own?.authority.revocationListsPem() ?? "",
@@ -124,7 +124,8 @@ export async function openIdentity(deps: IdentityDeps): Promise<Identity> {
   });
 
   const metrics = createCaMetrics(registry);
-  const queue = createSigningQueue({ atOnce: atOnce.requests, maxWaiting: MOST_WAITING });
+  const patience = patienceMs === undefined ? undefined : { ms: patienceMs, clock };
+  const queue = createSigningQueue({ atOnce: atOnce.requests, maxWaiting: MOST_WAITING, patience });
   const certifyDeps = {
     ...{ authenticate, log, metrics },
     impersonate: createImpersonate({

@@ -32,6 +32,8 @@ export interface OpenedIssuer {
   readonly own: OpenedAuthority | null;
   /** How much is worked on at one time. */
   readonly atOnce: { readonly requests: number; readonly renewals: number };
+  /** How long others wait for their turn; undefined where it comes soon. */
+  readonly patienceMs?: number;
   stop(): void;
 }
 
@@ -41,6 +43,8 @@ const ISSUING_THREADS = { maxThreads: availableParallelism() > 2 ? 2 : 1, idleMs
 const HERE = { requests: 16, renewals: 4 };
 /** Others do the work, and what takes long is to wait for them. */
 const ELSEWHERE = { requests: 64, renewals: 64 };
+/** While they do not answer, each turn takes half a minute, and nobody still listens who would have the last of a thousand. */
+const PATIENCE_MS = 30_000;
 
 /** Whoever signs for this mesh. Rejects where that cannot be used. */
 export async function openIssuer(deps: OpenIssuerDeps): Promise<OpenedIssuer> {
@@ -74,6 +78,7 @@ async function openExternal(
     issuer: createExternalIssuer({ sign: signer.sign, roots, clock: platform.clock, maxTtlMs }),
     own: null,
     atOnce: ELSEWHERE,
+    patienceMs: PATIENCE_MS,
     stop() {
       roots.stop();
       signer.stop();

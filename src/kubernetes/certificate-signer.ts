@@ -1,6 +1,6 @@
 import type { CertificateRequest, Certified } from "../ca/certify.ts";
 import type { WorkloadIdentity } from "../ca/identity.ts";
-import { Refusal } from "../ca/refusal.ts";
+import { loggedCause, Refusal } from "../ca/refusal.ts";
 import type { Clock } from "../platform/clock.ts";
 import { messageOf, TrysailError } from "../platform/errors.ts";
 import type { Logger } from "../platform/log.ts";
@@ -124,7 +124,8 @@ export function createCertificateSigner(deps: CertificateSignerDeps): () => void
       await client.replace(path, withCondition(request, { type: "Denied", reason, message }, clock.now()));
       deps.metrics.refused(reason);
       const requester = request.spec.username;
-      log.warn({ protocol: "kubernetes", peer: name, requester, reason, err: error }, "certificate request denied");
+      const denied = { protocol: "kubernetes", peer: name, requester, reason, ...loggedCause(error) };
+      log.warn(denied, "certificate request denied");
       return;
     }
     const message = "a service account asks for its own identity";

@@ -33,6 +33,7 @@ for (const [text, roots] of [
 const refusals: readonly [title: string, flags: SignerFlags, message: RegExp, place?: typeof inCluster][] = [
   ["an approval that is none", { csrApproval: "everybody" }, /neither own-identity nor manual/],
   ["a signer without a domain", { ...usual, csrSigner: "workload" }, /--csr-signer is DOMAIN\/NAME/],
+  ["to be a signer that Kubernetes is", { ...usual, csrSigner: "kubernetes.io/kubelet-serving" }, /Kubernetes' own/],
   ["a signer with a path", { ...external, caSigner: "ca.example.com/a/b" }, /--ca-signer is DOMAIN\/NAME/],
   ["a mesh that asks itself", { ...external, csrSigner: "ca.example.com/mesh" }, /must differ/],
   ["a signer without roots", { ...usual, caSigner: "ca.example.com/mesh" }, /--ca-signer-roots is missing/],

@@ -49,6 +49,10 @@ export function parseSigners(
     csrSigner === undefined
       ? null
       : { signerName: signerName("--csr-signer", csrSigner), approves: csrApproval === "own-identity" };
+  // Else the leader denies what nodes and people ask of Kubernetes, since it is not for workloads of the mesh.
+  if (csrSigner?.startsWith("kubernetes.io/")) {
+    throw invalid(`--csr-signer ${csrSigner} is one of Kubernetes' own: name one in a domain of yours`);
+  }
   if (!isCluster && (csrSigner ?? caSigner) !== undefined) {
     throw invalid("--csr-signer and --ca-signer need a cluster: serve one by --kubeconfig");
   }
