@@ -1,10 +1,9 @@
 import { analyzeCredentials } from "./analyze-credentials.ts";
 import { resolveHost } from "./hostname.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
-import { labelsMatch } from "./labels.ts";
 import { olderFirst } from "./object.ts";
 import { type ReferenceIndex, type Report, showLabels, unknownHost } from "./reference-index.ts";
-import { describeRival, rivalsOf } from "./rival.ts";
+import { describeRival } from "./rival.ts";
 import { MOST_SUBSET_CLUSTERS } from "./subset-budget.ts";
 import { isTopologyLabel } from "./topology-labels.ts";
 
@@ -34,17 +33,16 @@ export function analyzeDestinationRule(rule: DestinationRule, index: ReferenceIn
     report("reference-missing", "spec.host", `names ${unknownHost(spec.host, metadata.namespace, index)}`);
     return;
   }
-  const workloads = service.kind === "Service" ? index.workloadsOf(service) : [];
-  if (workloads.length === 0) return;
-  const refuses = workloads.find((labels) => index.isStrict(service.metadata.namespace, labels));
-  if (spec.trafficPolicy?.tls?.mode === "DISABLE" && refuses !== undefined) {
-    const reason = `is DISABLE, but a PeerAuthentication makes workloads behind ${spec.host} (${showLabels(refuses)}) take mutual TLS only: they refuse every request`;
+  if (service.kind !== "Service" || index.workloadsOf(service).length === 0) return;
+  const refuses = spec.trafficPolicy?.tls?.mode === "DISABLE" ? index.strictWorkloadOf(service) : undefined;
+  if (refuses !== undefined) {
+    const reason = `is DISABLE, but a PeerAuthentication makes workloads behind ${spec.host} (${showLabels(refuses.labels)}) take mutual TLS only: they refuse every request`;
     report("value-invalid", "spec.trafficPolicy.tls.mode", reason);
   }
   for (const [at, { name, labels }] of (spec.subsets ?? []).entries()) {
     // What stands for a place is on no pod, and another cluster may be meant.
     const written = Object.fromEntries(Object.entries(labels ?? {}).filter(([key]) => !isTopologyLabel(key)));
-    if (workloads.some((workload) => labelsMatch(written, workload))) continue;
+    if (index.workloadsOf(service, written).length > 0) continue;
     const reason = `of subset ${name} are ${showLabels(labels ?? {})}, but no workload behind ${spec.host} has them: requests to the subset fail`;
     report("reference-missing", `spec.subsets[${at}].labels`, reason);
   }
@@ -53,21 +51,15 @@ export function analyzeDestinationRule(rule: DestinationRule, index: ReferenceIn
 /** Rules of one namespace for one host and the same callers are merged: what two of them say, the oldest one decides. */
 function analyzeRivals(rule: DestinationRule, index: ReferenceIndex, report: Report): void {
   const { spec } = rule;
-  const beside = index.destinationRulesBeside(rule);
-  const rivals = (says: (other: DestinationRule["spec"]) => boolean) =>
-    rivalsOf(
-      rule,
-      beside.filter((other) => says(other.spec)),
-      index.config.defaultDestinationRuleExportTo,
-    );
+  const rivals = index.destinationRuleRivals();
   const effect = (rival: DestinationRule) =>
     olderFirst(rule, rival) < 0 ? "the other has no effect" : "this one has no effect";
-  for (const rival of spec.trafficPolicy === undefined ? [] : rivals((other) => other.trafficPolicy !== undefined)) {
+  for (const rival of spec.trafficPolicy === undefined ? [] : rivals.withPolicy(rule)) {
     const reason = `is said as well for ${spec.host} by ${describeRival(rule, rival)}: ${effect(rival)}`;
     report("object-conflict", "spec.trafficPolicy", reason);
   }
   for (const [at, { name }] of (spec.subsets ?? []).entries()) {
-    for (const rival of rivals(({ subsets = [] }) => subsets.some((subset) => subset.name === name))) {
+    for (const rival of rivals.withSubset(rule, name)) {
       const reason = `${name} is a subset as well in ${describeRival(rule, rival)}: ${effect(rival)}`;
       report("object-conflict", `spec.subsets[${at}].name`, reason);
     }

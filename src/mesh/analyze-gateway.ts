@@ -1,5 +1,5 @@
 import { analyzeGatewayConflicts } from "./analyze-gateway-conflicts.ts";
-import { grantsCredentials, serverCredentials } from "./credentials.ts";
+import { serverCredentials } from "./credentials.ts";
 import type { Gateway } from "./istio/gateway.ts";
 import { type ReferenceIndex, type Report, showLabels } from "./reference-index.ts";
 
@@ -14,7 +14,7 @@ export function analyzeGateway(gateway: Gateway, index: ReferenceIndex, report: 
     report("value-invalid", "spec.selector", reason);
     return;
   }
-  const namespaces = index.namespacesOf((labels) => grantsCredentials(gateway, labels));
+  const namespaces = index.namespacesOf(selector);
   if (namespaces.length === 0) {
     const reason = `selects ${showLabels(selector)}, but no workload in the mesh has these labels: correct them, or deploy the gateway`;
     report("reference-missing", "spec.selector", reason);

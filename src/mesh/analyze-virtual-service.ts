@@ -1,5 +1,5 @@
 import { describeObject } from "./finding.ts";
-import { holdsAt, MESH, resolveGatewayName } from "./gateway-server.ts";
+import { MESH, resolveGatewayName } from "./gateway-server.ts";
 import { resolveHost } from "./hostname.ts";
 import type { Destination } from "./istio/fields.ts";
 import type { HttpRoute } from "./istio/http-route.ts";
@@ -7,7 +7,7 @@ import type { VirtualService } from "./istio/virtual-service.ts";
 import { mergeMatches } from "./merge-matches.ts";
 import { refOf } from "./object.ts";
 import { type ReferenceIndex, type Report, unknownHost } from "./reference-index.ts";
-import { describePrecedence, describeRival, rivalsOf } from "./rival.ts";
+import { describePrecedence, describeRival } from "./rival.ts";
 import { countRoutes, MOST_ROUTES, roomForRoutes } from "./route-budget.ts";
 import { routeDestinations } from "./route-destinations.ts";
 import { exportedTo, visibleFrom } from "./visibility.ts";
@@ -129,10 +129,9 @@ function analyzeHosts(virtualService: VirtualService, index: ReferenceIndex, rep
   const byDefault = index.config.defaultVirtualServiceExportTo;
   const places = new Set((spec.gateways ?? [MESH]).map((text) => resolveGatewayName(text, metadata.namespace)));
   for (const [at, host] of (spec.hosts ?? []).entries()) {
-    const all = index.virtualServicesFor(resolveHost(host, metadata.namespace, index.config.domain));
+    const hostname = resolveHost(host, metadata.namespace, index.config.domain);
     for (const place of places) {
-      const candidates = all.filter((other) => holdsAt(other.spec.gateways, place, other.metadata.namespace));
-      for (const rival of rivalsOf(virtualService, candidates, byDefault)) {
+      for (const rival of index.virtualServiceRivals(virtualService, place, hostname)) {
         const effect =
           place === MESH
             ? describePrecedence(virtualService, rival, byDefault)

@@ -3,6 +3,7 @@ import { analyzeGateway } from "./analyze-gateway.ts";
 import { analyzeRateLimit } from "./analyze-rate-limit.ts";
 import { analyzeServiceEntry } from "./analyze-service-entry.ts";
 import { analyzeVirtualService } from "./analyze-virtual-service.ts";
+import { analyzeWorkloadGroup } from "./analyze-workload-group.ts";
 import { describeObject, type Finding, type FindingCode } from "./finding.ts";
 import type { KnownObject } from "./kinds.ts";
 import type { Service, ServicePort } from "./kubernetes/core.ts";
@@ -11,6 +12,7 @@ import { MOST_PORTS, tcpPorts } from "./mesh-service.ts";
 import { refOf } from "./object.ts";
 import { declaredProtocol } from "./port-protocol.ts";
 import { buildReferenceIndex, type Names, type ReferenceIndex, type Report, showLabels } from "./reference-index.ts";
+import { analyzeRevocation } from "./revoked-principals.ts";
 
 /**
  * What is wrong between objects that are each right: hosts, subsets, ports and workloads that nothing defines.
@@ -40,6 +42,8 @@ export function createReferenceAnalyzer(
     else if (object.kind === "Service") analyzeService(object, report);
     else if (object.kind === "ServiceEntry") analyzeServiceEntry(object, index, report);
     else if (object.kind === "RateLimit") analyzeRateLimit(object, index, report);
+    else if (object.kind === "WorkloadGroup") analyzeWorkloadGroup(report);
+    else if (object.kind === "AuthorizationPolicy") analyzeRevocation(object, index, report);
     if (selectsWorkloads(object)) analyzeSelector(object, index, report);
     return findings;
   };

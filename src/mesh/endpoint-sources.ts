@@ -3,10 +3,10 @@ import { lazily } from "../platform/lazily.ts";
 import { sameMembers } from "../platform/same-members.ts";
 import type { WorkloadEntry } from "./istio/workload-entry.ts";
 import type { EndpointSlice, Pod } from "./kubernetes/core.ts";
-import { labelsMatch } from "./labels.ts";
 import type { Topology } from "./locality.ts";
 import type { MeshService } from "./mesh-service.ts";
 import { buildServiceEndpoints, type EndpointSource, type ServiceEndpoints } from "./service-endpoints.ts";
+import { WorkloadIndex } from "./workload-index.ts";
 
 /** What services find their endpoints in. */
 export interface Workloads {
@@ -67,8 +67,19 @@ function findSources(
     endpoint.targetRef?.kind === "Pod"
       ? pods.get(`${endpoint.targetRef.namespace ?? namespace}/${endpoint.targetRef.name}`)
       : podByAddress.get(endpoint.addresses[0] ?? "");
-  const entriesIn = Map.groupBy(workloadEntries, ({ metadata }) => metadata.namespace);
-  const podsIn = lazily(() => Map.groupBy(pods.values(), ({ metadata }) => metadata.namespace));
+  const entries = new WorkloadIndex(
+    workloadEntries.map((entry) => ({
+      namespace: entry.metadata.namespace,
+      labels: { ...entry.metadata.labels, ...entry.spec.labels },
+      entry,
+    })),
+  );
+  const labelledPods = lazily(
+    () =>
+      new WorkloadIndex(
+        [...pods.values()].map((pod) => ({ namespace: pod.metadata.namespace, labels: pod.metadata.labels, pod })),
+      ),
+  );
 
   const found = new Map<MeshService, readonly EndpointSource[]>();
   for (const service of services) {
@@ -79,19 +90,17 @@ function findSources(
       for (const endpoint of slice.endpoints ?? []) sources.push(podOf(endpoint, namespace));
     }
     if (selector !== undefined && Object.keys(selector).length > 0) {
-      const selected = <W extends Pod | WorkloadEntry>(
-        workloads: readonly W[] = [],
-        labelsOf: (workload: W) => Labels,
-      ) => workloads.filter((workload) => labelsMatch(selector, labelsOf(workload)));
       // Kubernetes itself makes the slices for the pods that a Service selects.
-      if (kind === "ServiceEntry") sources.push(...selected(podsIn().get(namespace), (pod) => pod.metadata.labels));
-      sources.push(
-        ...selected(entriesIn.get(namespace), ({ spec, metadata }) => ({ ...metadata.labels, ...spec.labels })),
-      );
+      if (kind === "ServiceEntry") {
+        sources.push(
+          ...labelledPods()
+            .selected(selector, namespace)
+            .map(({ pod }) => pod),
+        );
+      }
+      sources.push(...entries.selected(selector, namespace).map(({ entry }) => entry));
     }
     found.set(service, sources);
   }
   return found;
 }
-
-type Labels = Readonly<Record<string, string>>;

@@ -1,7 +1,10 @@
 import { lazily } from "../platform/lazily.ts";
+import { type DestinationRuleRivals, indexDestinationRules } from "./destination-rule-rivals.ts";
 import type { FindingCode } from "./finding.ts";
-import { type GatewayServers, indexGatewayServers } from "./gateway-servers.ts";
-import { hostMatches, resolveHost } from "./hostname.ts";
+import { type GatewayRivals, indexGatewayRivals } from "./gateway-rivals.ts";
+import { MESH, resolveGatewayName } from "./gateway-server.ts";
+import { indexHosts, patternsOver } from "./host-index.ts";
+import { resolveHost } from "./hostname.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
 import type { ServiceEntry } from "./istio/service-entry.ts";
 import type { VirtualService } from "./istio/virtual-service.ts";
@@ -11,16 +14,17 @@ import { labelsMatch } from "./labels.ts";
 import type { MeshConfig } from "./mesh-config.ts";
 import { olderFirst } from "./object.ts";
 import { objectsByKind } from "./objects-by-kind.ts";
-import { buildMutualTlsModes } from "./peer-authentication-mode.ts";
+import { indexRateLimits, type RateLimitRival, type Said } from "./rate-limit-rivals.ts";
+import { RivalGroups } from "./rival-groups.ts";
 import { indexServiceEntries, type ServiceEntryIndex } from "./service-entry-index.ts";
+import { indexStrictness } from "./strict-workloads.ts";
 import type { RateLimit } from "./trysail/rate-limit.ts";
+import { type Labels, labelTexts, type Workload, WorkloadIndex } from "./workload-index.ts";
 
 export type Names = Pick<
   MeshConfig,
   "domain" | "rootNamespaces" | "defaultVirtualServiceExportTo" | "defaultDestinationRuleExportTo"
 >;
-export type Labels = Readonly<Record<string, string>>;
-
 /** Takes what an analysis found of one object. */
 export type Report = (code: FindingCode, field: string, reason: string) => void;
 
@@ -33,26 +37,27 @@ export interface ReferenceIndex {
   /** How many ports the services have whose host this is, or whom it covers. */
   portsUnder(hostname: string): number;
   readonly serviceEntries: ServiceEntryIndex;
-  readonly rateLimits: readonly RateLimit[];
+  /** Others that say the same of a workload that a RateLimit holds at. */
+  rateLimitRivals(said: Said, policy: RateLimit): readonly RateLimitRival[];
   /** Whether a subset of the host is defined; undefined where no rule is for the host at all. */
   hasSubset(host: string, namespace: string, subset: string): boolean | undefined;
   hasWorkload(namespace: string, labels: Labels): boolean;
   /** Where there are workloads with such labels. */
-  namespacesOf(isWanted: (labels: Labels) => boolean): readonly string[];
-  workloadsOf(service: Service): readonly Labels[];
+  namespacesOf(labels: Labels): readonly string[];
+  /** Those behind a Service, or of them those that have further labels. */
+  workloadsOf(service: Service, labels?: Labels): readonly Workload[];
+  /** The first one behind a Service that takes mutual TLS only, whatever the port. */
+  strictWorkloadOf(service: Service): Workload | undefined;
   hasSecret(namespace: string, name: string): boolean;
-  /** Whether workloads with these labels take mutual TLS only, whatever the port. */
-  isStrict(namespace: string, labels: Labels): boolean;
   virtualService(namespace: string, name: string): VirtualService | undefined;
   /** By `NAMESPACE/NAME`. */
   readonly gateways: ReadonlySet<string>;
-  readonly gatewayServers: GatewayServers;
-  /** Those with this host, under its full name, the older first. */
-  virtualServicesFor(hostname: string): readonly VirtualService[];
+  gatewayRivals(): GatewayRivals;
+  /** Others with this host, under its full name, at a gateway or in the mesh. */
+  virtualServiceRivals(virtualService: VirtualService, place: string, hostname: string): readonly VirtualService[];
   /** `NAMESPACE/NAME` of every VirtualService that another one delegates to. */
   readonly delegates: ReadonlySet<string>;
-  /** Those of the same namespace for the same host and callers, the older first. */
-  destinationRulesBeside(rule: DestinationRule): readonly DestinationRule[];
+  destinationRuleRivals(): DestinationRuleRivals;
 }
 
 export function buildReferenceIndex(objects: readonly KnownObject[], config: Names): ReferenceIndex {
@@ -65,64 +70,58 @@ export function buildReferenceIndex(objects: readonly KnownObject[], config: Nam
   for (const service of of.Service) {
     services.set(fullName(service.metadata.name, service.metadata.namespace), service);
   }
-  const wildcardEntries = [...services].filter(([host]) => host.startsWith("*"));
-  const rules = Map.groupBy(of.DestinationRule, ({ metadata, spec }) => fullName(spec.host, metadata.namespace));
-  const ports = lazily(() => countPorts(services));
-  const wildcardRules = [...rules].filter(([host]) => host.startsWith("*"));
-  const workloads = workloadsByNamespace(of);
-  const policiesIn = Map.groupBy(of.PeerAuthentication, ({ metadata }) => metadata.namespace);
+  const hosts = indexHosts(services);
+  const subsets = lazily(() => subsetsByHost(of.DestinationRule, fullName));
+  const workloads = new WorkloadIndex(workloadsOf(of));
+  const isStrict = lazily(() => indexStrictness(of.PeerAuthentication, config.rootNamespaces));
   const virtualServices = new Map(
     of.VirtualService.map((one) => [keyOf(one.metadata.namespace, one.metadata.name), one]),
   );
-  const claims = claimedHosts(of.VirtualService.sort(olderFirst), fullName);
-  const ruleKey = ({ metadata: { namespace }, spec }: DestinationRule) => {
-    const callers = Object.entries(spec.workloadSelector?.matchLabels ?? {}).sort();
-    return JSON.stringify([namespace, fullName(spec.host, namespace), callers]);
-  };
-  const merged = Map.groupBy(of.DestinationRule.sort(olderFirst), ruleKey);
+  const claims = lazily(() => claimedHosts(of.VirtualService.sort(olderFirst), fullName, config));
+  const rules = lazily(() => indexDestinationRules(of.DestinationRule.sort(olderFirst), fullName, config));
+  const gatewayRivals = lazily(() => indexGatewayRivals(of.Gateway, workloads));
   const secrets = new Set(of.Secret.map(({ metadata }) => keyOf(metadata.namespace, metadata.name)));
+  const service = (host: string, namespace: string) => hosts.service(fullName(host, namespace));
+  const behind = ({ metadata, spec: { selector = {} } }: Service, labels: Labels = {}) =>
+    Object.keys(selector).length === 0 || !labelsMatch(labels, { ...labels, ...selector })
+      ? []
+      : workloads.selected({ ...labels, ...selector }, metadata.namespace);
+  const rateLimits = lazily(() => {
+    const targetLabels = (name: string, { metadata }: RateLimit) => {
+      const found = service(`${name}.${metadata.namespace}.svc.${config.domain}`, metadata.namespace);
+      return (found?.kind === "Service" ? found.spec.selector : undefined) ?? {};
+    };
+    return indexRateLimits(of.RateLimit, { rootNamespaces: config.rootNamespaces, workloads, targetLabels });
+  });
+  const strict = new Map<readonly Workload[], Workload | undefined>();
   return {
     config,
-    service(host, namespace) {
-      const name = fullName(host, namespace);
-      return services.get(name) ?? wildcardEntries.find(([pattern]) => hostMatches(pattern, name))?.[1];
-    },
+    service,
     serviceEntries: indexServiceEntries(of.ServiceEntry),
-    rateLimits: of.RateLimit,
-    hasServiceLike: (pattern) => [...services.keys()].some((host) => hostMatches(pattern, host)),
-    portsUnder: (hostname) => ports().get(hostname) ?? 0,
+    rateLimitRivals: (said, policy) => rateLimits()(said, policy),
+    hasServiceLike: hosts.covers,
+    portsUnder: hosts.portsUnder,
     hasSubset(host, namespace, subset) {
       const name = fullName(host, namespace);
-      const found = [
-        ...(rules.get(name) ?? []),
-        ...wildcardRules.flatMap(([pattern, list]) => (hostMatches(pattern, name) ? list : [])),
-      ];
-      if (found.length === 0) return undefined;
-      return found.some(({ spec }) => (spec.subsets ?? []).some((known) => known.name === subset));
+      const found = [...new Set([name, ...patternsOver(name)])].flatMap((pattern) => subsets().get(pattern) ?? []);
+      return found.length === 0 ? undefined : found.some((known) => known.has(subset));
     },
     hasWorkload: (namespace, labels) =>
-      (config.rootNamespaces.includes(namespace) ? [...workloads.keys()] : [namespace]).some((name) =>
-        (workloads.get(name) ?? []).some((workload) => labelsMatch(labels, workload)),
-      ),
-    namespacesOf: (isWanted) =>
-      [...workloads].flatMap(([namespace, found]) => (found.some(isWanted) ? [namespace] : [])).sort(),
-    workloadsOf: ({ metadata, spec }) =>
-      Object.keys(spec.selector ?? {}).length === 0
-        ? []
-        : (workloads.get(metadata.namespace) ?? []).filter((workload) => labelsMatch(spec.selector, workload)),
-    hasSecret: (namespace, name) => secrets.has(keyOf(namespace, name)),
-    isStrict(namespace, labels) {
-      const reaching = [...config.rootNamespaces, namespace];
-      const policies = new Set(reaching.flatMap((name) => policiesIn.get(name) ?? []));
-      const { mode, byPort } = buildMutualTlsModes([...policies], labels, namespace);
-      return mode === "STRICT" && Object.values(byPort).every((portMode) => portMode === "STRICT");
+      workloads.selected(labels, config.rootNamespaces.includes(namespace) ? undefined : namespace).length > 0,
+    namespacesOf: (labels) => [...new Set(workloads.selected(labels).map(({ namespace }) => namespace))].sort(),
+    workloadsOf: behind,
+    strictWorkloadOf(of) {
+      const found = behind(of);
+      if (!strict.has(found)) strict.set(found, found.find(isStrict()));
+      return strict.get(found);
     },
+    hasSecret: (namespace, name) => secrets.has(keyOf(namespace, name)),
     virtualService: (namespace, name) => virtualServices.get(keyOf(namespace, name)),
     gateways: new Set(of.Gateway.map(({ metadata }) => keyOf(metadata.namespace, metadata.name))),
-    gatewayServers: indexGatewayServers(of.Gateway),
-    virtualServicesFor: (hostname) => claims.get(hostname) ?? [],
+    gatewayRivals,
+    virtualServiceRivals: (one, place, hostname) => claims().rivalsOf(`${place} ${hostname}`, one),
     delegates: new Set(of.VirtualService.flatMap(delegateKeys)),
-    destinationRulesBeside: (rule) => merged.get(ruleKey(rule)) ?? [],
+    destinationRuleRivals: rules,
   };
 }
 
@@ -136,47 +135,50 @@ function delegateKeys({ metadata, spec }: VirtualService): string[] {
   );
 }
 
+type FullName = (host: string, namespace: string) => string;
+
+/** VirtualServices by each place where they have each of their hosts. */
 function claimedHosts(
   virtualServices: readonly VirtualService[],
-  fullName: (host: string, namespace: string) => string,
-): ReadonlyMap<string, readonly VirtualService[]> {
-  const claims = new Map<string, VirtualService[]>();
-  for (const virtualService of virtualServices) {
-    for (const host of virtualService.spec.hosts ?? []) {
-      const hostname = fullName(host, virtualService.metadata.namespace);
-      const known = claims.get(hostname);
-      if (known === undefined) claims.set(hostname, [virtualService]);
-      else known.push(virtualService);
+  fullName: FullName,
+  { defaultVirtualServiceExportTo }: Names,
+): RivalGroups<VirtualService> {
+  const claims = new RivalGroups<VirtualService>(defaultVirtualServiceExportTo);
+  for (const one of virtualServices) {
+    const { metadata, spec } = one;
+    const { gateways = [] } = spec;
+    const named = gateways.length === 0 ? [MESH] : gateways;
+    const places = new Set(named.map((text) => resolveGatewayName(text, metadata.namespace)));
+    for (const host of spec.hosts ?? []) {
+      const hostname = fullName(host, metadata.namespace);
+      for (const place of places) claims.add(`${place} ${hostname}`, one);
     }
   }
   return claims;
 }
 
-/** By each host that services have, and each wildcard that covers some. */
-function countPorts(services: ReadonlyMap<string, Service | ServiceEntry>): ReadonlyMap<string, number> {
-  const counts = new Map<string, number>();
-  for (const [host, { spec }] of services) {
-    const labels = host.split(".");
-    const patterns = labels.map((_label, from) => ["*", ...labels.slice(from + 1)].join("."));
-    for (const pattern of new Set([host, ...patterns])) {
-      counts.set(pattern, (counts.get(pattern) ?? 0) + (spec.ports ?? []).length);
-    }
+function subsetsByHost(
+  rules: readonly DestinationRule[],
+  fullName: FullName,
+): ReadonlyMap<string, ReadonlySet<string>> {
+  const subsets = new Map<string, Set<string>>();
+  for (const { metadata, spec } of rules) {
+    const hostname = fullName(spec.host, metadata.namespace);
+    const known = subsets.get(hostname) ?? new Set<string>();
+    subsets.set(hostname, known);
+    for (const { name } of spec.subsets ?? []) known.add(name);
   }
-  return counts;
+  return subsets;
 }
 
-function workloadsByNamespace(of: ReturnType<typeof objectsByKind>): ReadonlyMap<string, readonly Labels[]> {
-  const workloads = new Map<string, Labels[]>();
-  const add = (namespace: string, labels: Labels) => {
-    const known = workloads.get(namespace);
-    if (known === undefined) workloads.set(namespace, [labels]);
-    else known.push(labels);
-  };
-  for (const { metadata } of of.Pod) add(metadata.namespace, metadata.labels);
-  for (const { metadata, spec } of of.WorkloadController) {
-    add(metadata.namespace, spec.template.metadata?.labels ?? {});
-  }
-  return workloads;
+function workloadsOf(of: ReturnType<typeof objectsByKind>): readonly Workload[] {
+  return [
+    ...of.Pod.map(({ metadata: { namespace, labels } }) => ({ namespace, labels })),
+    ...of.WorkloadController.map(({ metadata: { namespace }, spec }) => ({
+      namespace,
+      labels: spec.template.metadata?.labels ?? {},
+    })),
+  ];
 }
 
 /** `host, which no Service has`, and what was probably meant. */
@@ -191,7 +193,5 @@ export function unknownHost(host: string, namespace: string, { config, service }
 }
 
 export function showLabels(labels: Labels): string {
-  return Object.entries(labels)
-    .map(([key, value]) => `${key}=${value}`)
-    .join(", ");
+  return labelTexts(labels).join(", ");
 }

@@ -3,27 +3,10 @@ import { type MeshObject, olderFirst, refOf } from "./object.ts";
 import { exportedTo, exportRank } from "./visibility.ts";
 
 /** An object that says something of the same host as another one. */
-type Rival = MeshObject & { readonly spec: { readonly exportTo?: readonly string[] } };
+export type Rival = MeshObject & { readonly spec: { readonly exportTo?: readonly string[] } };
 
 /** A host of a thousand objects must not make a million findings. */
-const MOST_TOLD = 3;
-
-/**
- * The others of `candidates` that some namespace sees beside `object`, which may be a newer version of one of them; of
- * many the first ones. `byDefault` is where those are exported to that do not say it.
- */
-export function rivalsOf<R extends Rival>(
-  object: R,
-  candidates: readonly R[],
-  byDefault: readonly string[],
-): readonly R[] {
-  const rivals: R[] = [];
-  for (const other of candidates) {
-    if (rivals.length === MOST_TOLD) break;
-    if (!isSame(object, other) && commonViewers(object, other, byDefault).length > 0) rivals.push(other);
-  }
-  return rivals;
-}
+export const MOST_TOLD = 3;
 
 /** `DestinationRule shop/a, which is older and goes first`, for the older one the other way about. */
 export function describeRival(object: MeshObject, other: MeshObject): string {
@@ -65,7 +48,7 @@ export function isSame(a: MeshObject, b: MeshObject): boolean {
  * for those that neither names.
  */
 function commonViewers(a: Rival, b: Rival, byDefault: readonly string[]): readonly string[] {
-  const [one, other] = [audienceOf(a, byDefault), audienceOf(b, byDefault)];
+  const [one, other] = [viewersOf(a, byDefault), viewersOf(b, byDefault)];
   const seesBoth = (viewer: string) => [one, other].every(({ isAll, names }) => isAll || names.has(viewer));
   const owners = [...new Set([a.metadata.namespace, b.metadata.namespace])];
   const [fewer] = [one, other].filter(({ isAll }) => !isAll).sort((x, y) => x.names.size - y.names.size);
@@ -74,12 +57,13 @@ function commonViewers(a: Rival, b: Rival, byDefault: readonly string[]): readon
   return [...owners.filter(seesBoth), ...(someone === undefined ? [] : [someone])];
 }
 
-interface Audience {
+interface Viewers {
   readonly isAll: boolean;
   readonly names: ReadonlySet<string>;
 }
 
-function audienceOf({ metadata, spec }: Rival, byDefault: readonly string[]): Audience {
+/** The namespaces that see an object. */
+export function viewersOf({ metadata, spec }: Rival, byDefault: readonly string[]): Viewers {
   const exportTo = exportedTo(spec.exportTo, byDefault);
   const isAll = exportTo.length === 0 || exportTo.includes("*");
   // `~` names nobody.

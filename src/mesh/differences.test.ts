@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseObject } from "./parse-object.ts";
+
+/** What docs/traffic.md says that is judged otherwise than by Istio's validation: a change of it belongs there too. */
+
+type Document = readonly [kind: string, spec: object];
+
+const to = { host: "cart" };
+const web = [{ number: 80, name: "http", protocol: "HTTP" }];
+const ingress = (fields: object): Document => ["Sidecar", { ingress: [{ port: { number: 80 }, ...fields }] }];
+const egress = (fields: object): Document => ["Sidecar", { egress: [{ hosts: ["./*"], ...fields }] }];
+const serverTls = (credentialName: string): Document => [
+  "Gateway",
+  { servers: [{ port: { ...web[0], protocol: "HTTPS" }, hosts: ["a.test"], tls: { mode: "SIMPLE", credentialName } }] },
+];
+const callerTls = (credentialName: string): Document => [
+  "DestinationRule",
+  { ...to, trafficPolicy: { tls: { mode: "SIMPLE", credentialName } } },
+];
+const byName = (location: string): Document => [
+  "ServiceEntry",
+  { hosts: ["*.a.test"], ports: web, location, resolution: "DYNAMIC_DNS" },
+];
+const subset = (name: string): Document => [
+  "VirtualService",
+  { hosts: ["cart"], http: [{ route: [{ destination: { ...to, subset: name } }] }] },
+];
+const block = (text: string): Document => [
+  "ServiceEntry",
+  { hosts: ["a.test"], addresses: [text], resolution: "NONE", ports: [{ number: 90, name: "tcp", protocol: "TCP" }] },
+];
+
+/** Refused here and taken by Istio, and what is taken by both. */
+const refused: Readonly<Record<string, readonly [document: Document, field: string, taken: Document]>> = {
+  "an empty subset": [subset(""), "spec.http[0].route[0].destination.subset", subset("v1")],
+  "names inside the mesh that DNS looks up": [byName("MESH_INTERNAL"), "spec.location", byName("MESH_EXTERNAL")],
+  "a gateway's Secret with its place": [
+    serverTls("kubernetes://bank"),
+    "spec.servers[0].tls.credentialName",
+    serverTls("bank"),
+  ],
+  "a caller's Secret with its place": [
+    callerTls("kubernetes://shop/bank"),
+    "spec.trafficPolicy.tls.credentialName",
+    callerTls("bank"),
+  ],
+  "a defaultEndpoint without an address": [
+    ingress({ defaultEndpoint: ":80" }),
+    "spec.ingress[0].defaultEndpoint",
+    ingress({ defaultEndpoint: "127.0.0.1:80" }),
+  ],
+  "an empty bind of what comes in": [ingress({ bind: "" }), "spec.ingress[0].bind", ingress({})],
+  "an empty bind without a port": [
+    egress({ bind: "" }),
+    "spec.egress[0].bind",
+    egress({ bind: "", port: { number: 80, name: "http", protocol: "HTTP" } }),
+  ],
+  "a namespace that is left out": [
+    egress({ hosts: ["*/*", "~shop/*"] }),
+    "spec.egress[0].hosts[1]",
+    egress({ hosts: ["*/*", "~/*"] }),
+  ],
+};
+
+function errorsOf([kind, spec]: Document) {
+  const { findings } = parseObject({
+    apiVersion: "networking.istio.io/v1",
+    kind,
+    metadata: { name: "it", namespace: "shop" },
+    spec,
+  });
+  return findings.flatMap(({ severity, field }) => (severity === "error" ? [field] : []));
+}
+
+for (const [what, [document, field, taken]] of Object.entries(refused)) {
+  test(`refused where Istio takes it: ${what}`, () => {
+    assert.deepEqual([errorsOf(document), errorsOf(taken)], [[field], []]);
+  });
+}
+
+test("taken where Istio refuses it: a block of addresses whose length begins with a zero", () => {
+  assert.deepEqual([errorsOf(block("10.0.0.0/08")), errorsOf(block("10.0.0.0/+8"))], [[], ["spec.addresses[0]"]]);
+});
