@@ -22,7 +22,17 @@ for (const [command, flag, duration] of [
 
 const program = fileURLToPath(new URL("./trysail.ts", import.meta.url));
 
-for (const args of [["bogus"], ["tag", "set", "prod"], ["ca", "status", "--nope"]]) {
+for (const args of [
+  ["bogus"],
+  ["bogus", "--help"],
+  ["help", "bogus"],
+  ["constructor"],
+  ["__proto__", "--help"],
+  ["ca", "bogus", "--help"],
+  ["help", "ca", "bogus"],
+  ["tag", "set", "prod"],
+  ["ca", "status", "--nope"],
+]) {
   test(`trysail ${args.join(" ")} is wrong usage: one line, and 2`, () => {
     const { status, stderr } = spawnSync(process.execPath, [program, ...args], { encoding: "utf8" });
     assert.match(stderr, /^error: .*\n$/);
@@ -32,6 +42,15 @@ for (const args of [["bogus"], ["tag", "set", "prod"], ["ca", "status", "--nope"
 
 test("the help of a command's command is no error", () => {
   assert.equal(spawnSync(process.execPath, [program, "tag", "set", "--help"]).status, 0);
+});
+
+test("help of a command is what the command says, asked for either way", () => {
+  const [first, other] = [
+    ["ca", "status", "--help"],
+    ["help", "ca", "status"],
+  ].map((args) => spawnSync(process.execPath, [program, ...args], { encoding: "utf8" }));
+  assert.match(first?.stdout ?? "", /^Usage: trysail ca status \[options\]\n/);
+  assert.deepEqual([other?.stdout, other?.status], [first?.stdout, 0]);
 });
 
 test("who stops reading what a command prints ends it without a complaint", async () => {

@@ -6,18 +6,32 @@ import { messageOf, TrysailError } from "../platform/errors.ts";
 import { printable } from "../platform/printable.ts";
 import { COMMANDS } from "./commands.ts";
 
-async function main(args: string[]): Promise<void> {
+async function main(words: string[]): Promise<void> {
   const program = new Command("trysail")
     .description("A service mesh control plane: Istio's APIs on stock Envoy, without an agent in the pod.")
     .configureHelp({ showGlobalOptions: true })
     .exitOverride();
+  // `help NAME` needs what the command says of itself, which only its own file knows.
+  const args = words[0] === "help" ? [...words.slice(1), "--help"] : words;
   const [name = ""] = args;
-  const chosen = COMMANDS[name];
+  const chosen = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (chosen !== undefined) program.addCommand(throwing(await chosen.load()));
   else
     for (const [command, { description }] of Object.entries(COMMANDS))
       program.command(command).description(description);
-  await program.parseAsync(args, { from: "user" });
+  await program.parseAsync(upToUnknown(program, args), { from: "user" });
+}
+
+/** Where help is asked for, commander shows it whatever command was named: without what follows, it tells of one that is none. */
+function upToUnknown(program: Command, args: string[]): string[] {
+  let { commands } = program;
+  for (const [at, word] of args.entries()) {
+    if (commands.length === 0 || word.startsWith("-") || word === "help") break;
+    const found = commands.find((command) => command.name() === word);
+    if (found === undefined) return args.slice(0, at + 1);
+    commands = found.commands;
+  }
+  return args;
 }
 
 /** Without this, a command of a command ends the process by itself, and not as the others do. */
