@@ -19,6 +19,7 @@ function playedCluster(clock: ManualClock) {
   const watchers = new Set<(event: WatchEvent) => void>();
   let version = 0;
   let writes = 0;
+  let answering = Promise.resolve();
   const tell = (event: WatchEvent) => {
     for (const watcher of watchers) watcher(event);
   };
@@ -53,6 +54,7 @@ function playedCluster(clock: ManualClock) {
       },
       async patch(path: string, { object }: { object: object } | { operations: readonly object[]; object?: never }) {
         assert.ok(object !== undefined && isRecord(object));
+        await answering;
         writes++;
         const held: KubernetesObject = {
           ...object,
@@ -72,6 +74,12 @@ function playedCluster(clock: ManualClock) {
         maps.delete(nameIn(path));
         tell({ type: "DELETED", object: held });
       },
+    },
+    /** Writes wait until it goes on, which is what this answers. */
+    hang(): () => void {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      answering = promise;
+      return resolve;
     },
     async pass(ms: number) {
       for (let i = 0; i < ms; i += 500) {
@@ -167,6 +175,19 @@ test("whoever begins to lead takes its report back, and tells again once it no l
   end();
   await cluster.pass(3000);
   assert.equal(cluster.names().length, 1);
+});
+
+test("a report that is on its way when its replica stops, or begins to lead, is not left behind", async (t) => {
+  const { cluster, replica } = meshOf(t);
+  const [stopping, leader] = [replica("a", reached(1)), replica("b", reached(2))];
+  const goOn = cluster.hang();
+  await cluster.pass(3000);
+  const stopped = stopping.stop();
+  t.after(leader.lead());
+  goOn();
+  await stopped;
+  await cluster.pass(3000);
+  assert.deepEqual([cluster.writes(), cluster.names()], [2, []]);
 });
 
 test("a ConfigMap that is no report counts for nothing", async (t) => {

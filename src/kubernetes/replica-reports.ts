@@ -55,6 +55,7 @@ export function createReplicaReports(deps: ReplicaReportsDeps): ReplicaReports {
   const ownName = `trysail-status-${instance.slice(0, 200)}-${Buffer.from(random.bytes(4)).toString("hex")}`;
   const reports = new Map<string, Report>();
   let told: { readonly distributions: Distributions; readonly atMs: number } | undefined;
+  let telling: Promise<void> | undefined;
   let leads = false;
   let failing = false;
   let known: readonly Distributions[] = [];
@@ -86,11 +87,16 @@ export function createReplicaReports(deps: ReplicaReportsDeps): ReplicaReports {
   const look = (): void => {
     cancel = clock.after(LOOK_EVERY_MS, look);
     if (leads) forgetGone();
-    else void tell();
+    else
+      telling ??= tell().finally(() => {
+        telling = undefined;
+      });
   };
   cancel = clock.after(LOOK_EVERY_MS, look);
 
   const withdraw = async (): Promise<void> => {
+    // What is on its way would be there behind its end.
+    await telling;
     if (told === undefined) return;
     told = undefined;
     await client.delete(resourcePath({ ...address, name: ownName })).catch(() => {});
