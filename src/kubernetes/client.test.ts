@@ -82,6 +82,15 @@ test("a server that is too busy is asked again when it says, and not for ever", 
   assert.equal(requests.length, 3 + 6);
 });
 
+test("whoever has no more time for a server that is too busy is told that it is, also while a request is under way", async (t) => {
+  const late = new AbortController();
+  const busy = answering(429, { message: "busy" }, { "retry-after": "0.1" });
+  const { client, requests } = await clientOf(t, busy, () => late.abort());
+  const reason = { code: "resource-exhausted", message: "GET /api/v1/x: busy" };
+  await assert.rejects(client.get("/api/v1/x", { signal: late.signal }), reason);
+  assert.equal(requests.length, 2);
+});
+
 test("an idle connection that was closed in between costs a reader nothing", async (t) => {
   const closing: Handler = (request) => request.socket.destroy();
   const { client, requests } = await clientOf(t, answering(200, OBJECT), closing, answering(200, OBJECT));

@@ -46,11 +46,13 @@ const LONGEST_RETRY_AFTER_MS = 30_000;
 export function createTransport({ connection, clock, answerMs, metrics }: TransportOptions): Transport {
   return async (api) => {
     let refreshed = false;
+    let busy: TrysailError | undefined;
     for (let busyAnswers = 0; ; ) {
       const credentials = await connection.credentials({ refresh: refreshed });
       const answer = await sendOnce(api, credentials).catch((error: unknown) => {
         metrics?.requested("none");
-        throw error;
+        // Whoever has no more time is told what took it.
+        throw api.signal?.aborted === true ? (busy ?? error) : error;
       });
       const status = answer.statusCode ?? 0;
       metrics?.requested(String(status));
@@ -60,6 +62,7 @@ export function createTransport({ connection, clock, answerMs, metrics }: Transp
         refreshed = true;
       } else if (status === 429 && busyAnswers < MAX_BUSY_ANSWERS) {
         busyAnswers++;
+        busy = error;
         await wait(retryAfterMs(answer), api.signal);
         if (api.signal?.aborted === true) throw error;
       } else {
