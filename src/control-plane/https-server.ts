@@ -4,8 +4,7 @@ import type { Socket } from "node:net";
 import { type FastifyInstance, type FastifyPluginAsync, fastify } from "fastify";
 import type { KeyAndCertificate } from "../ca/serving/serving-certificate.ts";
 import { clientTrustOptions, followClients } from "../platform/client-trust.ts";
-import { type ConnectionGuardOptions, guardConnections } from "../platform/connection-guard.ts";
-import type { Strangers } from "../platform/strangers.ts";
+import { type ConnectionGuard, type ConnectionGuardOptions, guardConnections } from "../platform/connection-guard.ts";
 import type { TrustBundle } from "../platform/trust-bundle.ts";
 import { NO_SCHEMAS } from "./no-schemas.ts";
 import { answerNotFound } from "./not-found.ts";
@@ -42,15 +41,15 @@ export async function createHttpsServer(
     forceCloseConnections: "idle",
   });
   answerNotFound(app);
-  let strangers: Strangers | undefined;
-  // Fastify closes what is idle behind an answer; those who never asked would be waited for.
-  app.addHook("preClose", async () => strangers?.stop());
+  let guard: ConnectionGuard | undefined;
+  // Fastify closes what is idle behind an answer; those who never asked, or only begin to, would be waited for.
+  app.addHook("preClose", async () => guard?.stop());
   for (const route of routes) await app.register(route);
   await app.ready();
   const { server } = app;
   if (!(server instanceof Server)) throw new TypeError("not a server with TLS");
   const clients = followClients(server);
-  strangers = boundUnanswered(server, connections);
+  guard = boundUnanswered(server, connections);
   return {
     app,
     setCertificate(renewed) {
@@ -69,8 +68,9 @@ export async function createHttpsServer(
  * Most who call here, an API server among them, show nothing of themselves, so that all are strangers by their number;
  * whoever has asked nothing yet is one by his time, and whoever has an answer to come by his bytes, until it is given.
  */
-function boundUnanswered(server: Server, connections: ConnectionGuardOptions): Strangers {
-  const { strangers } = guardConnections(server, connections);
+function boundUnanswered(server: Server, connections: ConnectionGuardOptions): ConnectionGuard {
+  const guard = guardConnections(server, connections);
+  const { strangers } = guard;
   /** The last of the requests that a client may send without awaiting the answer to the one before. */
   const latest = new WeakMap<Socket, ServerResponse>();
   server.on("request", ({ socket }: IncomingMessage, response: ServerResponse) => {
@@ -84,7 +84,7 @@ function boundUnanswered(server: Server, connections: ConnectionGuardOptions): S
       latest.delete(socket);
     });
   });
-  return strangers;
+  return guard;
 }
 
 function tlsOptions({ chainPem, keyPem }: KeyAndCertificate, trust: TrustBundle) {

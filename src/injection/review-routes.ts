@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyPluginAsync } from "fastify";
 import { createBackToBack } from "../platform/back-to-back.ts";
-import { bodyParser } from "../platform/body-parser.ts";
+import { addBodyParser } from "../platform/body-parser.ts";
 import { TrysailError } from "../platform/errors.ts";
 import type { Logger } from "../platform/log.ts";
 import { encodeReview, type ReviewResponse } from "./encode-review.ts";
@@ -26,7 +26,7 @@ export function reviewRoutes({ paths, log, answer }: ReviewRoute): FastifyPlugin
   return async (app) => {
     // The review's own parser caps depth before anything is decoded.
     app.removeAllContentTypeParsers();
-    app.addContentTypeParser("application/json", bodyParser(MAX_BODY_BYTES));
+    addBodyParser(app, "application/json", MAX_BODY_BYTES);
 
     app.setErrorHandler((error: FastifyError | TrysailError, _request, reply) => {
       const status = error instanceof TrysailError ? 400 : (error.statusCode ?? 500);

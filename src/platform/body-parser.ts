@@ -1,10 +1,21 @@
 import type { IncomingMessage } from "node:http";
-import { errorCodes, type FastifyRequest } from "fastify";
+import { errorCodes, type FastifyInstance, type FastifyRequest } from "fastify";
 
 type Done = (error: Error | null, body?: Buffer) => void;
 
 /** Parts are put together by so many. */
 const PARTS_AT_ONCE = 64;
+
+/** Reads bodies of that content type by `bodyParser`, and has whoever sends too much hear so. */
+export function addBodyParser(app: FastifyInstance, contentType: string, limitBytes: number): void {
+  app.addContentTypeParser(contentType, bodyParser(limitBytes));
+  // Fastify would close the connection, and the reset for what is still being sent often overtakes the answer (RFC 9112,
+  // 9.6). Where it stays open, Node throws the rest away as it comes, for as long as a request may take.
+  app.addHook("onSend", (_request, reply, payload, done) => {
+    if (reply.statusCode === 413) reply.removeHeader("connection");
+    done(null, payload);
+  });
+}
 
 /**
  * Reads bodies of at most `limitBytes` for Fastify's `addContentTypeParser`. Its own parser keeps every part as it came until

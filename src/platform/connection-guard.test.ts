@@ -5,7 +5,9 @@ import { type TestContext, test } from "node:test";
 import { connect, type TLSSocket } from "node:tls";
 import { type ServerDuplexStream, type ServerUnaryCall, status } from "@grpc/grpc-js";
 import { grpcCertificate } from "../../test/support/grpc-certificate.ts";
+import { createManualClock } from "../../test/support/manual-clock.ts";
 import { until } from "../../test/support/until.ts";
+import { type Clock, systemClock } from "./clock.ts";
 import type { ConnectionLimits } from "./connection-guard.ts";
 import { streamOfBytes, unaryOfBytes } from "./grpc-methods.ts";
 import { createGrpcServer } from "./grpc-server.ts";
@@ -14,14 +16,14 @@ import { createLog } from "./log.ts";
 const SERVICE = { ask: unaryOfBytes("/test.Test/Ask"), stream: streamOfBytes("/test.Test/Stream") };
 
 /** A gRPC server with TLS that knows its caller when a message says "known". */
-async function start(t: TestContext, limits: Partial<ConnectionLimits>) {
+async function start(t: TestContext, limits: Partial<ConnectionLimits>, clock: Clock = systemClock) {
   const { certificate, rootPem } = await grpcCertificate(t, ["localhost"]);
   const refused: string[] = [];
   const server = createGrpcServer({
     certificate,
     clientTrust: { rootsPem: rootPem, revocationListsPem: "" },
     log: createLog("silent"),
-    connections: { limits, onRefused: (reason) => refused.push(reason) },
+    connections: { limits, clock, onRefused: (reason) => refused.push(reason) },
   });
   t.after(() => server.stop(0));
   server.addService("tls", SERVICE, {
@@ -124,7 +126,9 @@ test("callers that are not known have fewer places, and leave theirs when they b
 });
 
 test("a connection whose caller does not become known in time is closed, whatever it sends; one that did stays", async (t) => {
-  const { port, refused } = await start(t, { strangerMs: 300 });
+  // Time stands still until those that can become known are, however long this machine takes for it.
+  const clock = createManualClock(0);
+  const { port, refused } = await start(t, { strangerMs: 300 }, clock);
   const silent = await open(t, port);
   silent.socket.resume();
   const refusedOnes = await open(t, port);
@@ -141,6 +145,7 @@ test("a connection whose caller does not become known in time is closed, whateve
   await answer;
   const pretend = client(t, refusedOnes.socket);
   await until("both strangers to be closed", () => {
+    clock.advance(300);
     if (!refusedOnes.ended.yet) pretend("/test.Test/Ask").end(framed(Buffer.from("who?")));
     return silent.ended.yet && refusedOnes.ended.yet;
   });
@@ -196,7 +201,7 @@ test("a message that comes byte by byte counts for what its parts take", async (
       stream.write(Buffer.alloc(1));
       return ended.yet;
     },
-    { everyMs: 0 },
+    { everyMs: 0, timeoutMs: 60_000 },
   );
   assert.deepEqual(refused, ["unread"]);
 });

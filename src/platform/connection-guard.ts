@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { Server as TlsServer } from "node:tls";
-import { systemClock } from "./clock.ts";
+import { type Clock, systemClock } from "./clock.ts";
 import { FairPlaces } from "./fair-places.ts";
 import { Strangers } from "./strangers.ts";
 
@@ -32,6 +32,8 @@ export type ConnectionRefusal = "too-many" | "too-many-of-address" | "too-many-u
 export interface ConnectionGuardOptions {
   /** Those not given are `DEFAULT_CONNECTION_LIMITS`. */
   readonly limits?: Partial<ConnectionLimits>;
+  /** That of the system unless given. */
+  readonly clock?: Clock;
   onRefused?(reason: ConnectionRefusal, address: string | undefined): void;
 }
 
@@ -39,6 +41,8 @@ export interface ConnectionGuard {
   readonly limits: ConnectionLimits;
   /** The connections whose callers have a time to come to the point. */
   readonly strangers: Strangers;
+  /** The server ends: so do the connections that nothing is under way on, and those that still come. */
+  stop(): void;
   /** Whose connection it is has been proven. */
   callerKnown(socket: Socket): void;
   /** Closes it, and says why. */
@@ -55,7 +59,7 @@ export function guardConnections(server: TlsServer, options: ConnectionGuardOpti
     options.onRefused?.(reason, socket.remoteAddress);
     socket.destroy();
   };
-  const strangers = new Strangers({ clock: systemClock, maxBytes: limits.unreadBytes, close: refuse });
+  const strangers = new Strangers({ clock: options.clock ?? systemClock, maxBytes: limits.unreadBytes, close: refuse });
   const all = new FairPlaces<Socket>({
     places: limits.total,
     onTaken: (socket) => refuse(socket, "too-many"),
@@ -65,13 +69,19 @@ export function guardConnections(server: TlsServer, options: ConnectionGuardOpti
     onTaken: (socket) => refuse(socket, "too-many-unknown"),
   });
   const ofAddress = new Map<string, Map<number, Socket>>();
+  /** Those in the middle of their handshake, of which the server would not tell before its end. */
+  const beginning = new Set<Socket>();
+  let isStopped = false;
   server.on("connection", (socket: Socket) => {
+    if (isStopped) return void socket.destroy();
     const { remoteAddress, remotePort } = socket;
     // Gone before it was looked at.
     if (remoteAddress === undefined || remotePort === undefined) return;
     const connected = ofAddress.get(remoteAddress) ?? new Map<number, Socket>();
     ofAddress.set(remoteAddress, connected.set(remotePort, socket));
+    beginning.add(socket);
     socket.once("close", () => {
+      beginning.delete(socket);
       all.remove(remoteAddress, socket);
       unknown.remove(remoteAddress, socket);
       connected.delete(remotePort);
@@ -81,7 +91,11 @@ export function guardConnections(server: TlsServer, options: ConnectionGuardOpti
     all.add(remoteAddress, socket);
     if (!socket.destroyed) unknown.add(remoteAddress, socket);
   });
+  /** The connection itself, below its TLS. */
+  const below = ({ remoteAddress = "", remotePort = 0 }: Socket) => ofAddress.get(remoteAddress)?.get(remotePort);
   server.on("secureConnection", (socket) => {
+    const connection = below(socket);
+    if (connection !== undefined) beginning.delete(connection);
     strangers.add(socket, limits.strangerMs);
     socket.once("close", () => strangers.remove(socket));
   });
@@ -90,11 +104,15 @@ export function guardConnections(server: TlsServer, options: ConnectionGuardOpti
     strangers,
     callerKnown(socket) {
       strangers.remove(socket);
-      const { remoteAddress = "", remotePort = 0 } = socket;
-      // Places are those of the connections themselves, below TLS.
-      const connection = ofAddress.get(remoteAddress)?.get(remotePort);
-      if (connection !== undefined) unknown.remove(remoteAddress, connection);
+      // Places are those of the connections themselves.
+      const connection = below(socket);
+      if (connection !== undefined) unknown.remove(socket.remoteAddress ?? "", connection);
     },
     refuse,
+    stop() {
+      isStopped = true;
+      for (const socket of beginning) socket.destroy();
+      strangers.stop();
+    },
   };
 }
