@@ -95,13 +95,19 @@ export function createOutboundListeners(deps: OutboundListenersDeps): OutboundLi
     build() {
       const made: EncodedResource[] = [];
       for (const { place, http, chains } of plans.values()) {
-        if (!place.bindToPort && OWN_PORTS.has(place.port) && ipVersion(place.ip) !== null) continue;
+        if (isSidecarsOwn(place)) continue;
         const routing = http === null ? null : stableRouting(http, place, cache);
         made.push(cache.get(buildOutboundListener, place, routing, config, policy, ...chains));
       }
       return made;
     },
   };
+}
+
+/** Of what is redirected to the sidecar its ports are its own at any address; for itself it listens at all of them. */
+function isSidecarsOwn({ ip, port, bindToPort }: ListenerPlace): boolean {
+  if (!OWN_PORTS.has(port) || ipVersion(ip) === null) return false;
+  return !bindToPort || /^[0.:]+$/.test(ip);
 }
 
 /** Inputs are compared by identity, so places and routings that say the same are one object. */

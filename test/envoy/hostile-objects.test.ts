@@ -153,6 +153,15 @@ const accepted: Record<string, string> = {
   }),
   "namespaces like regexes": fromSource({ namespaces: ["a(b", "\\", "é", "[", "*"] }),
   "a mode for the capturing port": portModes({ "15006": { mode: "DISABLE" } }),
+  "listeners of a Sidecar on the proxy's own ports":
+    another({ "http-a": 15001, "http-b": 15006, "http-c": 15021, "http-d": 15090 }) +
+    istio("Sidecar", "s", {
+      egress: ["0.0.0.0", "::", "::0", "127.0.0.9", ""].flatMap((bind) =>
+        [15001, 15006, 15021, 15090].map((number) => ({
+          ...{ port: { number, protocol: "HTTP", name: "http" }, bind, captureMode: "NONE", hosts: ["*/*"] },
+        })),
+      ),
+    }),
   "HTTP on the capturing port": another({ http: 15001, "http-b": 15006, "http-c": 15021 }),
   "TCP on the capturing port": another({ tcp: 15001 }),
   "an application on the capturing port":
