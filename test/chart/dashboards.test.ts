@@ -164,6 +164,6 @@ async function startPrometheus(t: TestContext): Promise<(query: string) => Promi
     const { status }: { status: string } = JSON.parse(await answer.text());
     return status;
   };
-  await until("Prometheus to answer", () => ask("1"), { timeoutMs: 20_000 });
+  await until("Prometheus to answer", () => ask("1"), { timeoutMs: 60_000 });
   return ask;
 }

@@ -233,9 +233,11 @@ test("what goes on in a cluster's life costs no request", { skip, timeout: 900_0
     assert.equal(exitCode, 0, stderr);
     assert.match(stdout, /^pods in shop have sidecars/m);
     assert.match(stdout, /^CustomResourceDefinition +peerauthentications\S+ +and with it 1 objects/m);
-    await until("nothing to be left", async () => {
-      return (await trysail(...args)).stdout === "there is nothing to remove\n";
-    });
+    await until(
+      "nothing to be left",
+      async () => (await trysail(...args)).stdout === "there is nothing to remove\n",
+      SLOW,
+    );
     const { status } = await cluster.call("GET", "/api/v1/namespaces/shop/configmaps/trysail-ca-root-cert");
     assert.equal(status, 404);
   });

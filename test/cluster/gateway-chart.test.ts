@@ -17,6 +17,13 @@ test("the gateway's chart on a real API server", { skip, timeout: 180_000 }, asy
   const mesh = await controlPlaneFor(t, client, { [NAMESPACE]: {} });
   await registerInjection(client, webhookOptions(mesh));
   const read = async (path: string) => (await client.call("GET", path)).body;
+  await until("the webhook to be asked", async () => {
+    const { body } = await client.call("POST", `/api/v1/namespaces/${NAMESPACE}/pods?dryRun=All`, {
+      metadata: { name: "probe", labels: { "sidecar.istio.io/inject": "true" } },
+      spec: { containers: [{ name: "app", image: "example.com/app:1" }] },
+    });
+    return body.spec?.initContainers !== undefined;
+  });
 
   await t.test("every object is accepted, and the same again changes nothing", async () => {
     const install = () =>
@@ -38,10 +45,14 @@ test("the gateway's chart on a real API server", { skip, timeout: 180_000 }, asy
   });
 
   await t.test("its pod becomes an Envoy, in a namespace that is not of the mesh", async () => {
-    const pod = await until("the Deployment's pod", async () => {
-      const { items } = await read(`/api/v1/namespaces/${NAMESPACE}/pods`);
-      return items[0];
-    });
+    const pod = await until(
+      "the Deployment's pod",
+      async () => {
+        const { items } = await read(`/api/v1/namespaces/${NAMESPACE}/pods`);
+        return items[0];
+      },
+      { timeoutMs: 60_000 },
+    );
     const [proxy, ...others] = pod.spec.containers;
     assert.deepEqual(others, []);
     assert.deepEqual([proxy.name, proxy.image], ["istio-proxy", defaultInjectionConfig.proxyImage]);

@@ -371,6 +371,11 @@ test("the webhook in front of a real API server", { skip, timeout: 180_000 }, as
       "DELETE",
       "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/trysail-sidecar-injector-custom",
     );
+    // The next webhook has the same name, and other settings.
+    await until("the webhook to be asked no more", async () => {
+      const { status, body } = await createPod("custom", podNamed("probe"), "?dryRun=All");
+      return status === 201 && body.metadata.labels === undefined;
+    });
   }
 });
 

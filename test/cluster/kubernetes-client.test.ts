@@ -102,11 +102,11 @@ test("the client of Kubernetes' API", { skip, timeout: 180_000 }, async (t) => {
     const options = { resourceVersion: page?.resourceVersion ?? "", lifeSeconds: 60, silenceMs: 200 };
     assert.deepEqual(await all(await client.watch(collection, options)), []);
     await client.create(collection, { metadata: { name: "heard" } });
-    const events = await all(await client.watch(collection, options));
-    assert.deepEqual(
-      events.map(({ type, object }) => [type, object.metadata.name]),
-      [["ADDED", "heard"]],
-    );
+    for await (const { type, object } of await client.watch(collection, { ...options, silenceMs: 60_000 })) {
+      assert.deepEqual([type, object.metadata.name], ["ADDED", "heard"]);
+      return;
+    }
+    assert.fail("the watch ended without the event");
   });
 
   await t.test("a pod's client may what its role says, and is told what is missing", async (t) => {

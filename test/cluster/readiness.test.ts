@@ -36,7 +36,8 @@ test("a control plane that is not ready answers 503 with what it waits for", { s
           throw new Error(JSON.stringify(body));
         return true;
       },
-      { timeoutMs: 30_000, everyMs: 20 },
+      // What may not be read is looked for every 10 s.
+      { timeoutMs: 60_000, everyMs: 20 },
     );
 
   await t.test("the API server", async () => {

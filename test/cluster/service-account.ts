@@ -4,8 +4,10 @@ import type { TestContext } from "node:test";
 import { createKubernetesClient, type KubernetesClient } from "../../src/kubernetes/client.ts";
 import { createInClusterConnection } from "../../src/kubernetes/in-cluster.ts";
 import { openKubeconfig } from "../../src/kubernetes/kubeconfig.ts";
+import { isRecord } from "../../src/mesh/conform.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { temporaryPath } from "../support/state.ts";
+import { until } from "../support/until.ts";
 import { create } from "./create.ts";
 import type { TestKubernetes } from "./start-kubernetes.ts";
 
@@ -29,7 +31,7 @@ export async function adminClient(t: TestContext, kubernetes: TestKubernetes): P
   return client;
 }
 
-/** A client that is a pod's: known by a mounted token, and allowed what `rules` allow everywhere. */
+/** A client that is a pod's: known by a mounted token, and allowed what `rules` allow everywhere, from the first call on. */
 export async function podClient(
   t: TestContext,
   kubernetes: TestKubernetes,
@@ -55,6 +57,8 @@ export async function podClient(
     clock: systemClock,
   });
   t.after(() => client.close());
+  const [rule] = rules;
+  if (rule !== undefined) await until("the role to hold", () => may(client, rule));
   return {
     ...client,
     async setRules(changed) {
@@ -66,6 +70,19 @@ export async function podClient(
       );
     },
   };
+}
+
+/** The API server hears of roles and bindings a little later than it takes them; of a role, all rules hold at once. */
+async function may(client: KubernetesClient, { apiGroups, resources, resourceNames, verbs }: Rule): Promise<boolean> {
+  const [resource, subresource] = resources[0]?.split("/") ?? [];
+  const { status } = await client.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {
+    apiVersion: "authorization.k8s.io/v1",
+    kind: "SelfSubjectAccessReview",
+    spec: {
+      resourceAttributes: { group: apiGroups[0], resource, subresource, name: resourceNames?.[0], verb: verbs[0] },
+    },
+  });
+  return isRecord(status) && status.allowed === true;
 }
 
 /** A kubeconfig of an account in `trysail-system`, for programs that take one. */

@@ -14,6 +14,7 @@ import { type KubernetesClient, kubernetesClient } from "./kubernetes-client.ts"
 import type { KubernetesPrograms } from "./programs.ts";
 
 const START_MS = 120_000;
+const OWN_SERVICE = "/api/v1/namespaces/default/services/kubernetes";
 
 /** An administrator's client, and what others need to be clients. */
 export interface TestKubernetes extends KubernetesClient {
@@ -41,8 +42,7 @@ export async function startKubernetes(
 ): Promise<TestKubernetes> {
   const folder = await temporaryPath(t, "kubernetes");
   mkdirSync(folder, { mode: 0o700 });
-  const [etcdPort, peerPort] = [await freePort(), await freePort()];
-  const [apiPort, managerPort] = [await freePort(), await freePort()];
+  const [etcdPort, apiPort] = [await freePort(), await freePort()];
   const files = await writeCredentials(t, folder);
 
   const etcdUrl = `http://127.0.0.1:${etcdPort}`;
@@ -54,7 +54,8 @@ export async function startKubernetes(
       "--data-dir=etcd",
       `--listen-client-urls=${etcdUrl}`,
       `--advertise-client-urls=${etcdUrl}`,
-      `--listen-peer-urls=http://127.0.0.1:${peerPort}`,
+      // It has no peers: whatever port the system chooses.
+      "--listen-peer-urls=http://127.0.0.1:0",
       // Its disk goes with the test.
       "--unsafe-no-fsync",
     ],
@@ -93,7 +94,10 @@ export async function startKubernetes(
     ).catch((cause: unknown) => {
       throw new Error(`${apiServer.logTail()}\n${etcd.logTail()}`, { cause });
     });
-  const apiServerUp = () => up("kube-apiserver", async () => (await client.call("GET", "/readyz")).status === 200);
+  const answers = async (path: string) => (await client.call("GET", path)).status === 200;
+  // Its own Service is what it makes once it finds itself ready: behind that nothing comes by itself any more.
+  const apiServerUp = () =>
+    up("kube-apiserver", async () => (await answers("/readyz")) && (await answers(OWN_SERVICE)));
   await apiServerUp();
   const kubeconfig = writeKubeconfig(folder, url, files);
   if (programs.controllerManager !== null) {
@@ -106,8 +110,8 @@ export async function startKubernetes(
         `--service-account-private-key-file=${files.accountKey}`,
         `--root-ca-file=${files.root}`,
         "--leader-elect=false",
-        "--bind-address=127.0.0.1",
-        `--secure-port=${managerPort}`,
+        // Nobody asks it anything.
+        "--secure-port=0",
         "--controllers=serviceaccount,serviceaccount-token,deployment,replicaset,statefulset,job,cronjob,namespace",
       ],
     });

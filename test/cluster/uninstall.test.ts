@@ -35,11 +35,9 @@ test("`trysail uninstall` on a real API server", { skip, timeout: 180_000 }, asy
   // What a control plane writes while it runs.
   const plane = await testControlPlane(t, {}, { source: { kind: "kubeconfig", path: kubeconfig } });
   await until("the trust bundle everywhere", async () => {
-    const { body } = await kubernetes.call(
-      "GET",
-      "/api/v1/configmaps?fieldSelector=metadata.name%3Dtrysail-ca-root-cert",
-    );
-    return body.items.length >= 4;
+    const all = await everything(kubernetes);
+    const namespaces = all.filter((path) => path.startsWith("namespaces/"));
+    return all.filter((path) => /^configmaps\/.*\/trysail-ca-root-cert$/.test(path)).length === namespaces.length;
   });
   await plane.stop();
 
