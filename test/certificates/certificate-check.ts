@@ -1,10 +1,13 @@
 import { execFile, execFileSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { messageOf } from "../../src/platform/errors.ts";
 
 const run = promisify(execFile);
-const PROGRAM = fileURLToPath(new URL("../../.cache/certificate-check", import.meta.url));
+const CACHE = fileURLToPath(new URL("../../.cache", import.meta.url));
+const PROGRAM = join(CACHE, "certificate-check");
 
 /** A lint that a file does not pass; `status` is `notice`, `warn`, `error` or `fatal`. */
 export interface LintFinding {
@@ -28,7 +31,11 @@ export interface SeenNames {
 export function certificateCheckMissing(): string | false {
   try {
     const cwd = fileURLToPath(new URL("./check", import.meta.url));
-    execFileSync("go", ["build", "-mod=readonly", "-buildvcs=false", "-o", PROGRAM, "."], { cwd, stdio: "pipe" });
+    mkdirSync(CACHE, { recursive: true });
+    // Two test files may build it at once. What is linked on the same file system is moved into its place; else it is written
+    // there, while the other file may be running what it has built.
+    const env = { ...process.env, GOTMPDIR: CACHE };
+    execFileSync("go", ["build", "-mod=readonly", "-buildvcs=false", "-o", PROGRAM, "."], { cwd, env, stdio: "pipe" });
     return false;
   } catch (error) {
     return `no zlint: it is built by Go 1.25 or newer, and that failed: ${messageOf(error).slice(0, 300)}`;
