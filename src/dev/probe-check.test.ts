@@ -12,7 +12,7 @@ const target = {
   container: { name: "web", image: "web", ports: [{ name: "closed", containerPort: 1 }] },
   exec: async (argv: readonly string[]) => ({ code: argv[0] === "true" ? 0 : 1, output: argv.join(" ") }),
 };
-const check = (probe: Probe, timeoutMs = 2_000) => checkProbe(probe, target, timeoutMs);
+const check = (probe: Probe, timeoutMs = 10_000) => checkProbe(probe, target, timeoutMs);
 
 async function httpServer(t: TestContext): Promise<number> {
   const server = createHttpServer(({ url, headers }, response) => {

@@ -5,6 +5,7 @@ import { type TestContext, test } from "node:test";
 import * as grpc from "@grpc/grpc-js";
 import { bootstrapInput } from "../../test/support/bootstrap-input.ts";
 import { envoyMissing, type RunningEnvoy, startEnvoy } from "../../test/support/envoy.ts";
+import { freePort } from "../../test/support/free-port.ts";
 import { until } from "../../test/support/until.ts";
 import type { AppProbers } from "../injection/pod-contract.ts";
 import { buildBootstrap } from "./bootstrap.ts";
@@ -13,7 +14,8 @@ const skip = envoyMissing();
 
 test("a TCP probe says whether the app listens, also when that changes", { skip }, async (t) => {
   const app = createServer((socket) => socket.destroy());
-  const port = await listen(t, app);
+  // It comes back to its port, which no connection may have taken meanwhile.
+  const port = await listen(t, app, await freePort());
   const path = "/app-health/app/readyz";
   const { status } = await startStatusPort(t, { [path]: { tcpSocket: { port }, periodSeconds: 1 } });
   await until("the app to be seen", async () => (await status(path)) === 200);
@@ -159,8 +161,8 @@ async function startHealthService(t: TestContext) {
   return state;
 }
 
-async function listen(t: TestContext, server: Server): Promise<number> {
-  server.listen(0, "127.0.0.1");
+async function listen(t: TestContext, server: Server, wanted = 0): Promise<number> {
+  server.listen(wanted, "127.0.0.1");
   await once(server, "listening");
   t.after(() => server.close());
   const address = server.address();

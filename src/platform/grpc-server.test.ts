@@ -185,7 +185,7 @@ test("stopping lets a running call finish, and cuts off one that does not", asyn
   const [finishing, lasting] = [1, 2].map(() => open(t, port, credentials.createSsl(Buffer.from(rootPem))));
   assert.ok(finishing && lasting);
   await Promise.all([finishing.first(), lasting.first()]);
-  const stopped = server.stop(300);
+  const stopped = server.stop(2_000);
   finishing.call.end();
   assert.equal(await finishing.code(), status.OK);
   await stopped;
@@ -214,7 +214,7 @@ test("a single request that does not arrive in whole ends its connection; one th
     certificate,
     clientTrust: trustIn(rootPem),
     log: createLog("silent"),
-    requestTimeoutMs: 200,
+    requestTimeoutMs: 2_000,
   });
   t.after(() => server.stop(0));
   let answer = () => {};

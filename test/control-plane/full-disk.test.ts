@@ -25,7 +25,7 @@ test("a control plane whose log goes to a full disk starts, follows changes and 
   const ended = once(child, "exit");
   t.after(() => child.kill("SIGKILL"));
   const page = async (port: number, path: string) => {
-    const answer = await fetch(`http://127.0.0.1:${port}${path}`, { signal: AbortSignal.timeout(2000) });
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`, { signal: AbortSignal.timeout(10_000) });
     return { status: answer.status, text: await answer.text() };
   };
 

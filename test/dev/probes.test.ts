@@ -62,7 +62,8 @@ function manifests(switches: string, annotations: string): string {
       ports: [{ name: ${name}, containerPort: ${port} }]
       volumeMounts: [{ name: switch, mountPath: /switch }]
 ${more.replace(/^/gm, "      ")}`;
-  const timing = "periodSeconds: 1, failureThreshold: 1";
+  // A slow answer is none of the failures that are meant: on a machine with much to do it is not worth one.
+  const timing = "periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 1";
   return `
 apiVersion: v1
 kind: Namespace
@@ -88,7 +89,7 @@ spec:
     "web",
     7004,
     `readinessProbe: { httpGet: { port: web, path: "/ready?deep=1", scheme: HTTPS, httpHeaders: [{ name: Host, value: shop.example }, { name: X-Probe, value: "yes" }] }, ${timing} }
-livenessProbe: { tcpSocket: { port: web }, periodSeconds: 1 }
+livenessProbe: { tcpSocket: { port: web }, periodSeconds: 1, timeoutSeconds: 10 }
 lifecycle: { preStop: { httpGet: { port: web, path: /bye, scheme: HTTPS } } }`,
   )}
 `;
@@ -103,10 +104,10 @@ test("under strict mutual TLS every kind of probe says what the app says, and ho
   await until("every container to be ready", () => names.every((name) => container(name)?.ready), READY);
   for (const name of names) {
     turn(name, false);
-    await until(`${name} to be seen dead`, () => container(name)?.ready === false);
+    await until(`${name} to be seen dead`, () => container(name)?.ready === false, READY);
     for (const other of names) assert.equal(container(other)?.ready, other !== name, other);
     turn(name, true);
-    await until(`${name} to be seen again`, () => container(name)?.ready === true);
+    await until(`${name} to be seen again`, () => container(name)?.ready === true, READY);
   }
   assert.equal(container("web")?.restartCount, 0, "its liveness never failed");
 

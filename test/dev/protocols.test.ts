@@ -83,7 +83,10 @@ const ASK = `
 import { connect } from "node:net";
 ${FIND_PODS}
 const results = {};
-for (const name of ["http", "tcp", "grpc", "stream"]) results[name] = await (await fetch("http://" + ip("caller") + ":8080/" + name)).json();
+const ask = async (name) => (await fetch("http://" + ip("caller") + ":8080/" + name)).json();
+// A proxy is told of a ready pod a moment later, as in any cluster.
+for (let left = 300; left > 0 && "error" in (await ask("http")); left--) await new Promise((resolve) => setTimeout(resolve, 100));
+for (const name of ["http", "tcp", "grpc", "stream"]) results[name] = await ask(name);
 const refused = (port, hello) => new Promise((resolve) => {
   const socket = connect(port, ip("server"), () => socket.write(hello));
   socket.on("data", (data) => { resolve("answered " + data); socket.destroy(); });
