@@ -18,7 +18,8 @@ const hostOf = (name: string) => `${name}.shop.svc.cluster.local`;
 const outlierDetection = {
   consecutive5xxErrors: 1,
   interval: "0.1s",
-  baseEjectionTime: "0.5s",
+  // Long enough to be seen, also by a test that stands still for a moment.
+  baseEjectionTime: "3s",
   maxEjectionPercent: 100,
 };
 

@@ -61,7 +61,7 @@ test("whoever dials an address that is no Service's gets who is there, whatever 
       endpoint("web", { name: "web-0", ip: pod.ipv4 }, { http: 9000 }),
     ].join(""),
   );
-  const dialled = (address: string, from = pod) => from.run("curl", ["-s", "-m", "5", `http://${address}/`], app);
+  const dialled = (address: string, from = pod) => from.run("curl", ["-s", "-m", "15", `http://${address}/`], app);
 
   await t.test("a pod's: that pod, past its Service's routes", async () => {
     assert.equal(await dialled("10.96.0.5:8080"), "routed");

@@ -30,7 +30,7 @@ function manifests(endpoints: readonly Listed[]): string {
       document({
         apiVersion: "discovery.k8s.io/v1",
         kind: "EndpointSlice",
-        metadata: { name: `web-${port}`, namespace: "shop", labels: { "kubernetes.io/service-name": "web" } },
+        metadata: { name: `web-${ip}`, namespace: "shop", labels: { "kubernetes.io/service-name": "web" } },
         addressType: "IPv4",
         ports: [{ name: "http", port }],
         endpoints: [

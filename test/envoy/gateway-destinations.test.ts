@@ -139,7 +139,7 @@ test("a gateway reaches every form of service", { skip }, async (t) => {
   );
   const meet = async (host: string, headers: Record<string, string> = {}) => {
     const met: (string | number)[] = [];
-    for (let i = 0; i < 30; i++) met.push(upstreamOf(await ask(host, { headers })));
+    for (let i = 0; i < 60; i++) met.push(upstreamOf(await ask(host, { headers })));
     return [...new Set(met)].sort();
   };
 
@@ -148,7 +148,7 @@ test("a gateway reaches every form of service", { skip }, async (t) => {
   });
 
   await t.test("a headless service by the pod that its rule's consistentHash leads to", async () => {
-    const users = Array.from({ length: 12 }, (_, index) => ({ "x-user": `user-${index}` }));
+    const users = Array.from({ length: 20 }, (_, index) => ({ "x-user": `user-${index}` }));
     const met = await Promise.all(users.map((user) => meet("sticky.test", user)));
     for (const names of met) assert.equal(names.length, 1, names.join());
     assert.ok(new Set(met.flat()).size > 1, "all users meet one pod");

@@ -49,7 +49,7 @@ function call(port: number, { identity, listener: _, ...options }: Call): Promis
       heard += bytes;
       if (options.say !== undefined || heard.includes("}")) socket.end();
     });
-    socket.on("error", () => resolve("refused"));
+    socket.on("error", () => undefined);
     socket.on("close", () => resolve(heard === "" ? "refused" : heard));
   });
 }

@@ -64,7 +64,7 @@ async function startMesh(t: TestContext, more = "") {
   return async (ip: string, host: string, headers: readonly string[] = []) => {
     const given = [`host: ${host}`, ...headers].flatMap((header) => ["-H", header]);
     const [address = "", how, path, header] = (
-      await pod.run("curl", ["-s", "-m", "5", ...given, `http://${ip}/list`], { uid: 1000 })
+      await pod.run("curl", ["-s", "-m", "15", ...given, `http://${ip}/list`], { uid: 1000 })
     ).split(" ");
     return { address, how, path, header };
   };

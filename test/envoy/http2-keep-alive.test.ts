@@ -26,7 +26,7 @@ test("http2KeepAlive: who does not answer a PING is called anew", { skip: envoyM
     living: { ip: "127.0.0.81", port: await listenOn(t, living, "127.0.0.81") },
     silent: { ip: "127.0.0.82", port: await listenOn(t, silent, "127.0.0.82") },
   };
-  const http = { h2UpgradePolicy: "UPGRADE", http2KeepAlive: { interval: "0.1s", timeout: "5s" } };
+  const http = { h2UpgradePolicy: "UPGRADE", http2KeepAlive: { interval: "0.1s", timeout: "60s" } };
   const impatient = { ...http, http2KeepAlive: { interval: "0.1s", timeout: "0.1s" } };
   const yaml = Object.entries(upstreams).map(([name, { ip, port }], index) => {
     const of = { name: `${name}-0`, ip, labels: { app: name } };

@@ -61,7 +61,8 @@ function manifests({ ipv4 }: TestHost, version: number): string {
 }
 
 async function startWeb(host: TestHost): Promise<void> {
-  const server = `require("node:http").createServer((_, response) => response.end("web"))
+  // It closes no connection that Envoy may be about to use.
+  const server = `require("node:http").createServer({ keepAliveTimeout: 0 }, (_, response) => response.end("web"))
     .listen(8080, "0.0.0.0", () => console.log("listening"));`;
   const { stdout } = host.start(process.execPath, ["-e", server]);
   assert.match(String(await once(stdout ?? assert.fail(), "data")), /listening/);

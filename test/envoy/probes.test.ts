@@ -17,7 +17,7 @@ import { until } from "../support/until.ts";
 const skip = netnsMissing() || envoyMissing();
 
 const probers: AppProbers = {
-  "/app-health/web/readyz": { httpGet: { port: 8080, path: "/ready" } },
+  "/app-health/web/readyz": { httpGet: { port: 8080, path: "/ready" }, timeoutSeconds: 20 },
   "/app-health/web/livez": { tcpSocket: { port: 8080 }, periodSeconds: 1 },
   "/app-health/hidden/readyz": { httpGet: { port: 7000 } },
   "/app-health/hidden/livez": { tcpSocket: { port: 7000 }, periodSeconds: 1 },

@@ -93,6 +93,8 @@ for (const by of ["bash", "a second Envoy"] as const) {
     await until("the drain to have begun", async () => (await request(stopped.port)).headers.connection === "close");
     for (const caller of callers) caller.forget(stopped.port);
     assert.equal(await ended(hook), 0);
+    // By now the next answer says so, also to one that the machine kept from asking meanwhile.
+    await until("all to be asked to close", () => callers.every((caller) => !caller.isAt(stopped.port)));
     await stopped.envoy.stop();
     const before = callers.map(({ answers }) => answers.get(other.port) ?? 0);
     await until("all to go on elsewhere", () =>
@@ -135,6 +137,8 @@ function startCaller(t: TestContext, ports: readonly number[]) {
   t.after(stop);
   return {
     answers,
+    /** Whether it keeps a connection there. */
+    isAt: (port: number) => open.has(port),
     forget(port: number) {
       known = known.filter((other) => other !== port);
     },

@@ -19,6 +19,8 @@ const COUNTING = { name: "trysail-ratelimit", namespace: "trysail-ratelimit" };
 const limits = (name: string, scope: "PROXY" | "GLOBAL", times: number) =>
   rateLimit(name, {
     selector: { matchLabels: { app: name } },
+    // It counts in this process, which may stand still for a while on a busy machine; unanswered, a request would pass.
+    service: { timeout: "30s" },
     requests: Array.from({ length: times }, (_, index) => ({
       ...{ name: `limit-${index}`, scope, rate: { amount: 2, unit: scope === "GLOBAL" ? "MONTH" : "HOUR" } },
       by: [{ header: "x-user" }],

@@ -68,7 +68,8 @@ async function logOfRefusals(
 
 function sizeIn(log: string, expression: string): number {
   const [, rest = ""] = log.split(`regex '${expression}' RE2 program size of `);
-  return Number.parseInt(rest, 10) || 0;
+  // As far as the log is read, a number may go on.
+  return Number(/^(\d+)\D/.exec(rest)?.[1] ?? 0);
 }
 
 function routeTable(name: string, regex: string) {

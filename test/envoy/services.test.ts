@@ -55,7 +55,7 @@ async function exchange(port: number, words: string | null): Promise<string> {
   try {
     await once(socket, "connect");
     if (words !== null) socket.write(words);
-    const [answer] = await once(socket, "data", { signal: AbortSignal.timeout(5000) });
+    const [answer] = await once(socket, "data", { signal: AbortSignal.timeout(30_000) });
     return String(answer);
   } finally {
     socket.destroy();
@@ -65,7 +65,7 @@ async function exchange(port: number, words: string | null): Promise<string> {
 async function exchangeTls(port: number, servername: string): Promise<string> {
   const socket = connectTls({ port, host: "127.0.0.1", servername, rejectUnauthorized: false });
   try {
-    const [answer] = await once(socket, "data", { signal: AbortSignal.timeout(5000) });
+    const [answer] = await once(socket, "data", { signal: AbortSignal.timeout(30_000) });
     return String(answer);
   } finally {
     socket.destroy();

@@ -102,7 +102,7 @@ test("gRPC's own xDS client finds its way, and follows a change to a new cluster
   t.after(() => client.close());
   const call = () =>
     new Promise<string>((resolve, reject) => {
-      client.makeUnaryRequest(PATH, asIs, asIs, Buffer.alloc(0), { deadline: Date.now() + 10_000 }, (error, value) => {
+      client.makeUnaryRequest(PATH, asIs, asIs, Buffer.alloc(0), { deadline: Date.now() + 60_000 }, (error, value) => {
         if (error) reject(error);
         else resolve(String(value));
       });

@@ -42,11 +42,13 @@ async function startProcess(t: TestContext, args: readonly string[], env: NodeJS
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     log += text;
   });
-  const ports = await until("the ports", () => {
+  const read = () => {
     const line = log.split("\n").find((text) => text.includes('"msg":"ready"'));
     const parsed: { ports: Ports } | undefined = line === undefined ? undefined : JSON.parse(line);
     return parsed?.ports;
-  }).catch((error: unknown) => {
+  };
+  // A process that starts reads much, for which a busy machine may take long.
+  const ports = await until("the ports", read, { timeoutMs: 90_000 }).catch((error: unknown) => {
     throw new Error(`${String(error)}\n${log}`);
   });
   return { child, ended, ports, log: () => log };

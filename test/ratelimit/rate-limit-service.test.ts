@@ -159,13 +159,13 @@ test("who is refused is told when to come back, in the object's own words", asyn
 });
 
 test("what no RateLimit limits, or not any more, is let through and counted as unknown", async (t) => {
-  const service = await startTestRateLimit(t, rateLimit("api", { requests: [limit("all", 1, "DAY")] }));
+  const service = await startTestRateLimit(t, rateLimit("api", { requests: [limit("all", 1, "MONTH")] }));
   const client = rateLimitClient(t, service.ports.grpc);
   assert.deepEqual(await askTimes(client, 2, by("all")), [OK, OVER_LIMIT]);
   assert.deepEqual(await askTimes(client, 2, by("all"), "shop/other"), [OK, OK]);
   assert.deepEqual(await askTimes(client, 2, by("other")), [OK, OK]);
   assert.match(await (await service.page("/metrics")).text(), /\{limit="",outcome="unknown"\} 4/);
-  await service.write(rateLimit("api", { requests: [limit("all", 3, "DAY")] }));
+  await service.write(rateLimit("api", { requests: [limit("all", 3, "MONTH")] }));
   await until("the new limit", async () => {
     const { statuses } = await client.ask({ domain: "shop/api", descriptors: [by("all", {}, 0n)] });
     return statuses[0]?.currentLimit?.requestsPerUnit === 3;
@@ -175,10 +175,10 @@ test("what no RateLimit limits, or not any more, is let through and counted as u
 });
 
 test("a RateLimit that is written wrongly leaves the last good one in force", async (t) => {
-  const service = await startTestRateLimit(t, rateLimit("api", { requests: [limit("all", 1, "DAY")] }));
+  const service = await startTestRateLimit(t, rateLimit("api", { requests: [limit("all", 1, "MONTH")] }));
   const client = rateLimitClient(t, service.ports.grpc);
   await service.write(
-    rateLimit("api", { requests: [limit("all", -5, "DAY")] }) + rateLimit("b", { requests: [limit("b", 1, "DAY")] }),
+    rateLimit("api", { requests: [limit("all", -5, "MONTH")] }) + rateLimit("b", { requests: [limit("b", 1, "DAY")] }),
   );
   await until("the other object", async () => {
     const { statuses } = await client.ask({ domain: "shop/b", descriptors: [by("b", {}, 0n)] });
@@ -191,7 +191,7 @@ test("while Redis is away the answer is UNAVAILABLE, and counting goes on once i
   skip: redisMissing(),
 }, async (t) => {
   const redis = await startRedis(t);
-  const yaml = rateLimit("api", { requests: [limit("all", 2, "DAY")] });
+  const yaml = rateLimit("api", { requests: [limit("all", 2, "MONTH")] });
   const service = await startTestRateLimit(t, yaml, { redisUrl: redis.url });
   const client = rateLimitClient(t, service.ports.grpc);
   const isReady = async () => (await service.page("/ready")).status === 200;
@@ -221,7 +221,7 @@ test("a Redis that hangs is answered for within a second or so, and not waited f
 }, async (t) => {
   const redis = await startRedis(t);
   t.after(() => redis.signal("SIGCONT"));
-  const yaml = rateLimit("api", { requests: [limit("all", 2, "DAY")] });
+  const yaml = rateLimit("api", { requests: [limit("all", 2, "MONTH")] });
   const service = await startTestRateLimit(t, yaml, { redisUrl: redis.url });
   const client = rateLimitClient(t, service.ports.grpc);
   await until("the store", async () => (await service.page("/ready")).status === 200);
@@ -238,7 +238,7 @@ test("a Redis that hangs is answered for within a second or so, and not waited f
 test("the service starts without Redis and is not ready until it is there", { skip: redisMissing() }, async (t) => {
   const redis = await startRedis(t);
   await redis.kill();
-  const service = await startTestRateLimit(t, rateLimit("api", { requests: [limit("all", 1, "DAY")] }), {
+  const service = await startTestRateLimit(t, rateLimit("api", { requests: [limit("all", 1, "MONTH")] }), {
     redisUrl: redis.url,
   });
   assert.equal((await service.page("/ready")).status, 503);
@@ -249,7 +249,7 @@ test("the service starts without Redis and is not ready until it is there", { sk
 });
 
 test("random requests are answered or refused by name, and the service lives on", { timeout: 60_000 }, async (t) => {
-  const service = await startTestRateLimit(t, rateLimit("api", { requests: [limit("all", 1000, "DAY")] }));
+  const service = await startTestRateLimit(t, rateLimit("api", { requests: [limit("all", 1000, "MONTH")] }));
   const client = rateLimitClient(t, service.ports.grpc);
   const isExpected = async (answer: Promise<RateLimitResponse>) => {
     const code = await answer.then(
@@ -287,7 +287,7 @@ test("random requests are answered or refused by name, and the service lives on"
 });
 
 test("values that are no text are counted", async (t) => {
-  const service = await startTestRateLimit(t, rateLimit("api", { requests: [limit("all", 1, "DAY")] }));
+  const service = await startTestRateLimit(t, rateLimit("api", { requests: [limit("all", 1, "MONTH")] }));
   const client = rateLimitClient(t, service.ports.grpc);
   const request = create(RateLimitRequestSchema, { domain: "shop/api", descriptors: [by("all", { user: "ab" })] });
   const bytes = Buffer.from(toBinary(RateLimitRequestSchema, request));

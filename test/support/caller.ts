@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
-import { type ClientRequest, type IncomingHttpHeaders, request } from "node:http";
+import { type ClientRequest, type IncomingHttpHeaders, type RequestOptions, request } from "node:http";
 import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { WorkloadIdentity } from "../../src/ca/identity.ts";
@@ -55,6 +55,8 @@ export interface HttpCall {
   readonly headers?: Readonly<Record<string, string>>;
   /** The caller's address, on loopback; for `get`. */
   readonly from?: string;
+  /** Ends the request, which rejects then. */
+  readonly signal?: AbortSignal;
 }
 
 export interface HttpAnswer {
@@ -130,11 +132,11 @@ export function get(port: number, call: HttpCall): Promise<HttpAnswer> {
 }
 
 function exchange(
-  { method = "GET", path = "/", headers = {} }: HttpCall,
-  send: (options: { method: string; path: string; headers: Record<string, string> }) => ClientRequest,
+  { method = "GET", path = "/", headers = {}, signal }: HttpCall,
+  send: (options: RequestOptions) => ClientRequest,
 ): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
-    const sent = send({ method, path, headers: { ...headers } });
+    const sent = send({ method, path, headers: { ...headers }, ...(signal === undefined ? {} : { signal }) });
     sent.on("error", reject);
     sent.on("response", (response) => {
       let body = "";

@@ -107,7 +107,7 @@ export async function startEnvoy(
     await page(options.wait === "started" ? "/server_info" : "/ready");
     return "up";
   };
-  const state = await until("Envoy to come up", up, { timeoutMs: options.timeoutMs ?? 10_000 }).catch(String);
+  const state = await until("Envoy to come up", up, { timeoutMs: options.timeoutMs ?? 30_000 }).catch(String);
   if (state !== "up") throw new Error(`Envoy did not start: ${state}\n${log}`);
 
   return {
@@ -155,7 +155,8 @@ export async function validateConfig(bootstrap: JsonObject | string): Promise<st
         "--log-level",
         "error",
       ];
-      execFile(envoyPath(), args, { timeout: 30_000 }, (error, stdout, stderr) => {
+      // What takes a second or two of its own may take long beside others.
+      execFile(envoyPath(), args, { timeout: 150_000 }, (error, stdout, stderr) => {
         resolve(error === null ? null : stdout + stderr || error.message);
       });
     });

@@ -17,13 +17,17 @@ export interface LimitedCall extends HttpCall {
   readonly as?: "page" | "cart";
 }
 
-/** One limit of so many a day, of requests or connections. */
-export const limit = (amount: number, more: object = {}) => ({
+/** One limit of so many, of requests or connections, in a time that no test sees begin anew. */
+export const limit = (amount: number, more: { readonly scope?: string; readonly [field: string]: unknown } = {}) => ({
   name: "a",
   scope: "PROXY",
-  rate: { amount, unit: "DAY" },
+  // Of scope GLOBAL a day ends at midnight; a proxy counts from its start.
+  rate: { amount, unit: more.scope === "GLOBAL" ? "MONTH" : "DAY" },
   ...more,
 });
+
+/** Where a spec does not say for how long who counts is waited for: else a test on a busy machine could let pass what it counts. */
+const PATIENT = { timeout: "30s" };
 
 /** For each workload the specs of its RateLimits; they may depend on the ports that the application has. */
 export type LimitedWorkloads =
@@ -79,7 +83,11 @@ export async function startLimited(
   const limits = all
     .flatMap((specs, index) =>
       specs.map((spec, at) =>
-        rateLimit(`app-${index}-${at}`, { selector: { matchLabels: { app: `app-${index}` } }, ...spec }),
+        rateLimit(`app-${index}-${at}`, {
+          selector: { matchLabels: { app: `app-${index}` } },
+          service: PATIENT,
+          ...spec,
+        }),
       ),
     )
     .join("");

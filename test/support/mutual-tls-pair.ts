@@ -27,8 +27,6 @@ export async function startPair(
   protocol: SecretProtocol = "DELTA_GRPC",
 ): Promise<MutualTlsPair> {
   const application = createServer((_request, response) => response.end("ok"));
-  // It closes no connection that Envoy may be about to use: such a race is not what is tested here.
-  application.keepAliveTimeout = 0;
   const app = await listenOn(t, application, "127.0.0.1");
   const server = await startProxy(t, mesh, {
     account: "server",
@@ -216,7 +214,7 @@ export function startLoad(t: TestContext, port: number, perSecond: number): Load
 
 function ask(port: number, agent: Agent): Promise<void> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ host: "127.0.0.1", port, agent, timeout: 10_000 }, (answer) => {
+    const outgoing = request({ host: "127.0.0.1", port, agent, timeout: 30_000 }, (answer) => {
       let body = "";
       answer.setEncoding("utf8").on("data", (text: string) => {
         body += text;
@@ -226,7 +224,7 @@ function ask(port: number, agent: Agent): Promise<void> {
         answer.statusCode === 200 ? resolve() : reject(new Error(`${answer.statusCode} ${body}`)),
       );
     });
-    outgoing.on("timeout", () => outgoing.destroy(new Error("no answer in 10 s")));
+    outgoing.on("timeout", () => outgoing.destroy(new Error("no answer in 30 s")));
     outgoing.on("error", reject);
     outgoing.end();
   });

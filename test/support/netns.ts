@@ -104,7 +104,7 @@ function hostIn(
         const child = execFile(
           "nsenter",
           argv(command, args, options),
-          { timeout: 20_000 },
+          { timeout: 60_000 },
           (error, stdout, stderr) => {
             if (error === null) resolve(stdout);
             else reject(new Error(`${command} ${args.join(" ")}: ${stderr || error.message}`));

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect } from "node:net";
 import type { TestContext } from "node:test";
+import { setImmediate as eventsSeen } from "node:timers/promises";
 import { until } from "./until.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -26,7 +27,8 @@ export async function startSilent(t: TestContext, ip: string): Promise<Pick<Upst
     const signal = AbortSignal.timeout(300);
     return once(socket, "connect", { signal }).then(
       () => false,
-      () => true,
+      // Where this process stood still meanwhile, it hears only now of a connection that was made.
+      () => eventsSeen().then(() => socket.connecting),
     );
   };
   await until("its queue to be full", isFull);

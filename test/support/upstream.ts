@@ -80,6 +80,8 @@ export async function listenOn(t: TestContext, server: TcpServer | Server, ip: s
 }
 
 async function listen(t: TestContext, server: TcpServer | Server, where: ListenOptions): Promise<void> {
+  // It closes no connection that Envoy may be about to use: such a race is not what is tested.
+  if ("keepAliveTimeout" in server) server.keepAliveTimeout = 0;
   const sockets = new Set<{ destroy(): unknown }>();
   server.on("connection", (socket) => {
     sockets.add(socket);
