@@ -8,7 +8,7 @@ import { openssl, opensslText } from "../../test/support/openssl.ts";
 import { temporaryPath } from "../../test/support/state.ts";
 import type { WorkloadIdentity } from "./identity.ts";
 import { expiry, issue } from "./issue.ts";
-import type { Signer, WorkloadLeaf } from "./signer.ts";
+import { createSigner, type Signer, type WorkloadLeaf } from "./signer.ts";
 
 const START = Date.parse("2026-08-01T00:00:00Z");
 const HOUR_MS = 60 * 60 * 1000;
@@ -86,6 +86,22 @@ test("every certificate has a serial number of its own", async (t) => {
   }
   assert.equal(serials.size, 50);
 });
+
+for (const octet of [0x00, 0x0f, 0x7f, 0x80, 0xff]) {
+  test(`its serial number is told as the certificate has it, also where chance says ${octet} all the time`, async (t) => {
+    const clock = createManualClock(START);
+    const { material } = (await temporaryAuthority(t, clock)).signer;
+    const signer = createSigner({
+      ...material,
+      clock,
+      random: { bytes: (count) => new Uint8Array(count).fill(octet) },
+    });
+    const request = { identity: cart, publicKey: newPublicKey(), ttlMs: HOUR_MS };
+    const { chainPem, serialNumber } = await issue({ signer, clock, maxTtlMs: DAY_MS }, request);
+    assert.equal(new X509Certificate(chainPem).serialNumber.toLowerCase(), serialNumber);
+    assert.equal(serialNumber.length, 32);
+  });
+}
 
 const lifetimes = [
   { title: "a short life is given as asked", ttlMs: HOUR_MS, lives: HOUR_MS },

@@ -57,6 +57,7 @@ export interface ServingLeaf extends Leaf {
 export interface IssuedCertificate {
   /** The leaf, then any intermediates; never the root. */
   readonly chainPem: string;
+  /** In hexadecimal, small letters. */
   readonly serialNumber: string;
   /** Milliseconds since the epoch. */
   readonly notAfter: number;
@@ -101,6 +102,8 @@ export function createSigner(deps: SignerDeps): Signer {
     signatures = localSignatures,
   ): Promise<IssuedCertificate> => {
     const serialNumber = Buffer.from(deps.random.bytes(SERIAL_BYTES));
+    // Neither negative nor with zeros in front, so that the log has it as everybody prints it.
+    serialNumber[0] = ((serialNumber[0] ?? 0) & 0b0011_1111) | 0b0100_0000;
     const notAfter = Math.floor(leaf.notAfter / 1000) * 1000;
     const toBeSigned = buildToBeSigned(
       {

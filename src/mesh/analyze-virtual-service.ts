@@ -66,7 +66,7 @@ function analyzeGateways(gateways: readonly string[], namespace: string, index: 
 }
 
 function analyzeDestination(
-  { host, subset, port }: Destination,
+  { host, subset = "", port }: Destination,
   namespace: string,
   index: ReferenceIndex,
   path: string,
@@ -86,7 +86,7 @@ function analyzeDestination(
     const reason = `is ${port.number}, but ${describeObject(refOf(service))} ${known}`;
     report("reference-missing", `${path}.port.number`, reason);
   }
-  if (subset === undefined || index.hasSubset(host, namespace, subset) === true) return;
+  if (subset === "" || index.hasSubset(host, namespace, subset) === true) return;
   const reason = `names subset ${subset}, but no DestinationRule for ${host} defines it: requests sent there fail, so add it to spec.subsets of one`;
   report("reference-missing", `${path}.subset`, reason);
 }

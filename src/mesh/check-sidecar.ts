@@ -67,7 +67,7 @@ function checkEgress(listener: EgressListener, isLast: boolean, path: string): P
       problems.push(
         error(path, "has no port, which takes the services that no other listener names: move it to the end"),
       );
-    if (listener.bind !== undefined) problems.push(error(`${path}.bind`, "needs a port beside it"));
+    if ((listener.bind ?? "") !== "") problems.push(error(`${path}.bind`, "needs a port beside it"));
     if (listener.captureMode === "NONE") problems.push(error(`${path}.captureMode`, "is NONE, which needs a port"));
   }
   return [
@@ -79,11 +79,11 @@ function checkEgress(listener: EgressListener, isLast: boolean, path: string): P
 
 function checkIngress(listener: IngressListener, path: string): Problem[] {
   const problems = checkProtocol(listener.port.protocol, `${path}.port.protocol`);
-  if (listener.bind !== undefined && ipVersion(listener.bind) === null) {
-    problems.push(error(`${path}.bind`, `must be an IP address, but is ${JSON.stringify(listener.bind)}`));
+  const { bind = "", defaultEndpoint = "" } = listener;
+  if (bind !== "" && ipVersion(bind) === null) {
+    problems.push(error(`${path}.bind`, `must be an IP address, but is ${JSON.stringify(bind)}`));
   }
-  const { defaultEndpoint } = listener;
-  if (defaultEndpoint !== undefined && defaultEndpoint !== "" && parseDefaultEndpoint(defaultEndpoint) === null) {
+  if (defaultEndpoint !== "" && parseDefaultEndpoint(defaultEndpoint) === null) {
     const reason = `must be 127.0.0.1:PORT, 0.0.0.0:PORT, [::1]:PORT, [::]:PORT or unix:///PATH, but is ${JSON.stringify(defaultEndpoint)}`;
     problems.push(error(`${path}.defaultEndpoint`, reason));
   }

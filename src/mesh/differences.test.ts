@@ -22,10 +22,6 @@ const byName = (location: string): Document => [
   "ServiceEntry",
   { hosts: ["*.a.test"], ports: web, location, resolution: "DYNAMIC_DNS" },
 ];
-const subset = (name: string): Document => [
-  "VirtualService",
-  { hosts: ["cart"], http: [{ route: [{ destination: { ...to, subset: name } }] }] },
-];
 const block = (text: string): Document => [
   "ServiceEntry",
   { hosts: ["a.test"], addresses: [text], resolution: "NONE", ports: [{ number: 90, name: "tcp", protocol: "TCP" }] },
@@ -33,7 +29,6 @@ const block = (text: string): Document => [
 
 /** Refused here and taken by Istio, and what is taken by both. */
 const refused: Readonly<Record<string, readonly [document: Document, field: string, taken: Document]>> = {
-  "an empty subset": [subset(""), "spec.http[0].route[0].destination.subset", subset("v1")],
   "names inside the mesh that DNS looks up": [byName("MESH_INTERNAL"), "spec.location", byName("MESH_EXTERNAL")],
   "a gateway's Secret with its place": [
     serverTls("kubernetes://bank"),
@@ -49,12 +44,6 @@ const refused: Readonly<Record<string, readonly [document: Document, field: stri
     ingress({ defaultEndpoint: ":80" }),
     "spec.ingress[0].defaultEndpoint",
     ingress({ defaultEndpoint: "127.0.0.1:80" }),
-  ],
-  "an empty bind of what comes in": [ingress({ bind: "" }), "spec.ingress[0].bind", ingress({})],
-  "an empty bind without a port": [
-    egress({ bind: "" }),
-    "spec.egress[0].bind",
-    egress({ bind: "", port: { number: 80, name: "http", protocol: "HTTP" } }),
   ],
   "a namespace that is left out": [
     egress({ hosts: ["*/*", "~shop/*"] }),

@@ -44,9 +44,16 @@ export const Count = Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 });
 export const Percent = Type.Object({ value: Type.Optional(Type.Number({ minimum: 0, maximum: 100 })) }, closed);
 export type Percent = Static<typeof Percent>;
 
+/** One that is named, where an empty text names none: so protobuf's JSON writes it, and templates leave it behind. */
+const PerhapsSubset = Type.String({
+  pattern: "^([a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?)?$",
+  maxLength: 63,
+  description: "a name of letters, digits and -",
+});
+
 /** Where traffic goes: a service, perhaps a subset of it, at a port that may be left out where it has only one. */
 export const Destination = Type.Object(
-  { host: HostText, subset: Type.Optional(SubsetName), port: Type.Optional(PortSelector) },
+  { host: HostText, subset: Type.Optional(PerhapsSubset), port: Type.Optional(PortSelector) },
   closed,
 );
 export type Destination = Static<typeof Destination>;
