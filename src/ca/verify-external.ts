@@ -2,9 +2,8 @@ import { createPublicKey, type X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import { messageOf, TrysailError } from "../platform/errors.ts";
 import type { IssuedCertificate } from "./signer.ts";
-import { extensionValueOf } from "./x509/certificate.ts";
 import { refusalByLimits } from "./x509/chain-limits.ts";
-import { readDer } from "./x509/der.ts";
+import { CERTIFICATE_SIGNING, CRL_SIGNING, DIGITAL_SIGNATURE, keyUsageOf } from "./x509/key-usage.ts";
 import { certificatesOf, isIssuedBy, subjectText } from "./x509/pem-certificates.ts";
 
 export interface ExternalAnswer {
@@ -65,19 +64,14 @@ function assertLeaf(leaf: X509Certificate, { asked, now, longestLifeMs }: Extern
   if (leaf.validToDate.getTime() > now + longestLifeMs) throw new Error("it lives longer than the mesh allows");
 }
 
-const KEY_USAGE = "2.5.29.15";
-const DIGITAL_SIGNATURE = 0b1000_0000;
-const CERTIFICATE_AND_CRL_SIGNING = 0b0000_0110;
-
-/** Bits, counted from the left (RFC 5280, 4.2.1.3); a key without them may do everything. */
 function assertKeyUsage(leaf: X509Certificate): void {
-  const usage = extensionValueOf(leaf, KEY_USAGE);
-  if (usage === undefined) return;
-  const [, bits = 0] = readDer(usage)[0]?.content ?? [];
+  const bits = keyUsageOf(leaf);
+  if (bits === undefined) return;
   // Envoy takes part in no handshake by such a certificate.
   if ((bits & DIGITAL_SIGNATURE) === 0) throw new Error("its key may not sign handshakes (keyUsage)");
   // SPIFFE's validators, and so the proxies of a federated mesh, refuse these.
-  if ((bits & CERTIFICATE_AND_CRL_SIGNING) !== 0) throw new Error("its key may sign as an authority's does (keyUsage)");
+  if ((bits & (CERTIFICATE_SIGNING | CRL_SIGNING)) !== 0)
+    throw new Error("its key may sign as an authority's does (keyUsage)");
 }
 
 function assertNames(leaf: X509Certificate, names: ExternalAnswer["asked"]["names"]): void {

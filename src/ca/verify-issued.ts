@@ -7,6 +7,7 @@ import type { IssuedCertificate, ServingLeaf, WorkloadLeaf } from "./signer.ts";
 import { nameOf, subjectNameOf } from "./x509/certificate.ts";
 import { type DerElement, readOne, sequence, TAG } from "./x509/der.ts";
 import { CLIENT_AUTHENTICATION, EXTENSION_TYPE, SERVER_AUTHENTICATION } from "./x509/extensions.ts";
+import { CERTIFICATE_SIGNING, CRL_SIGNING, DIGITAL_SIGNATURE } from "./x509/key-usage.ts";
 import { type ParsedCertificate, type ParsedExtension, parseCertificate } from "./x509/parse-certificate.ts";
 import { firstCertificateDer } from "./x509/pem-certificates.ts";
 
@@ -73,9 +74,6 @@ type AskedLeaf = Pick<WorkloadLeaf, "publicKey" | "notAfter">;
 
 const NO_NAME = nameOf({});
 const NO_AUTHORITY = sequence();
-/** Key usages are bits, counted from the left (RFC 5280, 4.2.1.3). */
-const DIGITAL_SIGNATURE = 0b1000_0000;
-const CERTIFICATE_AND_CRL_SIGNING = 0b0000_0110;
 const URI_NAME = 0x86;
 /** The only ones that may be critical: whoever does not know another has to refuse the certificate. */
 const KNOWN_TYPES = Object.values(EXTENSION_TYPE);
@@ -100,7 +98,7 @@ function assertUsages(leaf: ParsedCertificate): void {
   if (constraints !== undefined && !constraints.value.content.equals(NO_AUTHORITY))
     throw new Error("it is an authority");
   const [, bits = 0] = extensionOf(leaf, EXTENSION_TYPE.keyUsage)?.value.elements()[0]?.content ?? [];
-  if ((bits & DIGITAL_SIGNATURE) === 0 || (bits & CERTIFICATE_AND_CRL_SIGNING) !== 0) {
+  if ((bits & DIGITAL_SIGNATURE) === 0 || (bits & (CERTIFICATE_SIGNING | CRL_SIGNING)) !== 0) {
     throw new Error("its key is for other uses");
   }
   const [server, client, ...more] = listIn(extensionOf(leaf, EXTENSION_TYPE.extendedKeyUsage));

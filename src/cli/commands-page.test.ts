@@ -1,22 +1,15 @@
-import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import type { Argument, Command, Option } from "commander";
+import { assertGenerated } from "../../test/support/generated-part.ts";
 import { COMMANDS } from "./commands.ts";
 
 /** `node src/cli/commands-page.test.ts --update` writes the generated part of the page again. */
 const page = new URL("../../docs/commands.md", import.meta.url);
-const [BEGIN, END] = ["<!-- begin: from the commands -->\n", "<!-- end: from the commands -->\n"];
 
 test("docs/commands.md lists every command with all it takes", async () => {
-  const text = readFileSync(page, "utf8");
-  const [from, to] = [text.indexOf(BEGIN) + BEGIN.length, text.indexOf(END)];
-  assert.ok(from >= BEGIN.length && to >= from, "the page has lost its markers");
   const sections: string[] = [];
   for (const { load } of Object.values(COMMANDS)) sections.push(...sectionsOf(await load(), "trysail", []));
-  const generated = `\n${sections.join("\n")}\n`;
-  if (process.argv.includes("--update")) writeFileSync(page, text.slice(0, from) + generated + text.slice(to));
-  else assert.equal(text.slice(from, to), generated);
+  assertGenerated(page, "from the commands", `\n${sections.join("\n")}\n`);
 });
 
 /** One section for each command that does something by itself; flags of the command around it count for it too. */

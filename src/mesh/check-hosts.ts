@@ -1,3 +1,4 @@
+import { patternsOver } from "./hostname.ts";
 import type { Problem } from "./problem.ts";
 
 /** Istio refuses hosts of one object that say the same or cover each other: which of them counts would be a guess. */
@@ -11,17 +12,9 @@ export function checkHosts(hosts: readonly string[], path: string): Problem[] {
         { severity: "error", path: `${path}[${index}]`, reason: `repeats ${path}[${known}]: remove one of them` },
       ];
     }
-    const pattern = patternsAbove(host).find((candidate) => first.has(candidate));
+    const pattern = patternsOver(host).find((candidate) => candidate !== host && first.has(candidate));
     if (pattern === undefined) return [];
     const reason = `is covered by ${path}[${first.get(pattern)}] (${pattern}): remove one of them`;
     return [{ severity: "error", path: `${path}[${index}]`, reason }];
   });
-}
-
-/** Every pattern that covers the host: of `*.b.c`, these are `*.c` and `*`. */
-function patternsAbove(host: string): string[] {
-  if (host === "*") return [];
-  const labels = host.replace(/^\*\./, "").split(".");
-  const suffixes = labels.map((_label, from) => `*.${labels.slice(from).join(".")}`);
-  return [...suffixes, "*"].filter((pattern) => pattern !== host && pattern !== `*.${host}`);
 }

@@ -1,4 +1,5 @@
 import { lazily } from "../platform/lazily.ts";
+import { patternsOver } from "./hostname.ts";
 import type { ServiceEntry } from "./istio/service-entry.ts";
 import type { Service } from "./kubernetes/core.ts";
 
@@ -29,12 +30,6 @@ export function indexHosts(services: ReadonlyMap<string, Service | ServiceEntry>
     covers: (pattern) => ports().has(pattern),
     portsUnder: (hostname) => ports().get(hostname) ?? 0,
   };
-}
-
-/** The wildcards that cover a host, the narrowest first. */
-export function patternsOver(hostname: string): string[] {
-  const labels = hostname.split(".");
-  return labels.map((_label, from) => ["*", ...labels.slice(from + 1)].join("."));
 }
 
 /** By each host that services have, and each wildcard that covers some. */

@@ -13,6 +13,12 @@ export function hostMatches(pattern: string, hostname: string): boolean {
   return pattern.startsWith("*") ? hostname.endsWith(pattern.slice(1)) : pattern === hostname;
 }
 
+/** The wildcards that cover a host, itself where it is one, the narrowest first. */
+export function patternsOver(hostname: string): string[] {
+  const labels = hostname.split(".");
+  return labels.map((_label, from) => ["*", ...labels.slice(from + 1)].join("."));
+}
+
 /** Of two patterns of which one covers the other, the narrower; null where neither does. */
 export function narrowerHost(a: string, b: string): string | null {
   if (hostMatches(a, b)) return b;

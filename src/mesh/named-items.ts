@@ -1,3 +1,5 @@
+import { addToList } from "../platform/add-to-list.ts";
+
 /** Things in an order, found by names that they have: the first of thousands are found without looking at the others. */
 export class NamedItems<T> {
   #lists = new Map<string, Placed<T>[]>();
@@ -6,11 +8,7 @@ export class NamedItems<T> {
   /** Adds one behind those that are there. */
   add(item: T, names: Iterable<string>): void {
     const placed = { at: this.#size++, item };
-    for (const name of names) {
-      const known = this.#lists.get(name);
-      if (known === undefined) this.#lists.set(name, [placed]);
-      else known.push(placed);
-    }
+    for (const name of names) addToList(this.#lists, name, placed);
   }
 
   /** The first ones, up to `most`, that have one of the names and are wanted. */

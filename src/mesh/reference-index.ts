@@ -3,8 +3,8 @@ import { type DestinationRuleRivals, indexDestinationRules } from "./destination
 import type { FindingCode } from "./finding.ts";
 import { type GatewayRivals, indexGatewayRivals } from "./gateway-rivals.ts";
 import { MESH, resolveGatewayName } from "./gateway-server.ts";
-import { indexHosts, patternsOver } from "./host-index.ts";
-import { resolveHost } from "./hostname.ts";
+import { indexHosts } from "./host-index.ts";
+import { patternsOver, resolveHost } from "./hostname.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
 import type { ServiceEntry } from "./istio/service-entry.ts";
 import type { VirtualService } from "./istio/virtual-service.ts";

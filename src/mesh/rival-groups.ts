@@ -1,3 +1,4 @@
+import { addToList } from "../platform/add-to-list.ts";
 import { NamedItems } from "./named-items.ts";
 import { isSame, MOST_TOLD, type Rival, viewersOf } from "./rival.ts";
 
@@ -14,9 +15,7 @@ export class RivalGroups<R extends Rival> {
 
   /** Those that are added first are told first. */
   add(what: string, object: R): void {
-    const known = this.#members.get(what);
-    if (known === undefined) this.#members.set(what, [object]);
-    else known.push(object);
+    addToList(this.#members, what, object);
   }
 
   /** The others that say something of the same; of many the first ones. `object` may be a newer version of one of them. */

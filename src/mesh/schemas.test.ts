@@ -1,24 +1,18 @@
-import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { type TSchema, Type } from "typebox";
+import { assertGenerated } from "../../test/support/generated-part.ts";
 import { groupOf, type KindSchema, kindSchemas } from "./schemas.ts";
 import { unsupportedFields } from "./unsupported.ts";
 
 /** `node src/mesh/schemas.test.ts --update` writes the generated part of the page again. */
 const page = new URL("../../docs/configuration.md", import.meta.url);
-const [BEGIN, END] = ["<!-- begin: from the schemas -->\n", "<!-- end: from the schemas -->\n"];
 
 test("docs/configuration.md lists the kinds and fields of the schemas", () => {
-  const text = readFileSync(page, "utf8");
-  const [from, to] = [text.indexOf(BEGIN) + BEGIN.length, text.indexOf(END)];
-  assert.ok(from >= BEGIN.length && to >= from, "the page has lost its markers");
   const generated = `\n${table()}\n${kindSchemas
     .filter(({ istio }) => istio)
     .map(section)
     .join("\n")}\n`;
-  if (process.argv.includes("--update")) writeFileSync(page, text.slice(0, from) + generated + text.slice(to));
-  else assert.equal(text.slice(from, to), generated);
+  assertGenerated(page, "from the schemas", generated);
 });
 
 function table(): string {

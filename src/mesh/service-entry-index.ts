@@ -1,3 +1,4 @@
+import { addToList } from "../platform/add-to-list.ts";
 import type { ServiceEntry } from "./istio/service-entry.ts";
 import { olderFirst } from "./object.ts";
 import { isDeclaredHttp, portProtocol } from "./port-protocol.ts";
@@ -15,9 +16,9 @@ export function indexServiceEntries(entries: readonly ServiceEntry[]): ServiceEn
   const byPort = new Map<number, ServiceEntry[]>();
   for (const entry of [...entries].sort(olderFirst)) {
     for (const host of new Set(entry.spec.hosts.map((text) => text.toLowerCase()))) {
-      add(byHost, `${entry.metadata.namespace}/${host}`, entry);
+      addToList(byHost, `${entry.metadata.namespace}/${host}`, entry);
     }
-    for (const number of new Set(indistinctPorts(entry))) add(byPort, number, entry);
+    for (const number of new Set(indistinctPorts(entry))) addToList(byPort, number, entry);
   }
   return {
     withHost: (namespace, host) => byHost.get(`${namespace}/${host.toLowerCase()}`) ?? [],
@@ -36,10 +37,4 @@ export function isIndistinct({ metadata, spec }: ServiceEntry, at: number): bool
   const protocol = portProtocol({ number: port.number, appProtocol: port.protocol || port.name });
   if (isDeclaredHttp(protocol) || protocol === "tls") return false;
   return spec.hosts.some((host) => !takesAutoAddresses({ metadata, spec }, host));
-}
-
-function add<K>(lists: Map<K, ServiceEntry[]>, key: K, entry: ServiceEntry): void {
-  const known = lists.get(key);
-  if (known === undefined) lists.set(key, [entry]);
-  else known.push(entry);
 }

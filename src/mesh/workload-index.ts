@@ -1,3 +1,4 @@
+import { addToList } from "../platform/add-to-list.ts";
 import { labelsMatch } from "./labels.ts";
 
 export type Labels = Readonly<Record<string, string>>;
@@ -50,11 +51,7 @@ class LabelledWorkloads<W extends Workload> {
     if (this.#byLabel === undefined) {
       this.#byLabel = new Map();
       for (const workload of this.#all) {
-        for (const each of labelTexts(workload.labels)) {
-          const known = this.#byLabel.get(each);
-          if (known === undefined) this.#byLabel.set(each, [workload]);
-          else known.push(workload);
-        }
+        for (const each of labelTexts(workload.labels)) addToList(this.#byLabel, each, workload);
       }
     }
     return this.#byLabel.get(text) ?? [];
@@ -80,11 +77,7 @@ export class Meetings {
 
   constructor(selections: ReadonlyMap<string, readonly Workload[]>) {
     for (const [name, workloads] of selections) {
-      for (const workload of workloads) {
-        const known = this.#namesOf.get(workload);
-        if (known === undefined) this.#namesOf.set(workload, [name]);
-        else known.push(name);
-      }
+      for (const workload of workloads) addToList(this.#namesOf, workload, name);
     }
   }
 

@@ -2,6 +2,7 @@ import { describeObject, type Finding, type ObjectRef } from "../mesh/finding.ts
 import type { KnownObject } from "../mesh/kinds.ts";
 import { compareText, refOf } from "../mesh/object.ts";
 import { kindSchemaOf } from "../mesh/schemas.ts";
+import { addToList } from "../platform/add-to-list.ts";
 import { buildConditions } from "./conditions.ts";
 import type { Distributions } from "./distribution.ts";
 import { type ObjectStatus, upperCamel, type ValidationMessage } from "./object-status.ts";
@@ -24,9 +25,7 @@ export function buildStatuses({ objects, findings, distributions }: StatusInput)
     if (finding.object === undefined || !isConfiguration(finding.object.kind)) continue;
     const key = describeObject(finding.object);
     refs.set(key, finding.object);
-    const known = byObject.get(key);
-    if (known === undefined) byObject.set(key, [finding]);
-    else known.push(finding);
+    addToList(byObject, key, finding);
   }
   const inUse = new Map(
     objects.filter(({ kind }) => isConfiguration(kind)).map((one) => [describeObject(refOf(one)), one]),

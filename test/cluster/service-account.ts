@@ -4,7 +4,7 @@ import type { TestContext } from "node:test";
 import { createKubernetesClient, type KubernetesClient } from "../../src/kubernetes/client.ts";
 import { createInClusterConnection } from "../../src/kubernetes/in-cluster.ts";
 import { openKubeconfig } from "../../src/kubernetes/kubeconfig.ts";
-import { isRecord } from "../../src/mesh/conform.ts";
+import { isAllowed } from "../../src/operations/check/permissions.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { temporaryPath } from "../support/state.ts";
 import { until } from "../support/until.ts";
@@ -73,16 +73,10 @@ export async function podClient(
 }
 
 /** The API server hears of roles and bindings a little later than it takes them; of a role, all rules hold at once. */
-async function may(client: KubernetesClient, { apiGroups, resources, resourceNames, verbs }: Rule): Promise<boolean> {
+function may(client: KubernetesClient, { apiGroups, resources, resourceNames, verbs }: Rule): Promise<boolean> {
   const [resource, subresource] = resources[0]?.split("/") ?? [];
-  const { status } = await client.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {
-    apiVersion: "authorization.k8s.io/v1",
-    kind: "SelfSubjectAccessReview",
-    spec: {
-      resourceAttributes: { group: apiGroups[0], resource, subresource, name: resourceNames?.[0], verb: verbs[0] },
-    },
-  });
-  return isRecord(status) && status.allowed === true;
+  const resourceAttributes = { group: apiGroups[0], resource, subresource, name: resourceNames?.[0], verb: verbs[0] };
+  return isAllowed(client, "selfsubjectaccessreviews", { resourceAttributes });
 }
 
 /** A kubeconfig of an account in `trysail-system`, for programs that take one. */

@@ -1,7 +1,8 @@
 import { type KeyObject, verify, type X509Certificate } from "node:crypto";
 import { pemBlocks, pemText } from "../../platform/pem.ts";
-import { extensionValueOf, subjectNameOf } from "./certificate.ts";
+import { subjectNameOf } from "./certificate.ts";
 import { type DerElement, objectIdentifier, readDer, readOne, TAG } from "./der.ts";
+import { CRL_SIGNING, keyUsageOf } from "./key-usage.ts";
 import { timeOf } from "./parse-certificate.ts";
 import { type SignatureAlgorithm, signatureAlgorithm } from "./signature-algorithm.ts";
 
@@ -77,14 +78,10 @@ export function isListOf({ issuer, proof }: RevocationList, authority: X509Certi
   return issuer.equals(subjectNameOf(authority)) && verifies(proof, authority.publicKey);
 }
 
-const KEY_USAGE_CRL_SIGN = 0b0000_0010;
-
-/** RFC 5280 (4.2.1.3): a certificate that limits the use of its key must allow this one. */
+/** A certificate that limits the use of its key must allow this one. */
 export function maySignLists(authority: X509Certificate): boolean {
-  const usage = extensionValueOf(authority, "2.5.29.15");
-  if (usage === undefined) return true;
-  const [, bits = 0] = readDer(usage)[0]?.content ?? [];
-  return (bits & KEY_USAGE_CRL_SIGN) !== 0;
+  const bits = keyUsageOf(authority);
+  return bits === undefined || (bits & CRL_SIGNING) !== 0;
 }
 
 function verifies({ algorithm, signed, signature }: RevocationList["proof"], key: KeyObject): boolean {

@@ -26,12 +26,11 @@ export const HostText = Type.String({
   description: "a host name, an address, * or *.suffix",
 });
 
+const SUBSET_NAME = "[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?";
+const subset = { maxLength: 63, description: "a name of letters, digits and -" };
+
 /** The name of a DestinationRule's subset: a DNS label, as in Istio. */
-export const SubsetName = Type.String({
-  pattern: "^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$",
-  maxLength: 63,
-  description: "a name of letters, digits and -",
-});
+export const SubsetName = Type.String({ ...subset, pattern: `^${SUBSET_NAME}$` });
 
 export const StringMap = Type.Record(Type.String(), Type.String(), closed);
 export const PortNumber = Type.Integer({ minimum: 1, maximum: 65535 });
@@ -45,11 +44,7 @@ export const Percent = Type.Object({ value: Type.Optional(Type.Number({ minimum:
 export type Percent = Static<typeof Percent>;
 
 /** One that is named, where an empty text names none: so protobuf's JSON writes it, and templates leave it behind. */
-const PerhapsSubset = Type.String({
-  pattern: "^([a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?)?$",
-  maxLength: 63,
-  description: "a name of letters, digits and -",
-});
+const PerhapsSubset = Type.String({ ...subset, pattern: `^(${SUBSET_NAME})?$` });
 
 /** Where traffic goes: a service, perhaps a subset of it, at a port that may be left out where it has only one. */
 export const Destination = Type.Object(

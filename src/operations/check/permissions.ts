@@ -137,7 +137,8 @@ async function denied(
   return missing;
 }
 
-async function isAllowed(
+/** By a review of what somebody, or the client itself, may do. */
+export async function isAllowed(
   client: Pick<KubernetesClient, "create">,
   resource: "subjectaccessreviews" | "selfsubjectaccessreviews",
   spec: object,

@@ -4,6 +4,7 @@ import type { VirtualService } from "../../mesh/istio/virtual-service.ts";
 import { createRouteBudget, type RouteBudget } from "../../mesh/route-budget.ts";
 import type { MeshSnapshot } from "../../mesh/snapshot.ts";
 import { visibleFrom } from "../../mesh/visibility.ts";
+import { addToList } from "../../platform/add-to-list.ts";
 import type { BuildCache } from "../../platform/build-cache.ts";
 import { asksWhoCalls, type BoundVirtualService, bindVirtualService } from "../bound-virtual-service.ts";
 import type { OutboundScope } from "../scope.ts";
@@ -72,11 +73,7 @@ function virtualServicesByGateway(all: readonly VirtualService[]): ReadonlyMap<s
   for (const virtualService of all) {
     const { metadata, spec } = virtualService;
     const names = (spec.gateways ?? []).map((text) => resolveGatewayName(text, metadata.namespace));
-    for (const name of new Set(names)) {
-      const known = found.get(name);
-      if (known === undefined) found.set(name, [virtualService]);
-      else known.push(virtualService);
-    }
+    for (const name of new Set(names)) addToList(found, name, virtualService);
   }
   return found;
 }
