@@ -15,5 +15,5 @@ test("started as a program, as in the image, it is told to keep little memory th
     encoding: "utf8",
     env: { ...process.env, NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(say)}` },
   });
-  assert.match(stdout, /^2 --max-semi-space-size=8\nUsage: trysail /, stderr);
+  assert.match(stdout, /^2 --max-semi-space-size=4\nUsage: trysail /, stderr);
 });

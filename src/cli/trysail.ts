@@ -1,4 +1,4 @@
-#!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --max-semi-space-size=8
+#!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --max-semi-space-size=4
 // Without a word the engine lets young garbage take 67 MB of memory for as long as it runs, and the C library keeps pieces of
 // freed memory for each thread that has asked for some; docs/performance.md has figures.
 import { Command, CommanderError } from "commander";

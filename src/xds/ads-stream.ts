@@ -5,6 +5,7 @@ import type { Clock } from "../platform/clock.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { grpcStatusOf } from "../platform/grpc-status.ts";
 import type { Logger } from "../platform/log.ts";
+import { outgoingMessage } from "../platform/outgoing-message.ts";
 import { assertNodeMatches } from "./assert-node-matches.ts";
 import type { ChangeProgress } from "./change-progress.ts";
 import type { AckObserver, ConfigHandle, ConfigSource } from "./config-source.ts";
@@ -252,7 +253,9 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
       this.end(new TrysailError("resource-exhausted", "the proxy does not read what it is sent"));
     });
     metrics?.pushed(response.typeUrl, response.bytes.length);
-    this.#call.write(response.bytes, () => {
+    const message = outgoingMessage(response.bytes);
+    this.#call.write(message.bytes, () => {
+      message.free();
       if (this.#ended) return;
       this.#cancelTimer();
       this.#releaseBytes();
