@@ -1,5 +1,5 @@
 import type { CertificateRequestsConfig, ExternalSignerConfig } from "../kubernetes/signer-config.ts";
-import { TRUST_BUNDLE_MAP } from "../kubernetes/trust-bundle-map.ts";
+import { TRUST_BUNDLE_MAP } from "../platform/trust-bundle.ts";
 import { webhookConfigurationNames } from "./webhook-configurations.ts";
 
 /** A rule of a role: https://kubernetes.io/docs/reference/kubernetes-api/authorization-resources/cluster-role-v1/ */

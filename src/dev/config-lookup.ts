@@ -1,4 +1,5 @@
 import type { KnownObject } from "../mesh/kinds.ts";
+import { TRUST_BUNDLE_KEY } from "../platform/trust-bundle.ts";
 import type { ConfigLookup } from "./environment.ts";
 import { isRootCertificateMap } from "./system-objects.ts";
 
@@ -22,7 +23,7 @@ export function buildConfigLookup(
   return {
     configMap(namespace, name) {
       const root = isRootCertificateMap(name) ? rootCertificate() : undefined;
-      if (root !== undefined) return new Map([["root-cert.pem", root]]);
+      if (root !== undefined) return new Map([[TRUST_BUNDLE_KEY, root]]);
       return configMaps.get(`${namespace}/${name}`);
     },
     secret: (namespace, name) => secrets.get(`${namespace}/${name}`),

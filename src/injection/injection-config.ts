@@ -1,5 +1,6 @@
 import type { InterceptionMode, ProxyConfig } from "../mesh/istio/mesh-proxy-config.ts";
 import type { LabelSelector } from "../mesh/label-selector.ts";
+import { TRUST_BUNDLE_MAP } from "../platform/trust-bundle.ts";
 import { type InterceptionSettings, interceptEverything } from "./pod-contract.ts";
 import type { PodTemplate } from "./pod-template.ts";
 
@@ -90,7 +91,7 @@ export const defaultInjectionConfig: InjectionConfig = {
   network: "",
   tokenAudience: "istio-ca",
   tokenLifetimeSeconds: 43_200,
-  rootCertConfigMap: "trysail-ca-root-cert",
+  rootCertConfigMap: TRUST_BUNDLE_MAP,
   proxyConfig: {},
   proxyLogLevel: "warning",
   proxyComponentLogLevel: "misc:error",

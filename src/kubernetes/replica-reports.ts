@@ -7,7 +7,7 @@ import type { Distributions } from "../status/distribution.ts";
 import { buildReport, parseReport } from "../status/distribution-report.ts";
 import type { KubernetesClient } from "./client.ts";
 import type { KubernetesObject } from "./object.ts";
-import { type ReflectorTiming, startReflector } from "./reflector.ts";
+import { startReflector } from "./reflector.ts";
 import { resourcePath } from "./resource-path.ts";
 
 export interface ReplicaReportsDeps {
@@ -22,7 +22,6 @@ export interface ReplicaReportsDeps {
   readonly instance: string;
   /** How far objects have come among the proxies of this replica; the same map for as long as it says the same. */
   distributions(): Distributions;
-  readonly timing?: Partial<ReflectorTiming>;
 }
 
 /** What the replicas of one revision tell each other of their proxies, each in a ConfigMap of its own. */
@@ -49,7 +48,7 @@ interface Report {
 }
 
 export function createReplicaReports(deps: ReplicaReportsDeps): ReplicaReports {
-  const { client, clock, random, log, namespace, revision, instance, timing = {} } = deps;
+  const { client, clock, random, log, namespace, revision, instance } = deps;
   const address = { apiVersion: "v1", resource: "configmaps", namespace };
   // Different for each start: the report of an earlier one is not this replica's.
   const ownName = `trysail-status-${instance.slice(0, 200)}-${Buffer.from(random.bytes(4)).toString("hex")}`;
@@ -130,7 +129,7 @@ export function createReplicaReports(deps: ReplicaReportsDeps): ReplicaReports {
 
   const follow = (): (() => void) =>
     startReflector({
-      ...{ client, clock, random, timing },
+      ...{ client, clock, random },
       path: resourcePath(address),
       query: { labelSelector: `${LABEL}=${revision}` },
       sink: {

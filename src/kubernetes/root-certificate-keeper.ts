@@ -3,11 +3,13 @@ import type { Clock } from "../platform/clock.ts";
 import { messageOf, TrysailError } from "../platform/errors.ts";
 import type { Logger } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
+import { TRUST_BUNDLE_KEY } from "../platform/trust-bundle.ts";
 import type { KubernetesClient } from "./client.ts";
 import type { KubernetesObject } from "./object.ts";
-import { type ReflectorTiming, startReflector } from "./reflector.ts";
+import { objectMap } from "./object-map.ts";
+import { type ReflectorDeps, startReflector } from "./reflector.ts";
 import { resourcePath } from "./resource-path.ts";
-import { TRUST_BUNDLE_KEY, trustBundleIn } from "./trust-bundle-map.ts";
+import { trustBundleIn } from "./trust-bundle-map.ts";
 
 export interface RootCertificateKeeperDeps {
   readonly client: Pick<KubernetesClient, "list" | "watch" | "patch">;
@@ -17,7 +19,6 @@ export interface RootCertificateKeeperDeps {
   /** Names of the ConfigMaps that each namespace is to have. */
   readonly names: readonly string[];
   readonly trustBundlePem: string;
-  readonly timing?: Partial<ReflectorTiming>;
   /** Called once for each that somebody else goes on writing. */
   onContested?(configMap: { readonly namespace: string; readonly name: string }): void;
 }
@@ -129,60 +130,36 @@ export function createRootCertificateKeeper(deps: RootCertificateKeeperDeps): Ro
     deps.onContested?.({ namespace: namespaceOf(key), name: nameOf(key) });
   };
 
-  const follow = (options: {
-    readonly path: string;
-    readonly query?: Readonly<Record<string, string>>;
-    readonly metadataOnly?: boolean;
-    see(objects: ReadonlyMap<string, KubernetesObject>): void;
-  }) => {
-    const objects = new Map<string, KubernetesObject>();
-    const keyOf = ({ metadata }: KubernetesObject) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
-    return startReflector({
+  /** Follows a collection, of whose objects `see` is shown what `keptOf` makes of each. */
+  const follow = <T>(
+    collection: Pick<ReflectorDeps, "path" | "query">,
+    keptOf: (object: KubernetesObject) => T,
+    see: (kept: ReadonlyMap<string, T>) => void,
+  ) =>
+    startReflector({
       ...deps,
-      ...options,
+      ...collection,
       sink: {
-        beginList() {
-          const listed = new Map<string, KubernetesObject>();
-          return {
-            add(items) {
-              for (const item of items) listed.set(keyOf(item), item);
-            },
-            end() {
-              objects.clear();
-              for (const [key, item] of listed) objects.set(key, item);
-              options.see(objects);
-              check();
-            },
-          };
-        },
-        apply({ type, object }) {
-          if (type === "DELETED") objects.delete(keyOf(object));
-          else objects.set(keyOf(object), object);
-          options.see(objects);
+        ...objectMap(keptOf, (kept) => {
+          see(kept);
           check();
-        },
+        }),
         stateChanged(state) {
-          if ("error" in state) log.warn({ path: options.path, reason: state.error.message }, "cannot be followed");
+          if ("error" in state) log.warn({ path: collection.path, reason: state.error.message }, "cannot be followed");
         },
       },
     });
-  };
 
   const stops = [
-    follow({
-      path: resourcePath({ apiVersion: "v1", resource: "namespaces" }),
-      see(objects) {
-        const live = [...objects.values()].filter(({ status }) => !isRecord(status) || status.phase !== "Terminating");
-        namespaces = new Set(live.map(({ metadata }) => metadata.name ?? ""));
-      },
+    follow({ path: resourcePath({ apiVersion: "v1", resource: "namespaces" }) }, isStaying, (staying) => {
+      namespaces = new Set([...staying].filter(([, stays]) => stays).map(([key]) => nameOf(key)));
     }),
-    ...deps.names.map((name) =>
-      follow({
-        path: resourcePath({ apiVersion: "v1", resource: "configmaps" }),
-        query: { fieldSelector: `metadata.name=${name}` },
-        see: (objects) => held.set(name, new Map([...objects].map(([key, object]) => [key, trustBundleIn(object)]))),
-      }),
-    ),
+    ...deps.names.map((name) => {
+      const path = resourcePath({ apiVersion: "v1", resource: "configmaps" });
+      return follow({ path, query: { fieldSelector: `metadata.name=${name}` } }, trustBundleIn, (texts) => {
+        held.set(name, texts);
+      });
+    }),
   ];
 
   return {
@@ -197,6 +174,11 @@ export function createRootCertificateKeeper(deps: RootCertificateKeeperDeps): Ro
       for (const stop of stops) stop();
     },
   };
+}
+
+/** A namespace that is going takes nothing new. */
+function isStaying({ status }: KubernetesObject): boolean {
+  return !isRecord(status) || status.phase !== "Terminating";
 }
 
 function nameOf(key: string): string {

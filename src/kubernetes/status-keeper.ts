@@ -6,7 +6,7 @@ import type { ObjectStatus } from "../status/object-status.ts";
 import type { KubernetesClient } from "./client.ts";
 import { qualifiedResource, type ServedKind } from "./discover-kinds.ts";
 import type { KubernetesObject } from "./object.ts";
-import { type ReflectorTiming, startReflector } from "./reflector.ts";
+import { startReflector } from "./reflector.ts";
 import { resourcePath } from "./resource-path.ts";
 import { statusDifference } from "./status-patch.ts";
 import { createStatusWriter, type StatusLimits, type StatusMetrics, type StatusWrite } from "./status-writer.ts";
@@ -18,7 +18,6 @@ export interface StatusKeeperDeps {
   readonly log: Logger;
   readonly metrics?: StatusMetrics | undefined;
   readonly limits?: Partial<StatusLimits> | undefined;
-  readonly timing?: Partial<ReflectorTiming>;
 }
 
 export interface StatusKeeper {
@@ -38,7 +37,7 @@ interface LiveObject {
  * status would be about is left alone until the two agree.
  */
 export function createStatusKeeper(deps: StatusKeeperDeps): StatusKeeper {
-  const { client, clock, random, timing = {} } = deps;
+  const { client, clock, random } = deps;
   const live = new Map<string, LiveObject>();
   const following = new Map<string, () => void>();
   let wanted: ReadonlyMap<string, ObjectStatus> = new Map();
@@ -81,7 +80,7 @@ export function createStatusKeeper(deps: StatusKeeperDeps): StatusKeeper {
       for (const [key, { served: of }] of live) if (of === served && !listed.has(key)) forget(key);
     };
     const stop = startReflector({
-      ...{ client, clock, random, timing },
+      ...{ client, clock, random },
       path: resourcePath(served),
       sink: {
         beginList() {

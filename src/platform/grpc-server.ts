@@ -27,8 +27,6 @@ export interface GrpcServerOptions {
   readonly maxReceiveBytes?: number;
   /** What callers may take of each listener. */
   readonly connections?: ConnectionGuardOptions;
-  /** Streams at one time on one connection; 32 unless given, several times what a proxy or a client of the CA has. */
-  readonly maxStreamsPerConnection?: number;
   /** How long a unary call's request may take to arrive, 10 s unless given: behind it the connection is closed. */
   readonly requestTimeoutMs?: number;
   /** Silence after which a connection is probed, and how long it may take to answer. */
@@ -63,6 +61,8 @@ export interface GrpcServer {
 }
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** Several times what a proxy or a client of the CA has at one time. */
+const MAX_STREAMS_PER_CONNECTION = 32;
 const REQUEST_TIMEOUT_MS = 10_000;
 
 /**
@@ -196,7 +196,7 @@ function grpcOptions(options: GrpcServerOptions): Record<string, number> {
   return {
     "grpc.max_receive_message_length": options.maxReceiveBytes ?? 4 * 1024 * 1024,
     "grpc.max_send_message_length": -1,
-    "grpc.max_concurrent_streams": options.maxStreamsPerConnection ?? 32,
+    "grpc.max_concurrent_streams": MAX_STREAMS_PER_CONNECTION,
     "grpc.keepalive_time_ms": keepalive.timeMs,
     "grpc.keepalive_timeout_ms": keepalive.timeoutMs,
     "grpc.enable_channelz": 0,

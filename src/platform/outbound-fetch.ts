@@ -8,8 +8,7 @@ export interface OutboundFetchOptions {
   /** PEM of the roots that servers are checked against, in place of the system's. */
   readonly rootsPem?: string | undefined;
   readonly timeoutMs?: number;
-  readonly maxBytes?: number;
-  /** Addresses that may be dialled; `isPublicOrPrivate` unless given. */
+  /** Addresses that may be dialled; `isRoutable` unless given. */
   mayDial?(address: string): boolean;
 }
 
@@ -63,7 +62,7 @@ function isRoutable(address: string): boolean {
 }
 
 function get(url: URL, request: RequestOptions, options: OutboundFetchOptions): Promise<string> {
-  const { timeoutMs = TIMEOUT_MS, maxBytes = LARGEST_BYTES } = options;
+  const { timeoutMs = TIMEOUT_MS } = options;
   return new Promise((resolve, reject) => {
     const signal = AbortSignal.timeout(timeoutMs);
     const call = requestHttps(url, { ...request, agent: false, signal, headers: { accept: ACCEPTED } });
@@ -82,7 +81,7 @@ function get(url: URL, request: RequestOptions, options: OutboundFetchOptions): 
       let size = 0;
       response.on("data", (chunk: Buffer) => {
         size += chunk.length;
-        if (size > maxBytes) call.destroy(new Error(`more than ${maxBytes} bytes`));
+        if (size > LARGEST_BYTES) call.destroy(new Error(`more than ${LARGEST_BYTES} bytes`));
         else chunks.push(chunk);
       });
       response.on("error", reject);

@@ -18,8 +18,6 @@ export interface FileSourceDeps {
   readonly dirs: readonly string[];
   readonly clock: Clock;
   readonly log: Logger;
-  /** From the first event to reading, so that changes made together are read together. */
-  readonly debounceMs?: number;
   /** How long an object must be missing from its file before it is gone: writers truncate and rename. */
   readonly settleMs?: number;
   /** Between looks through the folders, for changes that no event tells of. */
@@ -27,6 +25,8 @@ export interface FileSourceDeps {
   readonly limits?: FolderLimits;
 }
 
+/** From the first event to reading, so that changes made together are read together. */
+const DEBOUNCE_MS = 5;
 /** While a root folder is missing, how often to look for it. */
 const MISSING_POLL_MS = 250;
 
@@ -95,7 +95,7 @@ class FileSource implements Source {
 
   #scheduleUpdate(): void {
     if (this.#stopped || this.#cancelUpdate !== undefined || this.#updating !== undefined) return;
-    this.#cancelUpdate = this.#deps.clock.after(this.#deps.debounceMs ?? 5, () => {
+    this.#cancelUpdate = this.#deps.clock.after(DEBOUNCE_MS, () => {
       this.#cancelUpdate = undefined;
       void this.#update();
     });

@@ -15,8 +15,12 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const FAILURES_KEPT = 20;
 /** Between two requests of a load, so that it does not take a whole core. */
 const PAUSE_MS = 5;
-/** For so long behind SIGTERM requests are taken: callers hear later than the app that its pod ends. */
-const LAST_REQUESTS_MS = 2000;
+/** Behind SIGTERM requests are taken until none has come for so long: callers hear later than the app that its pod ends. */
+const QUIET_MS = 2000;
+/** No longer than that, though: the kubelet waits for 10 s (`terminationGracePeriodSeconds`). */
+const LONGEST_END_MS = 7000;
+/** What the kubelet asks for tells of no caller. */
+const PROBES = new Set(["/ready", "/alive"]);
 
 interface Answer {
   readonly status: number;
@@ -33,9 +37,11 @@ interface Load {
 let load: Load | undefined;
 let alive = true;
 let stopping = false;
+let lastRequestAt = 0;
 
 const app = createServer((incoming, outgoing) => {
   const { pathname } = new URL(incoming.url ?? "/", "http://app");
+  if (!PROBES.has(pathname)) lastRequestAt = performance.now();
   if (pathname === "/fail-liveness") alive = false;
   const status = pathname === "/alive" && !alive ? 500 : 200;
   send(outgoing, status, { name, host: process.env.HOSTNAME, path: pathname, headers: incoming.headers });
@@ -63,11 +69,19 @@ process.once("SIGTERM", () => {
   // As apps should: what was begun is finished. A connection that seems idle may have the next request on its way, so each is
   // closed behind an answer, until the proxy has none left.
   stopping = true;
-  setTimeout(() => {
-    app.close(() => process.exit(0));
-    app.closeIdleConnections();
-  }, LAST_REQUESTS_MS);
+  endWhenQuiet(performance.now());
 });
+
+function endWhenQuiet(since: number): void {
+  const now = performance.now();
+  const end = Math.min(Math.max(since, lastRequestAt) + QUIET_MS, since + LONGEST_END_MS);
+  if (now < end) {
+    setTimeout(() => endWhenQuiet(since), end - now);
+    return;
+  }
+  app.close(() => process.exit(0));
+  app.closeIdleConnections();
+}
 
 async function steer(incoming: IncomingMessage): Promise<object> {
   const { pathname, searchParams } = new URL(incoming.url ?? "/", "http://control");

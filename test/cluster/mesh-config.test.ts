@@ -63,7 +63,7 @@ test("the mesh config on a real API server, as proxies are served it", { skip, t
     await isTold(/is not YAML/);
     await isServed("no-yaml", "3s");
     await edit({ mesh: "connectTimeout: soon" });
-    await isTold(/connectTimeout/);
+    await isTold(/data\.mesh\.connectTimeout must be a duration/);
     await isServed("no-duration", "3s");
   });
 

@@ -373,12 +373,12 @@ async function startWorkloads(t: TestContext) {
     ],
   ];
   const everyRow = [...rows, ...portRows];
-  const mesh = meshOf(everyRow.map(([, row], index) => workload(index, row)).join(""));
-  const running = await startSidecars(
-    t,
-    server,
-    Object.fromEntries(everyRow.map((_, index) => [`app-${index}`, { mesh, pod: `app-${index}.shop` }])),
-  );
+  // Each in a mesh of its own: in one, every proxy would be sent every other's Service.
+  const sidecars = everyRow.map(([, row], index) => {
+    const mesh = meshOf(workload(index, row));
+    return [`app-${index}`, { mesh, pod: `app-${index}.shop` }];
+  });
+  const running = await startSidecars(t, server, Object.fromEntries(sidecars));
   return {
     everyRow,
     envoy: running.envoy,

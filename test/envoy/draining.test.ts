@@ -59,7 +59,7 @@ test("an endpoint that goes away gets no new requests, and finishes those it has
     { plaintext: { host: "127.0.0.1", port: 0 } },
   );
   assert.ok(controlPlane.ports.plaintext !== null);
-  const envoy = await startEnvoy(t, adsBootstrap(controlPlane.ports.plaintext), { timeoutMs: 20_000 });
+  const envoy = await startEnvoy(t, adsBootstrap(controlPlane.ports.plaintext));
   const port = await envoy.listenerPort("requests");
   const change = async (endpoints: readonly Listed[]) => {
     const next = join(controlPlane.stateDir, "next.yaml");

@@ -96,7 +96,7 @@ test("no request fails while routes, subsets, policies and endpoints change", { 
   const controlPlane = await testControlPlane(t, { "mesh.yaml": manifests(upstreams, 0) }, { plaintext: LOCAL });
   const adsPort = controlPlane.ports.plaintext;
   assert.ok(adsPort !== null);
-  const envoy = await startEnvoy(t, adsBootstrap(adsPort), { timeoutMs: 20_000 });
+  const envoy = await startEnvoy(t, adsBootstrap(adsPort));
   const port = await envoy.listenerPort("requests");
   const requests = startRequests(t, port, 4);
   await until("a request of the first version", () => requests.versions.has(0));

@@ -49,7 +49,7 @@ test("an endpoint that joins gets its share bit by bit where a warmup is asked f
   ].join("");
   const mesh = await testControlPlane(t, { "mesh.yaml": around }, { plaintext: { host: "127.0.0.1", port: 0 } });
   assert.ok(mesh.ports.plaintext !== null);
-  const envoy = await startEnvoy(t, adsBootstrap(mesh.ports.plaintext), { timeoutMs: 20_000 });
+  const envoy = await startEnvoy(t, adsBootstrap(mesh.ports.plaintext));
   const port = await envoy.listenerPort("requests");
   const members = (name: string) => envoy.stat(`cluster.outbound|80||${name}.shop.svc.cluster.local.membership_total`);
   const allHave = (count: number) =>

@@ -40,11 +40,13 @@ export interface RunningEnvoy {
 export interface EnvoyOptions {
   /** `live` waits until every listener and cluster is there (default), `started` only for the admin interface. */
   readonly wait?: "live" | "started";
-  readonly timeoutMs?: number;
   readonly logLevel?: "trace" | "debug" | "info" | "warning" | "error";
   /** Further arguments. */
   readonly args?: readonly string[];
 }
+
+/** What takes a second or two of its own may take long beside others; one that ends is noticed at once. */
+const PATIENCE_MS = 150_000;
 
 /**
  * Starts Envoy with `bootstrap`, whose `admin` may be left out, and stops it behind the test. Where the test failed,
@@ -107,7 +109,7 @@ export async function startEnvoy(
     await page(options.wait === "started" ? "/server_info" : "/ready");
     return "up";
   };
-  const state = await until("Envoy to come up", up, { timeoutMs: options.timeoutMs ?? 30_000 }).catch(String);
+  const state = await until("Envoy to come up", up, { timeoutMs: PATIENCE_MS }).catch(String);
   if (state !== "up") throw new Error(`Envoy did not start: ${state}\n${log}`);
 
   return {
@@ -155,8 +157,7 @@ export async function validateConfig(bootstrap: JsonObject | string): Promise<st
         "--log-level",
         "error",
       ];
-      // What takes a second or two of its own may take long beside others.
-      execFile(envoyPath(), args, { timeout: 150_000 }, (error, stdout, stderr) => {
+      execFile(envoyPath(), args, { timeout: PATIENCE_MS }, (error, stdout, stderr) => {
         resolve(error === null ? null : stdout + stderr || error.message);
       });
     });

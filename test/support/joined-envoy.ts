@@ -27,30 +27,26 @@ export async function startJoinedEnvoy(
   { pod, labels = {}, type, listener, rootPem }: JoinedProxy,
 ): Promise<RunningEnvoy> {
   const googleGrpc = await adsOver(t, mesh, { target: `127.0.0.1:${mesh.ports.grpc}`, rootPem });
-  return startEnvoy(
-    t,
-    {
-      node: {
-        id: `${type ?? "sidecar"}~127.0.0.1~${pod}.shop~shop.svc.cluster.local`,
-        cluster: "web",
-        metadata: { NAMESPACE: "shop", SERVICE_ACCOUNT: "web", LABELS: labels },
-      },
-      dynamic_resources: {
-        ads_config: {
-          api_type: "DELTA_GRPC",
-          transport_api_version: "V3",
-          set_node_on_first_message_only: true,
-          grpc_services: [{ google_grpc: googleGrpc }],
-        },
-        cds_config: { ads: {}, resource_api_version: "V3" },
-        ...(listener === undefined ? { lds_config: { ads: {}, resource_api_version: "V3" } } : {}),
-      },
-      static_resources: {
-        listeners: listener === undefined ? [] : [listener],
-      },
+  return startEnvoy(t, {
+    node: {
+      id: `${type ?? "sidecar"}~127.0.0.1~${pod}.shop~shop.svc.cluster.local`,
+      cluster: "web",
+      metadata: { NAMESPACE: "shop", SERVICE_ACCOUNT: "web", LABELS: labels },
     },
-    { timeoutMs: 30_000 },
-  );
+    dynamic_resources: {
+      ads_config: {
+        api_type: "DELTA_GRPC",
+        transport_api_version: "V3",
+        set_node_on_first_message_only: true,
+        grpc_services: [{ google_grpc: googleGrpc }],
+      },
+      cds_config: { ads: {}, resource_api_version: "V3" },
+      ...(listener === undefined ? { lds_config: { ads: {}, resource_api_version: "V3" } } : {}),
+    },
+    static_resources: {
+      listeners: listener === undefined ? [] : [listener],
+    },
+  });
 }
 
 /** How Envoy reaches a control plane as account `web` of namespace `shop`, at a `target` that leads to its TLS port. */

@@ -6,6 +6,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import type { TestControlPlane } from "./control-plane.ts";
 import { type RunningEnvoy, startEnvoy } from "./envoy.ts";
 import { temporaryPath } from "./state.ts";
+import { until } from "./until.ts";
 import { listenOn } from "./upstream.ts";
 
 /**
@@ -64,21 +65,17 @@ async function startProxy(t: TestContext, mesh: TestControlPlane, options: Proxy
   const workload = { namespace: "shop", serviceAccount: options.account, pod };
   await writeFile(tokenFile, await mesh.issuer.issue({ ...workload, audience: "istio-ca", ttlMs: 3_600_000 }));
   const secrets = secretSource({ ...options, address: `127.0.0.1:${mesh.ports.grpc}`, tokenFile });
-  return startEnvoy(
-    t,
-    {
-      node: {
-        id: `sidecar~127.0.0.1~${pod.name}.shop~shop.svc.cluster.local`,
-        cluster: options.account,
-        metadata: { NAMESPACE: "shop", SERVICE_ACCOUNT: options.account },
-      },
-      static_resources: {
-        listeners: [listener(options.inbound, commonTls(secrets))],
-        clusters: [cluster(options, commonTls(secrets))],
-      },
+  return startEnvoy(t, {
+    node: {
+      id: `sidecar~127.0.0.1~${pod.name}.shop~shop.svc.cluster.local`,
+      cluster: options.account,
+      metadata: { NAMESPACE: "shop", SERVICE_ACCOUNT: options.account },
     },
-    { timeoutMs: 20_000 },
-  );
+    static_resources: {
+      listeners: [listener(options.inbound, commonTls(secrets))],
+      clusters: [cluster(options, commonTls(secrets))],
+    },
+  });
 }
 
 function secretSource(
@@ -158,6 +155,8 @@ function cluster({ inbound, upstreamPort }: ProxyOptions, commonTlsContext: Json
   return {
     name: "up",
     type: "STATIC",
+    // A handshake takes long where the machine is busy with something else.
+    connect_timeout: "30s",
     load_assignment: { cluster_name: "up", endpoints: [{ lb_endpoints: [{ endpoint }] }] },
     // Connections are made all the time, so that at every moment some are made with what has just changed.
     ...(inbound === "plaintext" && {
@@ -174,14 +173,18 @@ function cluster({ inbound, upstreamPort }: ProxyOptions, commonTlsContext: Json
 }
 
 export interface Load {
+  /** Resolves once so many requests more were begun and are answered. */
+  crosses(requests: number): Promise<void>;
   /** Answers the failures and how many requests there were. */
-  stop(): Promise<{ readonly failures: readonly string[]; readonly requests: number; readonly perSecond: number }>;
+  stop(): Promise<{ readonly failures: readonly string[]; readonly requests: number }>;
 }
 
 /** How many requests may be made up for at once where the machine was busy with something else. */
 const BURST = 10;
+/** Where the machine cannot keep up with the beat, requests wait for others: in the end more of them would fail by their number. */
+const MOST_OPEN = 50;
 
-/** So many requests a second to a port, on a steady beat, whatever becomes of those before. */
+/** So many requests a second to a port, on a steady beat, where the machine can. */
 export function startLoad(t: TestContext, port: number, perSecond: number): Load {
   const agent = new Agent({ keepAlive: true });
   const failures: string[] = [];
@@ -192,7 +195,8 @@ export function startLoad(t: TestContext, port: number, perSecond: number): Load
   const beat = (async () => {
     while (!stopped) {
       const due = Math.floor(((performance.now() - began) / 1000) * perSecond);
-      for (const end = Math.min(due, requests + BURST); requests < end; requests++) {
+      const most = Math.min(due, requests + BURST, requests + MOST_OPEN - open.size);
+      for (; requests < most; requests++) {
         const one = ask(port, agent).catch((error: unknown) => void failures.push(`${Date.now()} ${error}`));
         open.add(one);
         void one.finally(() => open.delete(one));
@@ -203,13 +207,19 @@ export function startLoad(t: TestContext, port: number, perSecond: number): Load
   const stop = async () => {
     stopped = true;
     await beat;
-    const tookMs = performance.now() - began;
     await Promise.all(open);
     agent.destroy();
-    return { failures, requests, perSecond: (requests / tookMs) * 1000 };
+    return { failures, requests };
   };
   t.after(stop);
-  return { stop };
+  return {
+    async crosses(more) {
+      const enough = requests + more;
+      await until(`${more} requests`, () => requests >= enough, { timeoutMs: 120_000 });
+      await Promise.all(open);
+    },
+    stop,
+  };
 }
 
 function ask(port: number, agent: Agent): Promise<void> {

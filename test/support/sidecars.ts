@@ -68,7 +68,7 @@ export async function startSidecars(
     }
   }
   const bootstrap = { staticResources: { listeners, clusters: [...clusters.values()], secrets } };
-  const envoy = await startEnvoy(t, mergeBootstrap(bootstrap, own), { timeoutMs: 20_000 });
+  const envoy = await startEnvoy(t, mergeBootstrap(bootstrap, own));
   const found: { listener_statuses: { name: string; local_address: { socket_address: { port_value: number } } }[] } =
     JSON.parse(await envoy.admin("/listeners?format=json"));
   const ports = new Map(

@@ -4,8 +4,9 @@ import { AUTHORITY_SECRET } from "../../control-plane/open-authority.ts";
 import { listAll } from "../../kubernetes/list-all.ts";
 import { resourcePath } from "../../kubernetes/resource-path.ts";
 import { secretData } from "../../kubernetes/secret-data.ts";
-import { TRUST_BUNDLE_MAP, trustBundleIn } from "../../kubernetes/trust-bundle-map.ts";
+import { trustBundleIn } from "../../kubernetes/trust-bundle-map.ts";
 import { messageOf, TrysailError } from "../../platform/errors.ts";
+import { TRUST_BUNDLE_MAP } from "../../platform/trust-bundle.ts";
 import { type Check, type CheckTarget, namesIn, type Outcome } from "./check.ts";
 import { readDeployedSigners } from "./deployed-signers.ts";
 

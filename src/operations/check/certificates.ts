@@ -1,7 +1,8 @@
 import type { X509Certificate } from "node:crypto";
 import { certificatesOf } from "../../ca/x509/pem-certificates.ts";
 import { resourcePath } from "../../kubernetes/resource-path.ts";
-import { TRUST_BUNDLE_MAP, trustBundleIn } from "../../kubernetes/trust-bundle-map.ts";
+import { trustBundleIn } from "../../kubernetes/trust-bundle-map.ts";
+import { TRUST_BUNDLE_MAP } from "../../platform/trust-bundle.ts";
 import { certificateLife } from "./certificate-life.ts";
 import { type Check, namesIn, type Outcome } from "./check.ts";
 import { type NamedWebhook, ownWebhooks } from "./own-webhooks.ts";
