@@ -53,12 +53,19 @@ function checkKind(object: KnownObject): Problem[] {
   }
 }
 
+/** Each has filter chains of its own at every proxy that the policy selects. */
+const MAX_PORTS = 1000;
+
 function checkPeerAuthentication({ spec }: PeerAuthentication): Problem[] {
   const problems = checkLabels(spec.selector?.matchLabels, "spec.selector.matchLabels");
   const selects = Object.keys(spec.selector?.matchLabels ?? {}).length > 0;
   const ports = Object.keys(spec.portLevelMtls ?? {});
   if (spec.portLevelMtls !== undefined && ports.length === 0) {
     problems.push(error("spec.portLevelMtls", "is empty: name a port, or remove it"));
+  }
+  if (ports.length > MAX_PORTS) {
+    const reason = `names ${ports.length} ports, and at most ${MAX_PORTS} can be: say the mode of most in spec.mtls`;
+    return [...problems, error("spec.portLevelMtls", reason)];
   }
   if (selects || ports.length === 0) {
     const strange = ports

@@ -35,6 +35,17 @@ for (const [what, spec] of right) {
 
 const wrong: readonly [what: string, spec: object, field: string, words: RegExp][] = [
   ["nothing to limit", {}, "spec", /limits nothing/],
+  [
+    "more ports in all than a proxy is sent",
+    {
+      requests: Array.from({ length: 5 }, (_, i) => ({
+        ...{ name: `a${i}`, scope: "PROXY", rate },
+        ports: Array.from({ length: 64 }, (_, port) => 1000 * (i + 1) + port),
+      })),
+    },
+    "spec",
+    /names 320 ports in all, and at most 256/,
+  ],
   ["an unknown field", { ...request(), selecter: {} }, "spec.selecter", /not a field of RateLimit.*not used/],
   ["a misspelt condition", request({ match: { path: ["/a"] } }), "spec.requests[0].match.path", /not a field/],
   [

@@ -43,6 +43,11 @@ const cases: Readonly<Record<string, readonly [kind: string, spec: object, field
     ],
   ],
   "modes for ports": ["PeerAuthentication", { selector, portLevelMtls: { 80: { mode: "STRICT" } } }, []],
+  "modes for more ports than a proxy is sent": [
+    "PeerAuthentication",
+    { selector, portLevelMtls: Object.fromEntries(Array.from({ length: 1001 }, (_, i) => [i + 1, {}])) },
+    ["spec.portLevelMtls"],
+  ],
   "modes for no port": ["PeerAuthentication", { selector, portLevelMtls: {} }, ["spec.portLevelMtls"]],
   "a mode for port 0": [
     "PeerAuthentication",

@@ -28,11 +28,8 @@ export const INBOUND_PASSTHROUGH_CLUSTER = "InboundPassthroughCluster";
 
 export const OUTBOUND_CAPTURE_PORT = 15001;
 export const INBOUND_CAPTURE_PORT = 15006;
-/** Where `trysail init` redirects DNS queries to. */
-export const DNS_CAPTURE_PORT = 15053;
-/** Where a sidecar itself listens on every address: the two above, its health and its metrics. */
-export const OWN_PORTS: ReadonlySet<number> = new Set([OUTBOUND_CAPTURE_PORT, INBOUND_CAPTURE_PORT, 15021, 15090]);
 
+export const HTTP_CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager";
 /** HTTP filters that do something only where a route says what. */
 export const FAULT_FILTER = "envoy.filters.http.fault";
 export const CORS_FILTER = "envoy.filters.http.cors";
@@ -42,9 +39,10 @@ export const UNREACHED_HEADER = "x-trysail-unreached";
 
 /** What a sidecar offers in TLS to say that it speaks the mesh's mutual TLS, not the application's own. */
 export const MESH_ALPN = "istio";
-/** What it offers before that where the bytes inside are HTTP, to a port that could carry anything. Istio's own names. */
+/** What it offers before that where the bytes inside are HTTP, for ports that could carry anything. Istio's own names. */
 export const MESH_HTTP_ALPN = "istio-http/1.1";
-export const MESH_HTTP_ALPNS: readonly string[] = ["istio-http/1.0", MESH_HTTP_ALPN, "istio-h2"];
+export const MESH_HTTP2_ALPN = "istio-h2";
+export const MESH_HTTP_ALPNS: readonly string[] = ["istio-http/1.0", MESH_HTTP_ALPN, MESH_HTTP2_ALPN];
 
 export function isHttp(port: Pick<MeshPort, "protocol">): boolean {
   return speaksHttp(port.protocol);

@@ -67,6 +67,31 @@ test("a port that declares nothing: what is HTTP is told from the rest, also ins
   assert.ok((await count("cluster.outbound|9000||web.shop.svc.cluster.local.ssl.handshake")) >= 2);
 });
 
+test("a port that the workload's Sidecar leaves out: requests are known for such all the same", { skip }, async (t) => {
+  const { pod } = await createTestNetwork(t);
+  await startApp(pod);
+  await runInit(t, pod, []);
+  const envoy = await startInterceptedProxy(
+    t,
+    pod,
+    [
+      service({ name: "web", ports: { http: 9000 }, clusterIP: "10.96.0.5" }),
+      endpoint("web", { name: "web-0", ip: pod.ipv4 }, { http: 9000 }),
+      istio("Sidecar", "other", { ingress: [{ port: { number: 9100, name: "http", protocol: "HTTP" } }] }),
+      istio("PeerAuthentication", "strict", { mtls: { mode: "STRICT" } }),
+      istio("AuthorizationPolicy", "closed", {
+        action: "DENY",
+        rules: [{ to: [{ operation: { paths: ["/closed"] } }] }],
+      }),
+    ].join(""),
+  );
+  const answer = (path: string) => pod.run("curl", ["-s", "-m", "15", `http://10.96.0.5:9000${path}`], app);
+  assert.match(await answer("/open"), /^http by .*URI=spiffe:\/\/cluster\.local\/ns\/shop\/sa\/default/);
+  assert.equal(await answer("/closed"), "RBAC: access denied");
+  const stats = await envoy.admin("/stats?filter=http.InboundPassthroughCluster.downstream_rq_total");
+  assert.match(stats, /downstream_rq_total: 2$/m);
+});
+
 const db = (name: string, address: string, port: number, more: object = {}) =>
   istio("ServiceEntry", name, {
     hosts: [`${name}.example.com`],

@@ -1,5 +1,7 @@
 import { generateKeyPairSync } from "node:crypto";
+import { once } from "node:events";
 import { type ClientRequest, type IncomingHttpHeaders, type RequestOptions, request } from "node:http";
+import { connect as connectHttp2 } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { WorkloadIdentity } from "../../src/ca/identity.ts";
@@ -83,8 +85,8 @@ export async function callHttp(inbound: InboundCall, call: HttpCall = {}): Promi
 /** More than the five bytes that a TLS record begins with, or Envoy waits for more to tell what it is. */
 const GREETING = "ahoy there";
 
-/** Sends `ahoy there` and answers what comes back; null where the connection was refused or closed instead. */
-export async function callTcp(inbound: InboundCall): Promise<string | null> {
+/** Sends `ahoy there`, or nothing, and answers what comes back; null where the connection was refused or closed instead. */
+export async function callTcp(inbound: InboundCall, words: string | null = GREETING): Promise<string | null> {
   const socket = await open(inbound);
   if (socket === null) return null;
   const answer = new Promise<string | null>((resolve) => {
@@ -92,8 +94,31 @@ export async function callTcp(inbound: InboundCall): Promise<string | null> {
     socket.once("error", () => resolve(null));
     socket.once("close", () => resolve(null));
   });
-  socket.write(GREETING);
+  if (words !== null) socket.write(words);
   return answer.finally(() => socket.destroy());
+}
+
+/** The status that one call of gRPC without a message ends with; undefined where the connection was refused or closed instead. */
+export async function callGrpc(inbound: InboundCall, path: string): Promise<string | undefined> {
+  const socket = await open(inbound);
+  if (socket === null) return undefined;
+  const session = connectHttp2("http://app", { createConnection: () => socket });
+  session.on("error", () => socket.destroy());
+  const headers = { ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers" };
+  const stream = session.request(headers, { endStream: true });
+  const seen: (string | undefined)[] = [];
+  // Of a refusal it comes with the headers.
+  stream.on("response", (head) => seen.push(head["grpc-status"]?.toString()));
+  stream.on("trailers", (tail) => seen.push(tail["grpc-status"]?.toString()));
+  try {
+    stream.resume();
+    await once(stream, "close", { signal: AbortSignal.timeout(30_000) });
+  } catch {
+    return undefined;
+  } finally {
+    session.destroy();
+  }
+  return seen.find((status) => status !== undefined);
 }
 
 async function open(call: InboundCall): Promise<Socket | null> {

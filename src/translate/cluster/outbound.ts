@@ -14,7 +14,7 @@ import type { EncodedResource } from "../../xds/resource-set.ts";
 import { encodeResource } from "../encode.ts";
 import { type AssignmentInput, allSpeakMutualTls } from "../endpoint/assignment.ts";
 import { localityPreference } from "../endpoint/locality-preference.ts";
-import { isHttp, MESH_ALPN, MESH_HTTP_ALPN, outboundClusterName, outboundSni } from "../names.ts";
+import { isHttp, MESH_ALPN, MESH_HTTP_ALPN, MESH_HTTP2_ALPN, outboundClusterName, outboundSni } from "../names.ts";
 import { provenance } from "../provenance.ts";
 import { type ExpectedPeers, upstreamMutualTls } from "../tls-context.ts";
 import { clientTls, plaintext, withProxyProtocol } from "./client-tls.ts";
@@ -153,10 +153,10 @@ function withServiceNames(tls: PortPolicy["tls"], { subjectAltNames }: MeshServi
 
 /**
  * Where the caller's protocol decides, the peer's sidecar must look at the bytes: no version of HTTP is offered to agree
- * on. That they are HTTP is said where the port could carry anything.
+ * on. That they are HTTP is said at every port, as in Istio: the peer's Sidecar may leave out what a Service declares.
  */
 function meshAlpn(upstream: UpstreamHttp | null, { protocol }: MeshPort): string[] {
-  if (protocol === "auto") return [MESH_HTTP_ALPN, MESH_ALPN];
-  if (upstream === "http2") return [MESH_ALPN, "h2"];
-  return upstream === "http" ? [MESH_ALPN, "http/1.1"] : [MESH_ALPN];
+  if (upstream === null) return [MESH_ALPN];
+  if (protocol === "auto" || upstream === "callers") return [MESH_HTTP_ALPN, MESH_ALPN];
+  return upstream === "http2" ? [MESH_HTTP2_ALPN, MESH_ALPN, "h2"] : [MESH_HTTP_ALPN, MESH_ALPN, "http/1.1"];
 }

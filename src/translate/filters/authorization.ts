@@ -20,6 +20,8 @@ import { buildRule, type RuleContext } from "./authorization-rule.ts";
 export interface Authorization {
   readonly http: readonly HttpFilter[];
   readonly network: readonly Filter[];
+  /** A policy asks which name the caller's TLS is for, whoever ends it. */
+  readonly asksServerName: boolean;
 }
 
 /**
@@ -42,7 +44,10 @@ export function buildAuthorization(
     http.push(httpFilter(rbac(ofAction, { action, layer: "http" }, config)));
     network.push(networkFilter(rbac(ofAction, { action, layer: "tcp" }, config)));
   }
-  return { http, network };
+  const asksServerName = applying.some(({ spec }) =>
+    spec.rules?.some(({ when }) => when?.some(({ key }) => key === "connection.sni")),
+  );
+  return { http, network, asksServerName };
 }
 
 /** Without a rule, ALLOW allows nobody and DENY denies nobody: RBAC with no policy means the same. */

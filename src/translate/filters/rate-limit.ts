@@ -84,7 +84,15 @@ function serviceOf(mesh: MeshSnapshot, policy: RateLimit, namespace: string): [c
   return [isServed ? outboundClusterName(hostname, port) : BLACKHOLE_CLUSTER, `${hostname}:${port}`];
 }
 
-/** Of one port; undefined stands for all that no Service leads to. */
+/** The ports that single limits are for. */
+export function limitedPorts(bound: readonly BoundRateLimit[]): readonly number[] {
+  return bound
+    .filter(({ ports }) => ports === null)
+    .flatMap(({ policy: { spec } }) => [...(spec.requests ?? []), ...(spec.connections ?? [])])
+    .flatMap(({ ports = [] }) => ports);
+}
+
+/** Of one port; undefined stands for all that no Service leads to, and nothing is said of. */
 export function buildRateLimits(bound: readonly BoundRateLimit[], port: number | undefined): RateLimits {
   const isAmong = (ports: readonly number[]) => port !== undefined && ports.includes(port);
   const here = bound.filter(({ ports }) => ports === null || isAmong(ports));

@@ -5,11 +5,12 @@ import { ListenerSchema } from "../../gen/envoy/config/listener/v3/listener_pb.t
 import { OriginalDstSchema } from "../../gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts";
 import { DnsFilterConfigSchema } from "../../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts";
 import { CaresDnsResolverConfigSchema } from "../../gen/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.ts";
+import { DNS_CAPTURE_PORT } from "../../mesh/proxy-ports.ts";
 import type { EncodedResource } from "../../xds/resource-set.ts";
 import { address } from "../address.ts";
 import type { DnsRecord } from "../dns-record.ts";
 import { encodeResource } from "../encode.ts";
-import { DNS_CAPTURE_PORT, PASSTHROUGH_CLUSTER } from "../names.ts";
+import { PASSTHROUGH_CLUSTER } from "../names.ts";
 import { durationOfMs, typedConfig } from "../typed-config.ts";
 import { tcpProxy } from "./network-filters.ts";
 

@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { Any } from "@bufbuild/protobuf/wkt";
 import { TransportSocketSchema } from "../../gen/envoy/config/core/v3/base_pb.ts";
 import {
   type Filter,
@@ -6,28 +7,16 @@ import {
   type FilterChainMatchSchema,
   FilterChainSchema,
 } from "../../gen/envoy/config/listener/v3/listener_components_pb.ts";
-import { RetryPolicySchema } from "../../gen/envoy/config/route/v3/route_components_pb.ts";
-import { RouteConfigurationSchema } from "../../gen/envoy/config/route/v3/route_pb.ts";
 import type { MeshConfig } from "../../mesh/mesh-config.ts";
 import type { MutualTlsMode } from "../../mesh/peer-authentication-mode.ts";
-import { isDeclaredHttp, type Protocol } from "../../mesh/port-protocol.ts";
-import type { Authorization } from "../filters/authorization.ts";
-import type { RateLimits } from "../filters/rate-limit.ts";
+import { isDeclaredHttp } from "../../mesh/port-protocol.ts";
 import type { InboundPort } from "../inbound-port.ts";
 import { inboundClusterName, MESH_ALPN, MESH_HTTP_ALPNS } from "../names.ts";
+import { onceFor } from "../once-for.ts";
 import { shapedBy } from "../provenance.ts";
-import { buildDefaultRoute } from "../route/http-route.ts";
 import { downstreamMutualTls } from "../tls-context.ts";
-import { grpcWeb } from "./grpc-web.ts";
+import { connectionFilters, type DetectedFilters, type PortGuards, requestFilters } from "./inbound-filters.ts";
 import { HTTP_BY_INSPECTION } from "./inspectors.ts";
-import { httpConnectionManager, tcpProxy } from "./network-filters.ts";
-import { unreachedReplies } from "./unreached-replies.ts";
-
-/** What stands in front of a port. */
-export interface PortGuards {
-  readonly authorization: Authorization;
-  readonly limits: RateLimits;
-}
 
 /** What a port asks of its callers, and the paths of the PeerAuthentications that say so. */
 export interface PortTls {
@@ -40,26 +29,27 @@ export function portChains(
   { port, protocol, sidecar }: InboundPort,
   destinationPort: number | undefined,
   { mode, policies }: PortTls,
-  { authorization, limits }: PortGuards,
+  guards: PortGuards,
   config: MeshConfig,
 ): FilterChain[] {
-  const cluster = inboundClusterName(port);
   const place = { name: String(port), port: destinationPort, shapers: [...policies, sidecar] };
-  const tcp = () => [...limits.network, ...authorization.network, tcpProxy(cluster)];
-  const http = () => [
-    ...limits.network,
-    httpConnectionManager({
-      direction: "inbound",
-      statPrefix: `inbound_0.0.0.0_${port}`,
-      routeSpecifier: inlineRoute(cluster, protocol),
-      filters: [...authorization.http, ...limits.http, ...(protocol === "grpc-web" ? [grpcWeb] : [])],
-      settings: { localReplyConfig: unreachedReplies },
-      config,
-    }),
-  ];
+  const destination = { cluster: inboundClusterName(port), statPrefix: `inbound_0.0.0.0_${port}`, protocol };
+  const http = () => requestFilters(destination, guards, config);
+  const tcp = () => connectionFilters(destination, guards);
   if (isDeclaredHttp(protocol)) return httpChains(place, mode, http(), config);
   if (protocol === "auto") return detectedChains(place, mode, { http: http(), tcp: tcp() }, config);
   return tcpChains(place, mode, tcp(), config);
+}
+
+/** The same for a port that nothing leads to; undefined stands for all that have no chains of their own. */
+export function undeclaredChains(
+  port: number | undefined,
+  { mode, policies }: PortTls,
+  filters: DetectedFilters,
+  config: MeshConfig,
+): FilterChain[] {
+  const place = { name: port === undefined ? "virtualInbound-catchall" : String(port), port, shapers: policies };
+  return detectedChains(place, mode, filters, config);
 }
 
 interface ChainPlace {
@@ -73,7 +63,7 @@ interface ChainPlace {
 /** Mutual TLS, plaintext, or both told apart by what the caller offers; a connection that fits no chain is closed. */
 function httpChains(place: ChainPlace, mode: MutualTlsMode, filters: Filter[], config: MeshConfig): FilterChain[] {
   // Under PERMISSIVE, TLS without the mesh's mark is the application's own.
-  const tls = () => mutualTls(place, "mtls", mode === "PERMISSIVE" ? [MESH_ALPN] : [], HTTP_ALPN, filters, config);
+  const tls = () => mutualTls(place, "mtls", mode === "PERMISSIVE" ? [MESH_ALPN] : [], requestTls(config), filters);
   switch (mode) {
     case "STRICT":
       return [tls()];
@@ -85,25 +75,24 @@ function httpChains(place: ChainPlace, mode: MutualTlsMode, filters: Filter[], c
 }
 
 /** The same for what carries no requests, with the application's own TLS beside the mesh's. */
-export function tcpChains(
-  place: ChainPlace,
-  mode: MutualTlsMode,
-  filters: Filter[],
-  config: MeshConfig,
-): FilterChain[] {
-  const tls = () => mutualTls(place, "mtls", mode === "PERMISSIVE" ? [MESH_ALPN] : [], [MESH_ALPN], filters, config);
+function tcpChains(place: ChainPlace, mode: MutualTlsMode, filters: Filter[], config: MeshConfig): FilterChain[] {
+  const tls = () => mutualTls(place, "mtls", mode === "PERMISSIVE" ? [MESH_ALPN] : [], connectionTls(config), filters);
   switch (mode) {
     case "STRICT":
       return [tls()];
     case "DISABLE":
       return [plaintext(place, "plaintext", {}, filters)];
     case "PERMISSIVE":
-      return [
-        tls(),
-        plaintext(place, "tls-passthrough", { transportProtocol: "tls" }, filters),
-        plaintext(place, "plaintext", { transportProtocol: "raw_buffer" }, filters),
-      ];
+      return [tls(), ...toldByTransport(place, filters)];
   }
+}
+
+/** Connections as they come, where other chains are told by whether it is TLS: Envoy looks no further than at those. */
+function toldByTransport(place: ChainPlace, filters: Filter[]): FilterChain[] {
+  return [
+    plaintext(place, "tls-passthrough", { transportProtocol: "tls" }, filters),
+    plaintext(place, "plaintext", { transportProtocol: "raw_buffer" }, filters),
+  ];
 }
 
 /**
@@ -113,24 +102,30 @@ export function tcpChains(
 function detectedChains(
   place: ChainPlace,
   mode: MutualTlsMode,
-  { http, tcp }: { readonly http: Filter[]; readonly tcp: Filter[] },
+  { http, tcp }: DetectedFilters,
   config: MeshConfig,
 ): FilterChain[] {
-  const httpTls = () => mutualTls(place, "mtls-http", [...MESH_HTTP_ALPNS], HTTP_ALPN, http, config);
-  const httpPlain = (match: FilterChainMatchInit) =>
-    plaintext(place, "plaintext-http", { ...match, applicationProtocols: HTTP_BY_INSPECTION }, http);
+  const httpTls = () => mutualTls(place, "mtls-http", [...MESH_HTTP_ALPNS], requestTls(config), http);
+  // What the application's own TLS offers is nothing that was found in the bytes.
+  const httpPlain = () => {
+    const match = { transportProtocol: "raw_buffer", applicationProtocols: HTTP_BY_INSPECTION };
+    return plaintext(place, "plaintext-http", match, http);
+  };
   switch (mode) {
     case "STRICT":
       return [httpTls(), ...tcpChains(place, mode, tcp, config)];
     case "DISABLE":
-      return [httpPlain({}), ...tcpChains(place, mode, tcp, config)];
+      return [httpPlain(), ...toldByTransport(place, tcp)];
     case "PERMISSIVE":
-      return [httpTls(), httpPlain({ transportProtocol: "raw_buffer" }), ...tcpChains(place, mode, tcp, config)];
+      return [httpTls(), httpPlain(), ...tcpChains(place, mode, tcp, config)];
   }
 }
 
 /** What of HTTP a sidecar agrees to; with none in common, it looks at the bytes. */
 const HTTP_ALPN = ["h2", "http/1.1"];
+
+const requestTls = onceFor((config: MeshConfig) => downstreamMutualTls(knownTrustDomains(config), HTTP_ALPN));
+const connectionTls = onceFor((config: MeshConfig) => downstreamMutualTls(knownTrustDomains(config), [MESH_ALPN]));
 
 type FilterChainMatchInit = Pick<
   MessageInitShape<typeof FilterChainMatchSchema>,
@@ -141,9 +136,8 @@ function mutualTls(
   { name, port, shapers }: ChainPlace,
   suffix: string,
   applicationProtocols: string[],
-  alpn: string[],
+  tls: Any,
   filters: Filter[],
-  config: MeshConfig,
 ): FilterChain {
   return create(FilterChainSchema, {
     name: `${name}-${suffix}`,
@@ -151,10 +145,7 @@ function mutualTls(
     filterChainMatch: { destinationPort: port, transportProtocol: "tls", applicationProtocols },
     transportSocket: create(TransportSocketSchema, {
       name: "envoy.transport_sockets.tls",
-      configType: {
-        case: "typedConfig",
-        value: downstreamMutualTls(knownTrustDomains(config), alpn),
-      },
+      configType: { case: "typedConfig", value: tls },
     }),
     filters,
   });
@@ -179,26 +170,3 @@ function plaintext(
     filters,
   });
 }
-
-function inlineRoute(cluster: string, protocol: Protocol) {
-  const route = create(RouteConfigurationSchema, {
-    name: cluster,
-    validateClusters: false,
-    virtualHosts: [{ name: "inbound|http", domains: ["*"], routes: [inboundRoute(cluster, protocol)] }],
-  });
-  return { case: "routeConfig" as const, value: route };
-}
-
-/**
- * The caller's sidecar does the retrying, but for what never reached the application: one that closes idle connections
- * may close the very one that a request is about to take. As in Istio, calls of gRPC are left alone.
- */
-function inboundRoute(cluster: string, protocol: Protocol) {
-  const route = buildDefaultRoute(cluster, null);
-  if (route.action.case !== "route") return route;
-  const mayBeGrpc = protocol === "http2" || protocol === "grpc-web";
-  route.action.value.retryPolicy = mayBeGrpc ? undefined : unreached;
-  return route;
-}
-
-const unreached = create(RetryPolicySchema, { retryOn: "reset-before-request", numRetries: 2 });

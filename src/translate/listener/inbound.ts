@@ -1,9 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { TrafficDirection } from "../../gen/envoy/config/core/v3/base_pb.ts";
-import {
-  FilterChainSchema,
-  ListenerFilterChainMatchPredicateSchema,
-} from "../../gen/envoy/config/listener/v3/listener_components_pb.ts";
+import { FilterChainSchema } from "../../gen/envoy/config/listener/v3/listener_components_pb.ts";
 import { ListenerSchema } from "../../gen/envoy/config/listener/v3/listener_pb.ts";
 import { OriginalDstSchema } from "../../gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts";
 import { OriginalSrcSchema } from "../../gen/envoy/extensions/filters/listener/original_src/v3/original_src_pb.ts";
@@ -15,20 +12,21 @@ import type { EncodedResource } from "../../xds/resource-set.ts";
 import { address } from "../address.ts";
 import { encodeResource } from "../encode.ts";
 import { buildAuthorization } from "../filters/authorization.ts";
-import { type BoundRateLimit, buildRateLimits } from "../filters/rate-limit.ts";
+import { type BoundRateLimit, buildRateLimits, limitedPorts } from "../filters/rate-limit.ts";
 import type { InboundPort } from "../inbound-port.ts";
 import type { Interception } from "../interception.ts";
-import { BLACKHOLE_CLUSTER, INBOUND_CAPTURE_PORT, INBOUND_PASSTHROUGH_CLUSTER } from "../names.ts";
+import { BLACKHOLE_CLUSTER, INBOUND_CAPTURE_PORT } from "../names.ts";
 import { configPath, shapedBy } from "../provenance.ts";
 import { durationOfMs, parseDurationMs, typedConfig } from "../typed-config.ts";
 import type { Workload } from "../workload.ts";
-import { type PortTls, portChains, tcpChains } from "./inbound-chains.ts";
-import { httpInspector, tlsInspector } from "./inspectors.ts";
+import { type PortTls, portChains, undeclaredChains } from "./inbound-chains.ts";
+import { passedOnFilters } from "./inbound-filters.ts";
+import { inspectorsFor } from "./inspectors.ts";
 import { tcpProxy } from "./network-filters.ts";
 
 /**
- * Where the interception rules bring every inbound connection. Each port has filter chains of its own; what no
- * Service leads to is passed on as TCP, under the same policies.
+ * Where the interception rules bring every inbound connection. Each port has filter chains of its own; what no Service
+ * leads to is passed on under the same policies, told by its first bytes whether it is HTTP.
  */
 export function buildVirtualInbound(
   workload: Workload,
@@ -42,18 +40,23 @@ export function buildVirtualInbound(
   const modes = buildMutualTlsModes(peerAuthentications, workload.labels, workload.namespace);
   const tlsOf = portTlsOf(workload, peerAuthentications);
   const authorization = buildAuthorization(authorizationPolicies, workload, config);
+  const guards = (port?: number) => ({ authorization, limits: buildRateLimits(rateLimits, port) });
   const captured = ports.filter(({ bind, port }) => bind === null && port !== INBOUND_CAPTURE_PORT);
   const served = new Set(ports.map(({ port }) => port));
-  const others = Object.keys(modes.byPort)
-    .map(Number)
-    .filter((port) => !served.has(port) && port !== INBOUND_CAPTURE_PORT);
-  const rest = (port?: number) => [
-    ...buildRateLimits(rateLimits, port).network,
-    ...authorization.network,
-    tcpProxy(INBOUND_PASSTHROUGH_CLUSTER),
+  const said = new Set([...Object.keys(modes.byPort).map(Number), ...limitedPorts(rateLimits)]);
+  const others = [...said].filter((port) => !served.has(port) && port !== INBOUND_CAPTURE_PORT).sort((a, b) => a - b);
+  const usual = passedOnFilters(guards(), config);
+  const passedOn = (port?: number) =>
+    rateLimits.length === 0 || port === undefined ? usual : passedOnFilters(guards(port), config);
+  const filterChains = [
+    create(FilterChainSchema, {
+      name: "virtualInbound-blackhole",
+      filterChainMatch: { destinationPort: INBOUND_CAPTURE_PORT },
+      filters: [tcpProxy(BLACKHOLE_CLUSTER)],
+    }),
+    ...captured.flatMap((port) => portChains(port, port.port, tlsOf(port.port), guards(port.port), config)),
+    ...[...others, undefined].flatMap((port) => undeclaredChains(port, tlsOf(port), passedOn(port), config)),
   ];
-  const guards = ({ port }: InboundPort) => ({ authorization, limits: buildRateLimits(rateLimits, port) });
-  const detected = captured.filter(({ protocol }) => protocol === "auto").map(({ port }) => port);
   return encodeResource(ListenerSchema, {
     name: "virtualInbound",
     address: address("0.0.0.0", INBOUND_CAPTURE_PORT),
@@ -63,23 +66,10 @@ export function buildVirtualInbound(
     listenerFilters: [
       { name: "envoy.filters.listener.original_dst", configType: originalDst },
       ...(interception.isTransparent ? [{ name: "envoy.filters.listener.original_src", configType: originalSrc }] : []),
-      tlsInspector,
-      ...(detected.length === 0 ? [] : [{ ...httpInspector, filterDisabled: toOtherPorts(detected) }]),
+      ...inspectorsFor(filterChains, authorization.asksServerName),
     ],
     ...detection(config),
-    filterChains: [
-      create(FilterChainSchema, {
-        name: "virtualInbound-blackhole",
-        filterChainMatch: { destinationPort: INBOUND_CAPTURE_PORT },
-        filters: [tcpProxy(BLACKHOLE_CLUSTER)],
-      }),
-      ...captured.flatMap((port) => portChains(port, port.port, tlsOf(port.port), guards(port), config)),
-      ...others.flatMap((port) => {
-        const { mode, policies } = tlsOf(port);
-        return tcpChains({ name: String(port), port, shapers: policies }, mode, rest(port), config);
-      }),
-      ...tcpChains({ name: "virtualInbound-catchall", shapers: tlsOf().policies }, modes.mode, rest(), config),
-    ],
+    filterChains,
   });
 }
 
@@ -95,20 +85,16 @@ export function buildBoundInbound(
   const authorization = buildAuthorization(authorizationPolicies, workload, config);
   const limits = buildRateLimits(rateLimits, port.port);
   const ip = port.bind ?? "0.0.0.0";
+  const tls = portTlsOf(workload, peerAuthentications)(port.port);
+  const filterChains = portChains(port, undefined, tls, { authorization, limits }, config);
   return encodeResource(ListenerSchema, {
     // It takes the place of a listener for what the application might dial there, which is itself.
     name: `${ip}_${port.port}`,
     address: address(ip, port.port),
     trafficDirection: TrafficDirection.INBOUND,
-    listenerFilters: [tlsInspector, ...(port.protocol === "auto" ? [httpInspector] : [])],
+    listenerFilters: inspectorsFor(filterChains, authorization.asksServerName),
     ...detection(config),
-    filterChains: portChains(
-      port,
-      undefined,
-      portTlsOf(workload, peerAuthentications)(port.port),
-      { authorization, limits },
-      config,
-    ),
+    filterChains,
     ...shapedBy([port.sidecar]),
   });
 }
@@ -126,21 +112,6 @@ function portTlsOf({ labels, namespace }: Workload, policies: readonly PeerAuthe
 function detection({ protocolDetectionTimeout }: MeshConfig) {
   const timeoutMs = protocolDetectionTimeout === null ? 5000 : parseDurationMs(protocolDetectionTimeout);
   return { listenerFiltersTimeout: durationOfMs(timeoutMs), continueOnListenerFiltersTimeout: true };
-}
-
-/** Looking into bytes costs time, and waits for them: only ports that need it get it. */
-function toOtherPorts(ports: readonly number[]) {
-  const rules = ports.map((port) =>
-    create(ListenerFilterChainMatchPredicateSchema, {
-      rule: { case: "destinationPortRange", value: { start: port, end: port + 1 } },
-    }),
-  );
-  const [first, ...others] = rules;
-  const any =
-    first !== undefined && others.length === 0
-      ? first
-      : create(ListenerFilterChainMatchPredicateSchema, { rule: { case: "orMatch", value: { rules } } });
-  return create(ListenerFilterChainMatchPredicateSchema, { rule: { case: "notMatch", value: any } });
 }
 
 const originalDst = { case: "typedConfig" as const, value: typedConfig(OriginalDstSchema, {}) };

@@ -15,7 +15,7 @@ import {
 import { TcpProxySchema } from "../../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
 import type { StringMatcherSchema } from "../../gen/envoy/type/matcher/v3/string_pb.ts";
 import type { MeshConfig } from "../../mesh/mesh-config.ts";
-import { CORS_FILTER, FAULT_FILTER } from "../names.ts";
+import { CORS_FILTER, FAULT_FILTER, HTTP_CONNECTION_MANAGER } from "../names.ts";
 import { durationOfMs, typedConfig } from "../typed-config.ts";
 
 export function tcpProxy(cluster: string): Filter {
@@ -87,7 +87,7 @@ export function httpConnectionManager({
   config,
 }: HttpOptions): Filter {
   return create(FilterSchema, {
-    name: "envoy.filters.network.http_connection_manager",
+    name: HTTP_CONNECTION_MANAGER,
     configType: {
       case: "typedConfig",
       value: typedConfig(HttpConnectionManagerSchema, {
