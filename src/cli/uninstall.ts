@@ -1,6 +1,7 @@
 import { createInterface } from "node:readline/promises";
 import { Command } from "commander";
-import { meshedPods, planUninstall, type Removal, uninstall } from "../operations/uninstall.ts";
+import { meshedPods } from "../kubernetes/meshed-pods.ts";
+import { planUninstall, type Removal, uninstall } from "../operations/uninstall.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { type ClusterFlags, kubeconfigOption, withCluster } from "./cluster.ts";
 import { formatTable } from "./table.ts";

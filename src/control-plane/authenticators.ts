@@ -10,10 +10,12 @@ import { createOidcTokens } from "../ca/caller/oidc-tokens.ts";
 import { createTokenReviews } from "../ca/caller/token-review.ts";
 import { createSigningQueue } from "../ca/signing-queue.ts";
 import { type AccountUids, followAccountUids } from "../kubernetes/account-uids.ts";
+import { awaitTokenReviews } from "../kubernetes/await-token-reviews.ts";
 import type { KubernetesClient } from "../kubernetes/client.ts";
 import { reviewToken } from "../kubernetes/review-token.ts";
 import type { Clock } from "../platform/clock.ts";
 import { messageOf, TrysailError } from "../platform/errors.ts";
+import type { Logger } from "../platform/log.ts";
 import type { OutboundFetch } from "../platform/outbound-fetch.ts";
 import type { Random } from "../platform/random.ts";
 
@@ -29,6 +31,9 @@ export interface AuthenticatorsDeps {
   fetchUnder(rootsPem?: string): OutboundFetch;
   readonly clock: Clock;
   readonly random: Random;
+  readonly log: Logger;
+  /** Called with what the start waits for, where that is more than a moment. */
+  waitFor(reason: () => string): void;
 }
 
 export interface Authenticators {
@@ -73,6 +78,7 @@ async function create(
       return createOidcTokens({ ...deps, issuer: config.issuer, fetch: await issuerFetch(config.caFile, deps) });
     case "token-review": {
       const client = clusterOf(config, deps);
+      await awaitTokenReviews({ ...deps, client });
       return createTokenReviews({
         ...deps,
         queue: createSigningQueue(REVIEWS),

@@ -94,7 +94,7 @@ export async function openIdentity(deps: IdentityDeps): Promise<Identity> {
 
   const boundPods = createBoundPods(() => mesh().pods);
   const authenticators = await createAuthenticators(config.authenticators, {
-    ...{ trustDomain, kubernetes, clock, random },
+    ...{ trustDomain, kubernetes, clock, random, log, waitFor },
     issuer: await loadTokenIssuer({ state, clock }),
     audiences: config.tokenAudiences,
     trustDomainAliases: () => mesh().config.trustDomainAliases,

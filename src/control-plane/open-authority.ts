@@ -6,11 +6,12 @@ import { createFolderSource } from "../ca/authority/folder-source.ts";
 import { createSecretSource } from "../kubernetes/authority-secret-source.ts";
 import { createSecretStore } from "../kubernetes/authority-secret-store.ts";
 import type { KubernetesClient } from "../kubernetes/client.ts";
-import { readTrustBundle, TRUST_BUNDLE_MAP } from "../kubernetes/trust-bundle-map.ts";
+import { readPublishedBundle } from "../kubernetes/published-bundle.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { StateDir } from "../platform/state-dir.ts";
+import { TRUST_BUNDLE_MAP } from "../platform/trust-bundle.ts";
 
 export interface OpenAuthorityDeps {
   /** Null on one machine: then the state folder keeps the authority. */
@@ -72,8 +73,8 @@ export async function openAuthority(deps: OpenAuthorityDeps): Promise<OpenedAuth
     store,
     ...(kubernetes !== null && {
       published: {
-        name: `ConfigMap ${namespace}/${TRUST_BUNDLE_MAP}`,
-        read: () => readTrustBundle(kubernetes, namespace),
+        name: `the ConfigMaps ${TRUST_BUNDLE_MAP}`,
+        read: () => readPublishedBundle(kubernetes, namespace),
         onKeyMissing: deps.onKeyMissing,
       },
     }),

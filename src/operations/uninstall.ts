@@ -4,8 +4,8 @@ import type { KubernetesClient } from "../kubernetes/client.ts";
 import { listAll } from "../kubernetes/list-all.ts";
 import type { KubernetesObject } from "../kubernetes/object.ts";
 import { resourcePath } from "../kubernetes/resource-path.ts";
-import { TRUST_BUNDLE_MAP } from "../kubernetes/trust-bundle-map.ts";
 import { TrysailError } from "../platform/errors.ts";
+import { TRUST_BUNDLE_MAP } from "../platform/trust-bundle.ts";
 
 type Client = Pick<KubernetesClient, "list" | "delete">;
 
@@ -42,7 +42,10 @@ interface Collection {
   readonly namespace?: string;
 }
 
-const INSTALLED = "app.kubernetes.io/part-of=trysail";
+const BROUGHT = "app.kubernetes.io/part-of=trysail";
+/** The charts of gateways and of the rate limit service have releases of their own. */
+const INSTALLED = `app=trysail,${BROUGHT}`;
+const RELEASE_NAMESPACE = "meta.helm.sh/release-namespace";
 const REGISTRATION = "admissionregistration.k8s.io/v1";
 const RBAC = "rbac.authorization.k8s.io/v1";
 const CONFIG_MAPS = { kind: "ConfigMap", apiVersion: "v1", resource: "configmaps" } as const;
@@ -51,13 +54,19 @@ const POLL_MS = 200;
 
 /**
  * What there is to remove, in the order in which it goes: webhooks first, so that nothing waits for them; then the
- * right to write, so that nothing comes back; the program; and what it wrote. Rejects as the client's `list`.
+ * right to write, so that nothing comes back; the program; and what it wrote. What belongs to control planes of other namespaces
+ * stays. Rejects as the client's `list`, and with `failed-precondition` where CRDs are to go that those need.
  */
 export async function planUninstall(
   client: Client,
   { systemNamespace: namespace, scope }: UninstallOptions,
 ): Promise<readonly Removal[]> {
-  const marked = (collection: Collection) => find(client, collection, { labelSelector: INSTALLED });
+  const others = await otherControlPlanes(client, namespace);
+  if (scope.kind === "purge" && scope.crds && others.namespaces.length > 0) {
+    const where = others.namespaces.join(", ");
+    throw new TrysailError("failed-precondition", `control planes in ${where} use the CRDs too: leave --crds out`);
+  }
+  const marked = (collection: Collection) => find(client, collection, { labelSelector: INSTALLED }, "", others.own);
   const cluster: readonly Collection[] = [
     { kind: "MutatingWebhookConfiguration", apiVersion: REGISTRATION, resource: "mutatingwebhookconfigurations" },
     { kind: "ValidatingWebhookConfiguration", apiVersion: REGISTRATION, resource: "validatingwebhookconfigurations" },
@@ -92,7 +101,7 @@ export async function planUninstall(
 
   removals.push(...configMaps.filter(isMeshConfig).map((removal) => ({ ...removal, note: "the mesh config" })));
   const bundle = { fieldSelector: `metadata.name=${TRUST_BUNDLE_MAP}` };
-  removals.push(...(await find(client, CONFIG_MAPS, bundle, "the trust bundle")));
+  if (others.namespaces.length === 0) removals.push(...(await find(client, CONFIG_MAPS, bundle, "the trust bundle")));
   const reports = { labelSelector: "trysail.dev/status-report" };
   removals.push(...(await find(client, { ...CONFIG_MAPS, namespace }, reports, "a replica's report")));
   const leases = { kind: "Lease", apiVersion: "coordination.k8s.io/v1", resource: "leases", namespace };
@@ -103,6 +112,29 @@ export async function planUninstall(
   removals.push(...(await find(client, { ...SECRETS, namespace }, secret, root)));
   if (scope.crds) removals.push(...(await crds(client)));
   return removals;
+}
+
+interface OtherControlPlanes {
+  /** Where they are. */
+  readonly namespaces: readonly string[];
+  /** Whether an object is theirs. */
+  own(metadata: KubernetesObject["metadata"]): boolean;
+}
+
+/** By where Helm installed their webhooks; a tag is theirs whose revision it names. */
+async function otherControlPlanes(client: Client, systemNamespace: string): Promise<OtherControlPlanes> {
+  const isElsewhere = ({ annotations = {} }: KubernetesObject["metadata"]) =>
+    (annotations[RELEASE_NAMESPACE] ?? systemNamespace) !== systemNamespace;
+  const path = resourcePath({ apiVersion: REGISTRATION, resource: "mutatingwebhookconfigurations" });
+  const all = await listAll(client, path, { query: { labelSelector: INSTALLED }, metadataOnly: true });
+  const theirs = all.map(({ metadata }) => metadata).filter(isElsewhere);
+  const revisions = new Set(theirs.map(({ labels }) => labels?.["istio.io/rev"]));
+  return {
+    namespaces: [...new Set(theirs.map(({ annotations }) => annotations?.[RELEASE_NAMESPACE] ?? ""))].sort(),
+    own: (metadata) =>
+      isElsewhere(metadata) ||
+      (metadata.labels?.[TAG_LABEL] !== undefined && revisions.has(metadata.labels["istio.io/rev"])),
+  };
 }
 
 /** What Helm keeps about releases whose objects these are, so that it does not think they are there. */
@@ -125,7 +157,7 @@ async function crds(client: Client): Promise<readonly Removal[]> {
     apiVersion: "apiextensions.k8s.io/v1",
     resource: "customresourcedefinitions",
   };
-  const found = await find(client, collection, { labelSelector: INSTALLED });
+  const found = await find(client, collection, { labelSelector: BROUGHT });
   return Promise.all(
     found.map(async (removal) => {
       const [resource = "", ...group] = removal.name.split(".");
@@ -142,10 +174,12 @@ async function find(
   { kind, apiVersion, resource, namespace }: Collection,
   query: Readonly<Record<string, string>> = {},
   note = "",
+  isKept: (metadata: KubernetesObject["metadata"]) => boolean = () => false,
 ): Promise<readonly Removal[]> {
   const path = resourcePath({ apiVersion, resource, ...(namespace !== undefined && { namespace }) });
   const objects = await orNone(listAll(client, path, { query, metadataOnly: true }));
-  return objects.map(({ metadata: { name = "", namespace: place = "", uid = "", labels = {}, annotations = {} } }) => ({
+  const going = objects.filter(({ metadata }) => !isKept(metadata));
+  return going.map(({ metadata: { name = "", namespace: place = "", uid = "", labels = {}, annotations = {} } }) => ({
     ...{ kind, namespace: place, name, uid },
     path: resourcePath({ apiVersion, resource, name, ...(place !== "" && { namespace: place }) }),
     release: annotations["meta.helm.sh/release-name"] ?? "",
@@ -161,13 +195,6 @@ async function orNone(listing: Promise<readonly KubernetesObject[]>): Promise<re
     if (error instanceof TrysailError && error.code === "not-found") return [];
     throw error;
   }
-}
-
-/** Pods that keep a sidecar which nobody serves any more. */
-export async function meshedPods(client: Pick<KubernetesClient, "list">): Promise<readonly KubernetesObject[]> {
-  const query = { labelSelector: "security.istio.io/tlsMode=istio" };
-  const pods = await listAll(client, "/api/v1/pods", { query, metadataOnly: true });
-  return pods.filter(({ metadata }) => metadata.annotations?.["sidecar.istio.io/status"] !== undefined);
 }
 
 /**

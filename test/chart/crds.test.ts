@@ -7,8 +7,18 @@ interface Definition {
   readonly spec: {
     readonly group: string;
     readonly names: { readonly kind: string; readonly shortNames?: string[]; readonly categories: string[] };
-    readonly versions: readonly { readonly name: string; readonly additionalPrinterColumns: { name: string }[] }[];
+    readonly versions: readonly {
+      readonly name: string;
+      readonly additionalPrinterColumns: { name: string }[];
+      readonly schema: { readonly openAPIV3Schema: { readonly properties: { readonly spec: Field } } };
+    }[];
   };
+}
+
+interface Field {
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, Field>>;
+  readonly items?: Field;
 }
 
 const folder = new URL("../../charts/trysail/files/crds/", import.meta.url);
@@ -44,9 +54,42 @@ for (const { spec } of definitions) {
         [],
         name,
       );
-      assert.deepEqual(shown.slice(-3), ["Accepted", "Programmed", "Age"], name);
+      assert.deepEqual(shown.slice(-6), ["Accepted", "Programmed", "Reason", "Proxies", "Message", "Age"], name);
     }
   });
+}
+
+const explained: readonly [kind: string, ...fields: string[]][] = [
+  ["VirtualService", "http"],
+  ["VirtualService", "http", "match"],
+  ["VirtualService", "http", "route"],
+  ["DestinationRule", "trafficPolicy"],
+  ["Gateway", "servers"],
+];
+
+for (const { spec } of definitions) {
+  test(`kubectl explain says what each field of a ${spec.names.kind}'s spec is, and those below that are used most`, () => {
+    const paths = [[], ...explained.flatMap(([kind, ...fields]) => (kind === spec.names.kind ? [fields] : []))];
+    for (const { name, schema } of spec.versions) {
+      for (const path of paths) {
+        const fields = path.reduce(
+          below,
+          below({ properties: { spec: schema.openAPIV3Schema.properties.spec } }, "spec"),
+        );
+        const silent = Object.entries(fields.properties ?? {}).filter(([, field]) => field.description === undefined);
+        assert.deepEqual(
+          silent.map(([field]) => field),
+          [],
+          `${name} ${path.join(".")}`,
+        );
+      }
+    }
+  });
+}
+
+function below({ properties }: Field, name: string): Field {
+  const field = properties?.[name];
+  return field?.items ?? field ?? {};
 }
 
 test("every kind of Istio's that is read has a definition", () => {

@@ -135,7 +135,7 @@ test("the chart on a real API server", { skip, timeout: 180_000 }, async (t) => 
       .additionalPrinterColumns;
     assert.deepEqual(
       columns.map(({ name }: { name: string }) => name),
-      ["Gateways", "Hosts", "Accepted", "Programmed", "Age"],
+      ["Gateways", "Hosts", "Accepted", "Programmed", "Reason", "Proxies", "Message", "Age"],
     );
   });
 

@@ -8,6 +8,7 @@ import { testControlPlane } from "../support/control-plane.ts";
 import { CHART, helm, helmMissing } from "../support/helm.ts";
 import { until } from "../support/until.ts";
 import { create } from "./create.ts";
+import { istioWebhook } from "./istio-webhook.ts";
 import { findKubernetes } from "./programs.ts";
 import { accountKubeconfig, podClient } from "./service-account.ts";
 import { startKubernetes, type TestKubernetes } from "./start-kubernetes.ts";
@@ -171,6 +172,16 @@ test("`trysail check` on a real API server", { skip, timeout: 600_000 }, async (
     for (const name of ["both", "lost", "strict"]) await remove(`/api/v1/namespaces/${name}`);
   });
 
+  await t.test("a tag whose revision is gone is told, with the namespaces that ask for it", async () => {
+    assert.equal((await trysail("tag", "set", "prod", "--revision=default", "--kubeconfig", kubeconfig)).exitCode, 0);
+    await namespace("tagged", { "istio.io/rev": "prod" });
+    const path = `${REGISTRATION}/mutatingwebhookconfigurations/trysail-revision-tag-prod`;
+    await kubernetes.call("PATCH", path, { metadata: { labels: { "istio.io/rev": "gone" } } }, MERGE);
+    const lost = /tag prod leads to revision gone, which is not installed; it is asked for by tagged$/;
+    assertLine(await check(), "fail", lost, /trysail tag set prod/);
+    for (const gone of [path, "/api/v1/namespaces/tagged"]) await remove(gone);
+  });
+
   await t.test("a CRD that is older than what is read is told by the fields that are lost", async () => {
     const name = "sidecars.networking.istio.io";
     const { body } = await kubernetes.call("GET", `${DEFINITIONS}/${name}`);
@@ -197,6 +208,15 @@ test("`trysail check` on a real API server", { skip, timeout: 600_000 }, async (
       spec: { renewTime },
     });
     assertLine(await check(), "fail", /nodes are up to 3[56]\d\d\.\d s ahead of the API server: node-7$/, /NTP/);
+  });
+
+  await t.test("what pods that run do not notice to be gone is told", async () => {
+    for (const path of ["services/trysail", "configmaps/trysail-injection"]) {
+      await remove(`/api/v1/namespaces/${NAMESPACE}/${path}`);
+    }
+    const result = await check();
+    assertLine(result, "fail", /there is no Service trysail in trysail-system/, /helm upgrade/);
+    assertLine(result, "fail", /there is no ConfigMap trysail-injection in trysail-system/, /helm upgrade/);
   });
 
   await t.test("a control plane that is gone, and a root that has ended, are told", async () => {
@@ -226,25 +246,6 @@ interface CrdSpec {
     readonly schema: { readonly openAPIV3Schema: { properties: { spec: { properties: Record<string, unknown> } } } };
   }[];
 }
-
-/** As istiod registers it for `istio-injection=enabled`. */
-const istioWebhook = {
-  apiVersion: "admissionregistration.k8s.io/v1",
-  kind: "MutatingWebhookConfiguration",
-  metadata: { name: "istio-sidecar-injector", labels: { app: "sidecar-injector", "istio.io/rev": "default" } },
-  webhooks: [
-    {
-      name: "namespace.sidecar-injector.istio.io",
-      admissionReviewVersions: ["v1"],
-      sideEffects: "None",
-      failurePolicy: "Ignore",
-      clientConfig: { service: { name: "istiod", namespace: "istio-system", path: "/inject", port: 443 } },
-      namespaceSelector: { matchExpressions: [{ key: "istio-injection", operator: "In", values: ["enabled"] }] },
-      objectSelector: { matchExpressions: [{ key: "sidecar.istio.io/inject", operator: "NotIn", values: ["false"] }] },
-      rules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["pods"] }],
-    },
-  ],
-};
 
 function assertLine(
   { lines }: { readonly lines: readonly CheckLine[] },

@@ -105,6 +105,40 @@ test("a control plane that starts where the mesh's key is missing", { skip, time
     await plane.stop();
   });
 
+  await t.test("makes no other root where its namespace is gone, while pods have sidecars that trust one", async () => {
+    const before = await authority();
+    const saved = await secret();
+    await create(kubernetes, "/api/v1/namespaces", { metadata: { name: "shop" } });
+    await create(kubernetes, "/api/v1/namespaces/shop/serviceaccounts", { metadata: { name: "default" } });
+    const labels = { "security.istio.io/tlsMode": "istio" };
+    const metadata = { name: "web", labels, annotations: { "sidecar.istio.io/status": "{}" } };
+    const pod = { metadata, spec: { containers: [{ name: "app", image: "app" }] } };
+    await create(kubernetes, "/api/v1/namespaces/shop/pods", pod);
+    const plane = await (await start()).starting;
+    const theirs = "/api/v1/namespaces/shop/configmaps/trysail-ca-root-cert";
+    await until("shop's trust bundle", async () => (await kubernetes.call("GET", theirs)).status === 200, PATIENT);
+    await plane.stop();
+    for (const path of [SECRET, BUNDLE]) await forget(path);
+
+    const waiting = await start();
+    await isWaiting(waiting, /and ConfigMap shop\/trysail-ca-root-cert has the mesh trust O=cluster\.local/);
+    await restore(saved);
+    const back = await waiting.starting;
+    assert.equal(await authority(), before);
+    await isPublished();
+    await back.stop();
+
+    // A mesh that nobody is in may begin anew.
+    for (const path of [SECRET, BUNDLE]) await forget(path);
+    const empty = await start();
+    await isWaiting(empty, /it waits for the mesh's authority/);
+    await forget("/api/v1/namespaces/shop/pods/web?gracePeriodSeconds=0");
+    const anew = await empty.starting;
+    assert.notEqual(await authority(), before);
+    await isPublished();
+    await anew.stop();
+  });
+
   await t.test(
     "begins with what is plugged in where that is what the mesh trusts, and waits where it is not",
     async () => {

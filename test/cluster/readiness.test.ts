@@ -16,12 +16,16 @@ test("a control plane that is not ready answers 503 with what it waits for", { s
   const kubernetes = await startKubernetes(t, { ...found.programs, controllerManager: null });
   const { cluster, own } = requiredAccess("default");
   const all = [...cluster, ...own];
-  const withoutPods = all.map((rule) => ({ ...rule, resources: rule.resources.filter((name) => name !== "pods") }));
-  const account = await podClient(t, kubernetes, { name: "trysail", rules: withoutPods });
+  const without = (...names: string[]) =>
+    all
+      .map((rule) => ({ ...rule, resources: rule.resources.filter((name) => !names.includes(name)) }))
+      .filter(({ resources }) => resources.length > 0);
+  const account = await podClient(t, kubernetes, { name: "trysail", rules: without("pods", "tokenreviews") });
   const path = await accountKubeconfig(t, kubernetes, "trysail");
   await kubernetes.stopApiServer();
   const http = { host: "127.0.0.1", port: await freePort() };
-  const starting = testControlPlane(t, {}, { source: { kind: "kubeconfig", path }, http });
+  const authenticators = [{ kind: "token-review" }] as const;
+  const starting = testControlPlane(t, {}, { source: { kind: "kubeconfig", path }, http, authenticators });
   const ask = async (page = "ready") => {
     const answer = await fetch(`http://127.0.0.1:${http.port}/${page}`);
     const body: { readonly reason?: string | null } = JSON.parse(await answer.text());
@@ -46,8 +50,13 @@ test("a control plane that is not ready answers 503 with what it waits for", { s
     assert.equal((await ask("live")).status, 200);
   });
 
-  await t.test("a kind that it may not read, by its name", async () => {
+  await t.test("the right to ask whose a proxy's token is", async () => {
     await kubernetes.startApiServer();
+    await answers(503, /^the control plane may not create tokenreviews: grant it the verb in its ClusterRole$/);
+  });
+
+  await t.test("a kind that it may not read, by its name", async () => {
+    await account.setRules(without("pods"));
     await answers(503, /^it reads Kubernetes: .*\bPod \(forbidden\)/);
   });
 

@@ -10,6 +10,7 @@ import { createSigningQueue } from "../../src/ca/signing-queue.ts";
 import { createAuthenticators } from "../../src/control-plane/authenticators.ts";
 import { reviewToken } from "../../src/kubernetes/review-token.ts";
 import { systemClock as clock } from "../../src/platform/clock.ts";
+import { createLog } from "../../src/platform/log.ts";
 import { createOutboundFetch } from "../../src/platform/outbound-fetch.ts";
 import { systemRandom as random } from "../../src/platform/random.ts";
 import { temporaryAuthority } from "../support/authority.ts";
@@ -142,6 +143,8 @@ async function authenticatorOf(t: TestContext, cluster: TestKubernetes, config: 
     pod: (namespace, name) => pods.get(`${namespace}/${name}`),
     fetchUnder: (rootsPem) => createOutboundFetch({ rootsPem, mayDial: () => true }),
     trustDomainAliases: () => [],
+    log: createLog("silent"),
+    waitFor: () => assert.fail("an administrator may review tokens"),
   });
   t.after(() => authenticators.stop());
   const authenticate = createAuthenticate(authenticators.list);

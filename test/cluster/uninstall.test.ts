@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { parse } from "yaml";
 import { testControlPlane } from "../support/control-plane.ts";
-import { CHART, helm, helmMissing } from "../support/helm.ts";
+import { CHART, helm, helmMissing, RATE_LIMIT_CHART } from "../support/helm.ts";
 import { until } from "../support/until.ts";
 import { create } from "./create.ts";
 import { findKubernetes } from "./programs.ts";
@@ -22,6 +22,7 @@ test("`trysail uninstall` on a real API server", { skip, timeout: 180_000 }, asy
   // As Istio's own would be: of another hand.
   const foreign = parse(readFileSync(join(CHART, "files/crds/sidecar.yaml"), "utf8"));
   await create(kubernetes, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", foreign);
+  await create(kubernetes, "/api/v1/namespaces", { metadata: { name: "elsewhere" } });
   const before = new Set(await everything(kubernetes));
   const install = (release: string, ...values: string[]) =>
     helm(
@@ -63,6 +64,34 @@ test("`trysail uninstall` on a real API server", { skip, timeout: 180_000 }, asy
 
   await t.test("--crds without --purge is refused", async () => {
     assert.match((await uninstall("--crds", "--yes")).stderr, /--crds goes with --purge/);
+  });
+
+  await t.test("neither another namespace's control plane goes, nor what other charts installed", async () => {
+    const there = [`--kubeconfig=${kubeconfig}`, "--namespace=elsewhere"];
+    const second = ["install", "second", CHART, ...there, "--set=revision=second"];
+    await assert.rejects(
+      helm(...second),
+      /a control plane of Trysail is in the namespace trysail-system: install this one there too/,
+    );
+    const secrets = "/api/v1/namespaces/elsewhere/secrets";
+    await create(kubernetes, secrets, { metadata: { name: "cacerts" } });
+    await helm(...second);
+    // No PeerAuthentication, about which a webhook would be asked that nobody answers here.
+    const alone = ["--set=inMemory=true", "--set=replicas=1", "--set=strictMutualTls=false"];
+    await helm("install", "limits", RATE_LIMIT_CHART, ...there, ...alone);
+    assert.equal((await trysail("tag", "set", "theirs", "--revision=second", "--kubeconfig", kubeconfig)).exitCode, 0);
+
+    const { stdout } = await uninstall("--purge", "--dry-run");
+    assert.match(stdout, /trysail-sidecar-injector-canary/);
+    assert.doesNotMatch(stdout, /second|theirs|limits|elsewhere|the trust bundle/);
+    assert.match(
+      (await uninstall("--purge", "--crds", "--yes")).stderr,
+      /control planes in elsewhere use the CRDs too/,
+    );
+
+    assert.equal((await trysail("tag", "remove", "theirs", "--kubeconfig", kubeconfig)).exitCode, 0);
+    for (const release of ["limits", "second"]) await helm("uninstall", release, ...there);
+    assert.equal((await kubernetes.call("DELETE", `${secrets}/cacerts`)).status, 200);
   });
 
   await t.test("without --purge the mesh's root, its config and the CRDs stay, and Helm can install anew", async () => {

@@ -39,7 +39,11 @@ test("a mesh keeps every valid root that its peers were told of", async (t) => {
   ];
   for (const { name, published = "", roots = "", missing } of cases) {
     await t.test(name, async () => {
-      const source = { name: "the map", read: async () => published, onKeyMissing() {} };
+      const source = {
+        name: "the map",
+        read: async () => ({ name: "the map", rootsPem: published }),
+        onKeyMissing() {},
+      };
       const reason = await missingKey(source, roots, START + 2 * DAY_MS);
       if (missing === null) assert.equal(reason, null);
       else assert.match(reason ?? "", missing);
@@ -65,7 +69,7 @@ test("a start waits for the authority of a mesh that has roots, and is told once
     },
     published: {
       name: "the map",
-      read: async () => kept.trustBundlePem(),
+      read: async () => ({ name: "the map", rootsPem: kept.trustBundlePem() }),
       onKeyMissing: (reason) => void reasons.push(reason),
     },
   };

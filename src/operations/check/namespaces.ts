@@ -1,5 +1,5 @@
 import type { KubernetesObject } from "../../kubernetes/object.ts";
-import { namespacesUnder, readNamespaces, readRevisions, revisionOf } from "../revisions.ts";
+import { namespacesUnder, readNamespaces, readRevisions, revisionOf, tagOf } from "../revisions.ts";
 import { type Check, namesIn, type Outcome } from "./check.ts";
 
 const INJECTION = "istio-injection";
@@ -35,7 +35,7 @@ async function unserved(
   }));
   const foreign = new Set(others.flatMap((configuration) => namespacesUnder(configuration, all)));
   const claimed = new Set(claims.flatMap(({ namespaces }) => namespaces));
-  const outcomes: Outcome[] = [];
+  const outcomes: Outcome[] = lostTags({ revisions, tags }, all);
   const unclaimed = all.filter(
     (namespace) => asksForSidecars(namespace) && !claimed.has(nameOf(namespace)) && !foreign.has(nameOf(namespace)),
   );
@@ -58,6 +58,22 @@ async function unserved(
     outcomes.push({ status: "warn", message, action });
   }
   return outcomes;
+}
+
+/** Their webhooks are asked still, and nobody answers: pods are refused. */
+function lostTags(
+  { revisions, tags }: Pick<Awaited<ReturnType<typeof readRevisions>>, "revisions" | "tags">,
+  all: readonly KubernetesObject[],
+): Outcome[] {
+  const installed = new Set(revisions.map(revisionOf));
+  const lost = tags.filter((configuration) => !installed.has(revisionOf(configuration)));
+  return lost.map((configuration) => {
+    const tag = tagOf(configuration);
+    const users = namesIn(namespacesUnder(configuration, all)) || "no namespace, so far";
+    const message = `tag ${tag} leads to revision ${revisionOf(configuration)}, which is not installed; it is asked for by ${users}`;
+    const action = `trysail tag set ${tag} --revision=… --overwrite, or trysail tag remove ${tag}: until then new pods there are refused`;
+    return { status: "fail", message, action };
+  });
 }
 
 function asksForSidecars({ metadata }: KubernetesObject): boolean {

@@ -17,6 +17,9 @@ const CAUSES: readonly { readonly said: RegExp; readonly action: (name: string, 
   },
 ];
 
+/** How the API server names whom it asked: `https://SERVICE.NAMESPACE.svc:PORT/…`. */
+const ASKED = /https:\/\/([-a-z0-9]+)\.([-a-z0-9]+)\.svc[:/]/;
+
 /** A webhook that the API server failed to ask, by what it says. Other refusals are told as they are. */
 export function unreachable(
   what: string,
@@ -27,7 +30,9 @@ export function unreachable(
     const action = "this is no answer of the mesh's: mend what refuses it, or read the message for what it means";
     return { status: "warn", message: `${what} could not be tried: ${said}`, action };
   }
+  // Every webhook is asked that selects the object: it may be another revision's that does not answer.
+  const [, asked = name, place = systemNamespace] = ASKED.exec(said) ?? [];
   const cause = CAUSES.find((known) => known.said.test(said));
-  const action = cause?.action(name, systemNamespace) ?? `see the log of ${name} in ${systemNamespace}`;
+  const action = cause?.action(asked, place) ?? `see the log of ${asked} in ${place}`;
   return { status: "fail", message: `the API server cannot ask ${what}: ${said}`, action };
 }
