@@ -49,13 +49,6 @@ const refusals: readonly Refused[] = [
     { configDir: ["a"], maxConnectionsPerAddress: 11 },
     /^--max-connections-per-address \(11\) is more than --max-connections \(10\)$/,
   ],
-  ...["", "Shop.example", "spiffe://shop.example", "shop.example/ns", "*"].map(
-    (trustDomain): Refused => [
-      `the trust domain ${JSON.stringify(trustDomain)}, which the root would keep for ever,`,
-      { configDir: ["a"], trustDomain },
-      /^--trust-domain ".*" is none: it has small letters/,
-    ],
-  ),
   ["two sources", { configDir: ["a"], kubeconfig: "/k" }, /exclude each other/],
 ];
 

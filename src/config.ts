@@ -2,12 +2,11 @@ import { type AuthenticatorConfig, parseAuthenticatorConfig } from "./ca/caller/
 import { TOKEN_AUDIENCE } from "./ca/jwt/token-issuer.ts";
 import { isDnsLabel, isDnsSubdomain } from "./ca/x509/dns-names.ts";
 import { parseSigners, type SignerFlags, type SignersConfig } from "./kubernetes/signer-config.ts";
-import { TRUST_BUNDLE_MAP } from "./kubernetes/trust-bundle-map.ts";
 import { SYSTEM_NAMESPACE } from "./mesh/mesh-config.ts";
 import { messageOf, TrysailError } from "./platform/errors.ts";
 import { type ListenAddress, parseListenAddress } from "./platform/listen-address.ts";
 import type { LogLevel } from "./platform/log.ts";
-import { isTrustDomain } from "./platform/trust-domain.ts";
+import { TRUST_BUNDLE_MAP } from "./platform/trust-bundle.ts";
 
 /** Everything `trysail serve` is told, checked and complete; later code trusts it. */
 export interface ServeConfig extends SignersConfig {
@@ -120,10 +119,6 @@ export function parseServeConfig(flags: ServeFlags, environment: ServeEnvironmen
   if (flags.maxConnectionsPerAddress > flags.maxConnections) {
     const [one, all] = [flags.maxConnectionsPerAddress, flags.maxConnections];
     const message = `--max-connections-per-address (${one}) is more than --max-connections (${all})`;
-    throw new TrysailError("invalid-argument", message);
-  }
-  if (!isTrustDomain(flags.trustDomain)) {
-    const message = `--trust-domain ${JSON.stringify(flags.trustDomain)} is none: it has small letters, digits, dots, dashes and underscores alone`;
     throw new TrysailError("invalid-argument", message);
   }
   const source = parseSource(flags, environment);

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
+import { bitString, objectIdentifier, octetString, sequence, TRUE } from "../platform/der.ts";
 import { systemRandom as random } from "../platform/random.ts";
 import { createSelfSignedRoot } from "./authority/self-signed-root.ts";
 import type { WorkloadIdentity } from "./identity.ts";
 import { verifyIssued } from "./verify-issued.ts";
 import { type CertificateContent, certificatePem, nameOf, signCertificate, subjectNameOf } from "./x509/certificate.ts";
-import { bitString, objectIdentifier, octetString, sequence, TRUE } from "./x509/der.ts";
 import {
   basicConstraints,
   certificateAndCrlSigning,

@@ -1,11 +1,11 @@
 import { type KeyObject, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
+import { type DerElement, readOne, sequence, TAG } from "../platform/der.ts";
 import { messageOf, TrysailError } from "../platform/errors.ts";
 import { spiffeId } from "./identity.ts";
 import { localSignatures, type Signatures } from "./signatures.ts";
 import type { IssuedCertificate, ServingLeaf, WorkloadLeaf } from "./signer.ts";
 import { nameOf, subjectNameOf } from "./x509/certificate.ts";
-import { type DerElement, readOne, sequence, TAG } from "./x509/der.ts";
 import { CLIENT_AUTHENTICATION, EXTENSION_TYPE, SERVER_AUTHENTICATION } from "./x509/extensions.ts";
 import { CERTIFICATE_SIGNING, CRL_SIGNING, DIGITAL_SIGNATURE } from "./x509/key-usage.ts";
 import { type ParsedCertificate, type ParsedExtension, parseCertificate } from "./x509/parse-certificate.ts";

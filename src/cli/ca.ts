@@ -4,6 +4,7 @@ import { TrysailError } from "../platform/errors.ts";
 import { type CaRequest, offlineAuthority } from "./offline-authority.ts";
 import { callServer, type ServerFlags, withServerFlags } from "./server-call.ts";
 import { formatTable } from "./table.ts";
+import { trustDomainOption } from "./trust-domain-flag.ts";
 
 interface CaOptions extends ServerFlags {
   readonly trustDomain: string;
@@ -44,7 +45,7 @@ export function caCommand(): Command {
 function subcommand(name: string, description: string): Command {
   return withServerFlags(new Command(name).description(description))
     .option("--offline", "work on the state folder itself, with no control plane")
-    .option("--trust-domain <name>", "of the mesh, for --offline", "cluster.local")
+    .addOption(trustDomainOption("of the mesh, for --offline"))
     .option("-o, --output <format>", "table or json", "table");
 }
 

@@ -32,7 +32,14 @@ export async function offlineAuthority(
     pollMs: 0,
     replicaLagMs: 0,
   });
-  if (request.kind === "prepare") await rotator.prepare();
+  if (request.kind === "prepare") {
+    if (authority.state().active.origin === "plugged-in") {
+      const why =
+        "the authority is plugged in, and where it is only the control plane knows: ask it, without --offline";
+      throw new TrysailError("failed-precondition", why);
+    }
+    await rotator.prepare();
+  }
   if (request.kind === "activate") {
     if (!request.force) {
       const why = "without the control plane nobody knows which proxies trust it (--force activates all the same)";

@@ -5,6 +5,7 @@ import { DEFAULT_CONNECTION_LIMITS } from "../platform/connection-guard.ts";
 import { createLog } from "../platform/log.ts";
 import { countOption } from "./count-flag.ts";
 import { durationOption } from "./duration-flag.ts";
+import { trustDomainOption } from "./trust-domain-flag.ts";
 
 const collect = (value: string, before: string[]) => [...before, value];
 
@@ -42,7 +43,7 @@ export function serveCommand(): Command {
         DEFAULT_CONNECTION_LIMITS.perAddress,
       ),
     )
-    .option("--trust-domain <name>", "trust domain of the mesh's SPIFFE ids", "cluster.local")
+    .addOption(trustDomainOption("trust domain of the mesh's SPIFFE ids"))
     .addOption(durationOption("--workload-cert-ttl <duration>", "life of a workload's certificate", "24h"))
     .option(
       "--authenticator <kind>",

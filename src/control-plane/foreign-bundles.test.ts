@@ -61,6 +61,50 @@ test("a bundle endpoint is asked again when it says so, and what it last said we
   assert.equal(changes.count(), 2, "only what is new is told");
 });
 
+test("an older bundle than the one that is held brings no root back, unless all that are held have ended", async (t) => {
+  const [one, two] = [await temporaryAuthority(t, systemClock), await temporaryAuthority(t, systemClock)];
+  const numbered = (rootsPem: string, sequence?: number | bigint) =>
+    JSON.stringify(JSON.parse(bundleOf(rootsPem, 60))).replace(
+      /}$/,
+      sequence === undefined ? "}" : `,"spiffe_sequence":${sequence}}`,
+    );
+  const asked = createCallCounter();
+  let answer = numbered(one.trustBundlePem, 7);
+  const { clock, changes, bundles } = following(t, async () => {
+    asked.call();
+    return answer;
+  });
+  const first = changes.next();
+  bundles.follow([at("https://west.example", "west.example")]);
+  await first;
+  const rows: readonly [title: string, bundle: string, taken: string][] = [
+    ["a later one", numbered(two.trustBundlePem, 9), two.trustBundlePem],
+    ["an older one", numbered(one.trustBundlePem, 8), two.trustBundlePem],
+    ["the same one", numbered(two.trustBundlePem, 9), two.trustBundlePem],
+    ["one of 64 bits", numbered(one.trustBundlePem, 2n ** 64n - 1n), one.trustBundlePem],
+    ["an older one", numbered(two.trustBundlePem, 9), one.trustBundlePem],
+    ["one without a number", numbered(two.trustBundlePem), two.trustBundlePem],
+    ["any behind that", numbered(one.trustBundlePem, 1), one.trustBundlePem],
+  ];
+  for (const [title, bundle, taken] of rows) {
+    answer = bundle;
+    const before = asked.count();
+    await until(`${title} to be read`, () => {
+      clock.advance(60_000);
+      return asked.count() > before + 1;
+    });
+    assert.equal(bundles.current().get("west.example"), taken, title);
+  }
+
+  clock.advance(20 * 365 * 86_400_000);
+  const anew = await temporaryAuthority(t, clock);
+  answer = numbered(anew.trustBundlePem, 0);
+  await until("a mesh that begins anew to be known again", () => {
+    clock.advance(60_000);
+    return bundles.current().get("west.example") === anew.trustBundlePem;
+  });
+});
+
 test("an endpoint is asked no more often than every 10 s, whatever it hints", async (t) => {
   const { trustBundlePem } = await temporaryAuthority(t, systemClock);
   const asked = createCallCounter();

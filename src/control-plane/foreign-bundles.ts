@@ -1,4 +1,5 @@
-import { parseSpiffeBundle } from "../ca/bundle/parse-spiffe-bundle.ts";
+import { assertNotSuperseded } from "../ca/bundle/assert-not-superseded.ts";
+import { parseSpiffeBundle, type SpiffeBundle } from "../ca/bundle/parse-spiffe-bundle.ts";
 import { retryDelayMs } from "../ca/serving/keep-renewed.ts";
 import type { ForeignAuthority } from "../mesh/foreign-authority.ts";
 import { compareText } from "../mesh/object.ts";
@@ -26,7 +27,8 @@ export interface ForeignBundlesDeps {
 }
 
 interface Endpoint {
-  rootsPem: string | null;
+  /** The last good one. */
+  bundle: SpiffeBundle | null;
   stop(): void;
 }
 
@@ -45,12 +47,14 @@ export function createForeignBundles(deps: ForeignBundlesDeps): ForeignBundles {
     const ask = async (): Promise<void> => {
       let waitMs: number;
       try {
-        const { rootsPem, refreshHintMs } = parseSpiffeBundle(await deps.fetch(url), deps.clock.now());
+        const bundle = parseSpiffeBundle(await deps.fetch(url), deps.clock.now());
         if (stopped) return;
+        assertNotSuperseded(bundle, endpoint.bundle, deps.clock.now());
         failures = 0;
+        const { rootsPem, refreshHintMs } = bundle;
         waitMs = Math.min(Math.max(refreshHintMs ?? REFRESH_MS.usual, REFRESH_MS.shortest), REFRESH_MS.longest);
-        const isNew = rootsPem !== endpoint.rootsPem;
-        endpoint.rootsPem = rootsPem;
+        const isNew = rootsPem !== endpoint.bundle?.rootsPem;
+        endpoint.bundle = bundle;
         if (isNew) deps.onChange();
       } catch (error) {
         if (stopped) return;
@@ -60,7 +64,7 @@ export function createForeignBundles(deps: ForeignBundlesDeps): ForeignBundles {
       cancel = deps.clock.after(waitMs, () => void ask());
     };
     const endpoint: Endpoint = {
-      rootsPem: null,
+      bundle: null,
       stop() {
         stopped = true;
         cancel();
@@ -71,7 +75,7 @@ export function createForeignBundles(deps: ForeignBundlesDeps): ForeignBundles {
   }
 
   function rootsOf({ roots }: ForeignAuthority): string | null {
-    return "pem" in roots ? roots.pem : (endpoints.get(roots.bundleUrl)?.rootsPem ?? null);
+    return "pem" in roots ? roots.pem : (endpoints.get(roots.bundleUrl)?.bundle?.rootsPem ?? null);
   }
 
   return {

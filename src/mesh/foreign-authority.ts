@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { type Static, Type } from "typebox";
 import { Compile } from "typebox/compile";
+import { assertStrictForm } from "../platform/assert-strict-form.ts";
 import { messageOf } from "../platform/errors.ts";
 import { pemBlocks } from "../platform/pem.ts";
 import { isTrustDomain } from "../platform/trust-domain.ts";
@@ -76,11 +77,15 @@ function parseForeignAuthority(
   return { authority: { trustDomains: sorted, roots: { bundleUrl: spiffeBundleUrl } } };
 }
 
-/** Only the certificates of the text: it goes to every proxy, whatever else somebody put into it. */
+/**
+ * Only the certificates of the text: it goes to every proxy, whatever else somebody put into it. One in a form that Envoy does not
+ * read would have it refuse the roots of all trust domains, the mesh's own too.
+ */
 function readRoots(text: string): { readonly pem: string } | { readonly problem: string } {
   let roots: X509Certificate[];
   try {
     roots = pemBlocks("CERTIFICATE", text).map((one) => new X509Certificate(one));
+    for (const { raw } of roots) assertStrictForm(raw);
   } catch (error) {
     return { problem: `has a certificate that cannot be read: ${messageOf(error)}` };
   }

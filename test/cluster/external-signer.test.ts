@@ -4,15 +4,19 @@ import { readFile, writeFile } from "node:fs/promises";
 import { request as requestHttps } from "node:https";
 import { type TestContext, test } from "node:test";
 import { fromBinary } from "@bufbuild/protobuf";
+import { Registry } from "prom-client";
+import { reasonOf } from "../../src/ca/refusal.ts";
 import { certificatesOf } from "../../src/ca/x509/pem-certificates.ts";
+import { openIdentity } from "../../src/control-plane/identity.ts";
 import { SecretSchema } from "../../src/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
 import { createExternalSigner } from "../../src/kubernetes/external-signer.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { systemRandom } from "../../src/platform/random.ts";
 import { openAds, sidecarNode, TYPE_URL } from "../support/ads-client.ts";
-import { type TestControlPlane, testControlPlane } from "../support/control-plane.ts";
+import { type TestControlPlane, testControlPlane, testServeConfig } from "../support/control-plane.ts";
 import { helmMissing } from "../support/helm.ts";
 import { createManualClock } from "../support/manual-clock.ts";
+import { meshOf } from "../support/mesh.ts";
 import { openssl } from "../support/openssl.ts";
 import { temporaryPath } from "../support/state.ts";
 import { until } from "../support/until.ts";
@@ -30,6 +34,8 @@ const REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
 const ROOTS = "/api/v1/namespaces/trysail-system/configmaps";
 const CART = { namespace: "shop", serviceAccount: "cart" };
 const CART_ID = "spiffe://cluster.local/ns/shop/sa/cart";
+/** How many are asked for at one time. */
+const AT_ONCE = 64;
 const SLOW = { timeoutMs: 30_000 };
 
 test("a mesh whose certificates are signed by a signer of certificates.k8s.io", {
@@ -191,6 +197,37 @@ test("a mesh whose certificates are signed by a signer of certificates.k8s.io", 
     clock.advance(30_000);
     await unanswered;
     await until("the request to be deleted", async () => (await requests(kubernetes)).length === 0);
+  });
+
+  await t.test("who waits for a turn while the signer is away is sent away within half a minute", async (t) => {
+    const clock = createManualClock(Date.now() + 60_000);
+    const [dir, stateDir] = [await temporaryPath(t, "manifests"), await temporaryPath(t, "state")];
+    const externalSigner = { signerName: SIGNER, approves: true, roots };
+    const identity = await openIdentity({
+      config: { ...testServeConfig(dir, stateDir), source: { kind: "kubeconfig", path }, externalSigner },
+      platform: { clock, random: systemRandom, log: createLog("silent"), registry: new Registry() },
+      ...{ kubernetes: await adminClient(t, kubernetes), events: null, instance: "trysail-0" },
+      ...{ mesh: () => meshOf(""), waitFor() {} },
+    });
+    t.after(() => identity.stop());
+    signer.behaviour = "ignore";
+    const csr = await csrOf(t, CART_ID);
+    const audit = { protocol: "kubernetes", peer: "test" } as const;
+    const reasons: string[] = [];
+    for (let asked = 0; asked < AT_ONCE + 2; asked++) {
+      identity
+        .certifyRequester(async () => ({ ...CART, trustDomain: "cluster.local" }), { csr, ttlMs: undefined, audit })
+        .catch((error: unknown) => reasons.push(reasonOf(error)));
+    }
+    await until("the signer to be asked", async () => (await requests(kubernetes)).length === AT_ONCE, SLOW);
+    clock.advance(29_999);
+    assert.deepEqual([(await requests(kubernetes)).length, reasons], [AT_ONCE, []]);
+    clock.advance(1);
+    await until("all to be answered", () => reasons.length === AT_ONCE + 2);
+    const count = (reason: string) => reasons.filter((each) => each === reason).length;
+    assert.deepEqual([count("signer-unavailable"), count("overloaded")], [AT_ONCE, 2]);
+    await until("the requests to be deleted", async () => (await requests(kubernetes)).length === 0, SLOW);
+    signer.behaviour = "sign";
   });
 
   await t.test("without usable roots there is no start", async () => {

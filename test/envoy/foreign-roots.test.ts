@@ -1,13 +1,17 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { type TestContext, test } from "node:test";
+import { followRoots } from "../../src/ca/bundle/follow-roots.ts";
 import { parseSpiffeBundle } from "../../src/ca/bundle/parse-spiffe-bundle.ts";
-import { der, readOne, sequence, TAG } from "../../src/ca/x509/der.ts";
 import { systemClock } from "../../src/platform/clock.ts";
+import { der, readOne, sequence, TAG } from "../../src/platform/der.ts";
+import { createLog } from "../../src/platform/log.ts";
 import { temporaryAuthority } from "../support/authority.ts";
 import { envoyMissing, validateConfig } from "../support/envoy.ts";
+import { meshConfig } from "../support/manifests.ts";
+import { meshOf } from "../support/mesh.ts";
 
-/** Roots that a foreign trust domain may publish, by OpenSSL, which reads them here, and by BoringSSL in a real Envoy. */
+/** Roots that others give the mesh, by OpenSSL, which reads them here, and by BoringSSL in a real Envoy. */
 
 const skip = envoyMissing();
 
@@ -58,6 +62,8 @@ async function rootWith(t: TestContext, { change, around = sequence }: Form): Pr
   return new X509Certificate(whole);
 }
 
+const withCaCertificates = (pem: string) =>
+  meshConfig(JSON.stringify({ caCertificates: [{ trustDomains: ["west.example"], pem }] }));
 const bundleOf = (root: X509Certificate) =>
   JSON.stringify({ keys: [{ use: "x509-svid", x5c: [root.raw.toString("base64")] }] });
 
@@ -78,9 +84,11 @@ function refusalByEnvoy(pem: string): Promise<string | null> {
 
 test("a root as others make it is taken by both", { skip }, async (t) => {
   const root = await rootWith(t, { title: "" });
-  const { rootsPem } = parseSpiffeBundle(bundleOf(root), Date.now());
-  assert.equal(rootsPem, root.toString());
-  assert.equal(await refusalByEnvoy(rootsPem), null);
+  const pem = root.toString();
+  assert.equal(parseSpiffeBundle(bundleOf(root), Date.now()).rootsPem, pem);
+  assert.deepEqual(meshOf(withCaCertificates(pem)).config.foreignAuthorities[0]?.roots, { pem });
+  assert.equal(await refusalByEnvoy(pem), null);
+  assert.equal(await refusalByEnvoy(pem + pem), null, "of two authorities of one trust domain that have the same");
 });
 
 for (const form of forms) {
@@ -92,5 +100,11 @@ for (const form of forms) {
     assert.match((await refusalByEnvoy(root.toString())) ?? "", /Failed to load trusted CA certificate/);
     const says = { code: "invalid-argument", message: /certificate that cannot be read/ };
     assert.throws(() => parseSpiffeBundle(bundleOf(root), Date.now()), says);
+    const { config, findings } = meshOf(withCaCertificates(root.toString()));
+    assert.deepEqual(config.foreignAuthorities, []);
+    assert.match(findings[0]?.message ?? "", /caCertificates\[0\] has a certificate that cannot be read/);
+    const read = async () => Buffer.from(root.toString());
+    const following = followRoots({ name: "the file", read, clock: systemClock, log: createLog("silent") });
+    await assert.rejects(following, { code: "failed-precondition", message: /^the file cannot be read/ });
   });
 }

@@ -19,18 +19,9 @@ export interface TestControlPlane extends ControlPlane {
 
 const LOCAL = { host: "127.0.0.1", port: 0 };
 
-/** A whole control plane in this process, on ports the system chose, serving a folder with the given files. */
-export async function testControlPlane(
-  t: TestContext,
-  files: Readonly<Record<string, string>>,
-  overrides: Partial<ServeConfig> = {},
-  log: Logger = createLog("silent"),
-): Promise<TestControlPlane> {
-  const dir = await temporaryPath(t, "manifests");
-  await mkdir(dir);
-  for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text);
-  const stateDir = await temporaryPath(t, "state");
-  const config: ServeConfig = {
+/** Of a control plane that serves a folder, on ports that the system chooses. */
+export function testServeConfig(dir: string, stateDir: string): ServeConfig {
+  return {
     source: { kind: "folders", dirs: [dir] },
     systemNamespace: "trysail-system",
     stateDir,
@@ -58,8 +49,21 @@ export async function testControlPlane(
     readsRemoteClusters: false,
     injectionConfigFile: null,
     logLevel: "silent",
-    ...overrides,
   };
+}
+
+/** A whole control plane in this process, on ports the system chose, serving a folder with the given files. */
+export async function testControlPlane(
+  t: TestContext,
+  files: Readonly<Record<string, string>>,
+  overrides: Partial<ServeConfig> = {},
+  log: Logger = createLog("silent"),
+): Promise<TestControlPlane> {
+  const dir = await temporaryPath(t, "manifests");
+  await mkdir(dir);
+  for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text);
+  const stateDir = await temporaryPath(t, "state");
+  const config = { ...testServeConfig(dir, stateDir), ...overrides };
   const controlPlane = await startControlPlane(config, log);
   t.after(() => controlPlane.stop());
   const issuer = await loadTokenIssuer({ state: await openStateDir(stateDir), clock: systemClock });

@@ -1,7 +1,7 @@
 import { type KeyObject, sign } from "node:crypto";
 import { nameOf } from "../../src/ca/x509/certificate.ts";
-import { bitString, der, explicit, integer, objectIdentifier, sequence, TAG } from "../../src/ca/x509/der.ts";
 import { subjectAlternativeNames } from "../../src/ca/x509/extensions.ts";
+import { bitString, der, explicit, integer, objectIdentifier, sequence, TAG } from "../../src/platform/der.ts";
 
 export interface CsrContent {
   readonly keys: { readonly publicKey: KeyObject; readonly privateKey: KeyObject };

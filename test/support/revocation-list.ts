@@ -1,7 +1,7 @@
 import { createPrivateKey, sign, X509Certificate } from "node:crypto";
 import { keyIdentifierOf, subjectNameOf } from "../../src/ca/x509/certificate.ts";
-import { bitString, der, explicit, integer, objectIdentifier, sequence, TAG, time } from "../../src/ca/x509/der.ts";
 import { authorityKeyIdentifier } from "../../src/ca/x509/extensions.ts";
+import { bitString, der, explicit, integer, objectIdentifier, sequence, TAG, time } from "../../src/platform/der.ts";
 import { pemText } from "../../src/platform/pem.ts";
 
 export interface RevocationListContent {

@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { assertStrictForm } from "../../platform/assert-strict-form.ts";
 import { messageOf, TrysailError } from "../../platform/errors.ts";
 import { SecretBytes } from "../../platform/secret-bytes.ts";
-import { assertStrictForm } from "../x509/assert-strict-form.ts";
 import { refusalByLimits } from "../x509/chain-limits.ts";
 import type { IssuedNames } from "../x509/name-constraints.ts";
 import { certificatesOf, isIssuedBy, isSelfSigned, subjectText } from "../x509/pem-certificates.ts";

@@ -68,3 +68,16 @@ function firstCertificate({ name, bytes }: { name: string; bytes: Uint8Array | u
   const at = text.indexOf(end);
   return { name, bytes: at === -1 ? bytes : Buffer.from(text.slice(0, at + end.length), "latin1") };
 }
+
+/**
+ * Rejects where an authority is plugged in, whose successor only an operator has. It is read anew: a replica that takes no steps by
+ * itself has not looked. What is broken is plugged in nonetheless.
+ */
+export async function assertNothingPluggedIn(source: AuthoritySource): Promise<void> {
+  const found = await source.read().catch((error: unknown) => {
+    if (error instanceof TrysailError && error.code === "failed-precondition") return error;
+    throw error;
+  });
+  if (found === undefined) return;
+  throw new TrysailError("failed-precondition", `the authority is plugged in: put its successor into ${source.name}`);
+}

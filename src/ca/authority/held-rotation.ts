@@ -6,7 +6,7 @@ const HELD_AFTER_MS = 5 * 60_000;
 
 /**
  * Tells once of each prepared authority that proxies keep from signing by accepting no trust bundle: nothing but an
- * operator ends that before the active one does.
+ * operator ends that before the active one is about to end.
  */
 export function createHeldTeller(deps: {
   readonly log: Pick<Logger, "warn">;

@@ -36,11 +36,17 @@ function stepAt(days: number, state: AuthorityState, facts: Partial<RotationFact
 test("a young authority waits for the middle of its life, and its successor is prepared then", () => {
   const step = stepAt(1, fresh);
   assert.equal(step.kind, "wait");
-  // A minute before START is where its life begins.
-  const middle = START + 50 * DAY_MS - 30_000;
+  const middle = START + 50 * DAY_MS;
   assert.equal(step.kind === "wait" && step.until, middle);
   assert.equal(stepAt((middle - 1 - START) / DAY_MS, fresh).kind, "wait");
   assert.equal(stepAt((middle - START) / DAY_MS, fresh).kind, "prepare");
+});
+
+test("a root that is old when the mesh begins with it waits for the middle of what is left of its life", () => {
+  const adopted = { ...fresh, active: { ...first, preparedAt: START + 80 * DAY_MS } };
+  const step = stepAt(81, adopted);
+  assert.equal(step.kind === "wait" && step.until, START + 90 * DAY_MS);
+  assert.equal(stepAt(90, adopted).kind, "prepare");
 });
 
 test("what is plugged in is replaced by whoever plugged it in, even when it has expired", () => {
@@ -52,11 +58,31 @@ test("a prepared root signs once it had time to spread and every connected proxy
   const early = stepAt(50.5, prepared);
   assert.equal(early.kind === "wait" && early.until, START + 51 * DAY_MS);
   const missing = stepAt(51, prepared, { acknowledged: 2, behind: ["cart-1.shop"] });
-  assert.equal(missing.kind === "wait" && missing.until, null);
+  assert.equal(missing.kind === "wait" && missing.until, START + 93 * DAY_MS);
   assert.equal(missing.reason, "1 of 3 connected proxies have not accepted the new trust bundle: cart-1.shop");
   const all = stepAt(51, prepared, { acknowledged: 0, behind: ["cart-1.shop", "pay-1.shop"] });
   assert.match(all.reason, /^3 of 3 connected proxies .*: cart-1\.shop, pay-1\.shop, 1 more$/);
   assert.equal(stepAt(51, prepared).kind, "activate");
+});
+
+test("proxies that accept nothing are waited for until a week before the active authority ends, and no longer", () => {
+  const silent = { acknowledged: 2, behind: ["cart-1.shop"] };
+  assert.equal(stepAt(92.9, prepared, silent).kind, "wait");
+  const step = stepAt(93, prepared, silent);
+  assert.equal(step.kind, "activate");
+  assert.match(
+    step.reason,
+    /^the active authority ends soon, although 1 of 3 connected proxies have not accepted .*cart-1/,
+  );
+
+  const late = withPrepared(fresh, slot(START + 95 * DAY_MS));
+  const spreading = stepAt(95.5, late, silent);
+  assert.equal(
+    spreading.kind === "wait" && spreading.until,
+    START + 96 * DAY_MS,
+    "everybody else has time to learn of it",
+  );
+  assert.equal(stepAt(96, late, silent).kind, "activate");
 });
 
 test("a control plane that has just started does not take silence for consent", () => {

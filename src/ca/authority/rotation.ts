@@ -1,10 +1,10 @@
 import { fingerprintsOf } from "../x509/pem-certificates.ts";
-import { validityOf } from "./authority-material.ts";
+import { type AuthorityMaterial, validityOf } from "./authority-material.ts";
 import type { AuthorityState, OldSlot } from "./authority-state.ts";
 
 /** How an authority is replaced; times in milliseconds. */
 export interface RotationPolicy {
-  /** The share of an authority's life after which its successor is prepared. */
+  /** The share of an authority's life in this mesh after which its successor is prepared. */
   readonly prepareAtShare: number;
   /** How long a new root is published at least before it signs: for whoever is connected to nobody that could ask. */
   readonly propagationMs: number;
@@ -46,7 +46,11 @@ export function nextStep(input: RotationInput): Step {
   if (state.prepared !== null) {
     if (expired) return { kind: "activate", reason: "the active authority has expired" };
     const obstacle = activationObstacle(input) ?? propagationObstacle(input);
-    return obstacle ?? { kind: "activate", reason: "every connected proxy trusts it" };
+    if (obstacle === null) return { kind: "activate", reason: "every connected proxy trusts it" };
+    if (obstacle.until !== null) return obstacle;
+    const until = Math.max(lastMoment(state.active), propagationObstacle(input)?.until ?? 0);
+    if (now < until) return { ...obstacle, until };
+    return { kind: "activate", reason: `the active authority ends soon, although ${obstacle.reason}` };
   }
   const done = state.old.find((slot) => retirementObstacle(slot, now) === null);
   if (done !== undefined) return { kind: "retire", id: done.id, reason: "no certificate of it is valid any more" };
@@ -61,6 +65,18 @@ export function activationObstacle({ state, policy, facts, now }: RotationInput)
   if (now < knownAt)
     return wait("the control plane has just started, and proxies may still have to come back", knownAt);
   return facts.acknowledged < facts.proxies ? wait(unaccepted(facts), null) : null;
+}
+
+/** How much of the active authority's life is left when proxies are no longer waited for. */
+const SPARE = { ms: 7 * 86_400_000, share: 0.1 };
+
+/**
+ * At its very end every certificate would end with it, at one moment: a single proxy that accepts nothing, by mistake or on
+ * purpose, must not take the whole mesh there.
+ */
+function lastMoment(active: AuthorityMaterial): number {
+  const { notBefore, notAfter } = validityOf(active);
+  return notAfter - Math.min(SPARE.ms, (notAfter - notBefore) * SPARE.share);
 }
 
 function unaccepted({ proxies, acknowledged, behind }: RotationFacts): string {
@@ -95,7 +111,9 @@ function preparation({ state, policy, now }: RotationInput, expired: boolean): S
   const retireAt = state.old.map((slot) => slot.leavesUntil);
   // What was plugged in is replaced by whoever plugged it in.
   if (state.active.origin === "plugged-in") return wait("its successor is to be plugged in", earliest(retireAt));
-  const due = notBefore + (notAfter - notBefore) * policy.prepareAtShare;
+  // Istio's own root may be old when the mesh begins with it, and those whom istiod still serves hear of no successor.
+  const since = Math.max(notBefore, state.active.preparedAt);
+  const due = since + (notAfter - since) * policy.prepareAtShare;
   if (expired) return { kind: "prepare", reason: "the active authority has expired" };
   if (now >= due) return { kind: "prepare", reason: "the active authority is past the middle of its life" };
   const next = earliest([due, ...retireAt]);

@@ -8,6 +8,7 @@ import { createManualClock, type ManualClock } from "../../../test/support/manua
 import { openssl } from "../../../test/support/openssl.ts";
 import { temporaryPath, temporaryState } from "../../../test/support/state.ts";
 import { until } from "../../../test/support/until.ts";
+import { TrysailError } from "../../platform/errors.ts";
 import { createLog } from "../../platform/log.ts";
 import { systemRandom } from "../../platform/random.ts";
 import type { StateDir } from "../../platform/state-dir.ts";
@@ -323,9 +324,10 @@ test("a source is followed: its successor is published, then signs, and what is 
   assert.equal(authority.state().active.certificatePem, newest.certificatePem);
   await assert.rejects(rotator.prepare(), /put its successor into \/etc\/cacerts/);
 
-  broken = new Error("half of it is missing");
+  broken = new TrysailError("failed-precondition", "half of it is missing");
   await pass(setup, 2);
   assert.equal(rotator.sourceProblem(), "half of it is missing");
+  await assert.rejects(rotator.prepare(), /put its successor into \/etc\/cacerts/, "it is plugged in, though broken");
   assert.equal(authority.state().active.certificatePem, newest.certificatePem);
   assert.equal(usable.at(-1), false);
 
@@ -359,4 +361,21 @@ test("of an end that comes near there is one warning at each of 30, 7 and 1 days
   await setup.rotator.start();
   for (let day = 0; day < 102; day++) await pass(setup, 24);
   assert.deepEqual(setup.warnings, ["30d", "7d", "1d", "expired"]);
+});
+
+test("a replica that takes no steps by itself replaces no plugged-in authority when it is asked to prepare", async (t) => {
+  const clock = createManualClock(START);
+  let offered: AuthorityMaterial | undefined = createSelfSignedRoot({ clock, random, trustDomain });
+  const source: AuthoritySource = {
+    name: "/etc/cacerts",
+    read: async () => offered,
+    readRevocationLists: async () => ({ name: "/etc/cacerts/ca-crl.pem", bytes: undefined }),
+  };
+  const { authority, rotator } = await setUp(t, { source, mayStep: () => false });
+  await rotator.start();
+  await assert.rejects(rotator.prepare(), /put its successor into \/etc\/cacerts/);
+  assert.equal(authority.state().prepared, null);
+  offered = undefined;
+  await rotator.prepare();
+  assert.equal(authority.state().prepared?.origin, "self-signed");
 });

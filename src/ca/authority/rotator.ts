@@ -6,7 +6,7 @@ import type { Random } from "../../platform/random.ts";
 import { isSelfSigned } from "../x509/pem-certificates.ts";
 import type { Authority } from "./authority.ts";
 import { type AuthorityMaterial, validityOf } from "./authority-material.ts";
-import type { AuthoritySource } from "./authority-source.ts";
+import { type AuthoritySource, assertNothingPluggedIn } from "./authority-source.ts";
 import {
   type AuthorityState,
   slotOf,
@@ -97,7 +97,6 @@ export function createRotator(deps: RotatorDeps): Rotator {
   let stopped = false;
   let cancel = (): void => {};
   let problem: string | null = null;
-  let sourceOffers = false;
   let warned: string | null = null;
   let obstacle: string | null = null;
   const revocation = createRevocationJudge(deps);
@@ -146,7 +145,6 @@ export function createRotator(deps: RotatorDeps): Rotator {
     try {
       offered = await deps.source.read();
       if (offered === undefined) {
-        sourceOffers = false;
         // Whoever plugs nothing in has made no mistake, but a mount that is gone would go unnoticed until the key ends.
         if (authority.state().active.origin === "plugged-in") {
           throw refusal(`${deps.source.name} holds no authority any more; the last one goes on`);
@@ -157,7 +155,6 @@ export function createRotator(deps: RotatorDeps): Rotator {
           await deps.source.readRevocationLists(),
           withOffered(deps, authority.state(), offered),
         );
-        sourceOffers = true;
       }
       problem = null;
     } catch (error) {
@@ -258,14 +255,13 @@ export function createRotator(deps: RotatorDeps): Rotator {
       await tick();
       look();
     },
-    prepare: () =>
-      step("prepare", "an operator asked for it", (state) => {
-        if (deps.source !== null && sourceOffers) {
-          throw refusal(`the authority is plugged in: put its successor into ${deps.source.name}`);
-        }
+    async prepare() {
+      if (deps.source !== null) await assertNothingPluggedIn(deps.source);
+      await step("prepare", "an operator asked for it", (state) => {
         if (state.prepared !== null) throw refusal(`${state.prepared.id} is prepared already`);
         return prepareOwn(state);
-      }),
+      });
+    },
     activate: ({ force }) =>
       step("activate", force ? "an operator forced it" : "an operator asked for it", (state) => {
         if (state.prepared === null) throw refusal("nothing is prepared");

@@ -1,3 +1,4 @@
+import { assertStrictForm } from "../../platform/assert-strict-form.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { messageOf, TrysailError } from "../../platform/errors.ts";
 import type { Logger } from "../../platform/log.ts";
@@ -97,7 +98,9 @@ function parseRoots(name: string, bytes: Uint8Array | undefined, now: number): s
 
 function readCertificates(pem: string, refuse: (problem: string) => TrysailError) {
   try {
-    return certificatesOf(pem);
+    const certificates = certificatesOf(pem);
+    for (const { raw } of certificates) assertStrictForm(raw);
+    return certificates;
   } catch (error) {
     throw refuse(`cannot be read (${messageOf(error)})`);
   }

@@ -18,7 +18,7 @@ test("what a mesh publishes of itself is read back: its roots, and when to look 
   const rootsPem = one.trustBundlePem + two.trustBundlePem;
   const jwtKeys = [{ keyId: "a", jwk: { kty: "EC" } }];
   const text = buildSpiffeBundle({ rootsPem, jwtKeys, refreshHintSeconds: 90 });
-  assert.deepEqual(parseSpiffeBundle(text, now), { rootsPem, refreshHintMs: 90_000 });
+  assert.deepEqual(parseSpiffeBundle(text, now), { rootsPem, refreshHintMs: 90_000, sequence: null });
 });
 
 test("of a bundle the roots that have ended are left out, and one without any other is refused", async (t) => {
@@ -39,6 +39,8 @@ test("a bundle says what is wrong with it", async (t) => {
     [[], /is not a set of at most 100 keys/],
     [{ keys: Array(101).fill({}) }, /is not a set of at most 100 keys/],
     [{ ...svid(root), spiffe_refresh_hint: -1 }, /is not a set/],
+    [{ ...svid(root), spiffe_sequence: -1 }, /is not a set/],
+    [{ ...svid(root), spiffe_sequence: "7" }, /is not a set/],
     [{ keys: [] }, /has no key for X\.509-SVIDs/],
     [{ keys: [{ use: "jwt-svid", x5c: [root] }, { x5c: [root] }] }, /has no key for X\.509-SVIDs/],
     [svid(), /without exactly one certificate/],
@@ -57,7 +59,9 @@ test("whatever text comes as a bundle, it is refused or has roots", () => {
   const text = fc.oneof(
     fc.string(),
     fc.json(),
-    fc.record({ keys: fc.array(key), spiffe_refresh_hint: fc.jsonValue() }).map((value) => JSON.stringify(value)),
+    fc
+      .record({ keys: fc.array(key), spiffe_refresh_hint: fc.jsonValue(), spiffe_sequence: fc.jsonValue() })
+      .map((value) => JSON.stringify(value)),
   );
   fc.assert(
     fc.property(text, (bundle) => {

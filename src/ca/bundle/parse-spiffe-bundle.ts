@@ -1,8 +1,8 @@
 import { X509Certificate } from "node:crypto";
 import { Type } from "typebox";
 import { Compile } from "typebox/compile";
+import { assertStrictForm } from "../../platform/assert-strict-form.ts";
 import { messageOf, TrysailError } from "../../platform/errors.ts";
-import { assertStrictForm } from "../x509/assert-strict-form.ts";
 
 /** What a foreign trust domain publishes of itself, as far as certificates need it. */
 export interface SpiffeBundle {
@@ -10,6 +10,8 @@ export interface SpiffeBundle {
   readonly rootsPem: string;
   /** When to look again, in milliseconds; null where it does not say. */
   readonly refreshHintMs: number | null;
+  /** Which of its publisher's bundles it is, later ones being higher; null where it does not say. */
+  readonly sequence: number | null;
 }
 
 const MOST_KEYS = 100;
@@ -22,6 +24,8 @@ const JsonBundle = Compile(
       }),
       { maxItems: MOST_KEYS },
     ),
+    // A number of more than 53 bits loses its last digits here, and never its place in their order.
+    spiffe_sequence: Type.Optional(Type.Integer({ minimum: 0 })),
     spiffe_refresh_hint: Type.Optional(Type.Number({ minimum: 0 })),
   }),
 );
@@ -43,10 +47,11 @@ export function parseSpiffeBundle(text: string, now: number): SpiffeBundle {
   if (roots.length === 0) throw broken("has no key for X.509-SVIDs");
   const live = roots.filter(({ validToDate }) => validToDate.getTime() > now);
   if (live.length === 0) throw broken("has no root that is still valid");
-  const hint = value.spiffe_refresh_hint;
+  const { spiffe_refresh_hint: hint, spiffe_sequence: sequence = null } = value;
   return {
     rootsPem: [...new Set(live.map((root) => root.toString()))].join(""),
     refreshHintMs: hint === undefined ? null : hint * 1000,
+    sequence,
   };
 }
 

@@ -1,6 +1,6 @@
 import { type KeyObject, sign } from "node:crypto";
+import { bitString, der, explicit, integer, objectIdentifier, sequence, TAG } from "../../platform/der.ts";
 import { nameOf } from "./certificate.ts";
-import { bitString, der, explicit, integer, objectIdentifier, sequence, TAG } from "./der.ts";
 import { subjectAlternativeNames } from "./extensions.ts";
 
 export interface CsrContent {

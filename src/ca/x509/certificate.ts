@@ -1,5 +1,4 @@
 import { hash, type KeyObject, sign, type X509Certificate } from "node:crypto";
-import { pemText } from "../../platform/pem.ts";
 import {
   bitString,
   der,
@@ -11,7 +10,9 @@ import {
   TAG,
   time,
   utf8String,
-} from "./der.ts";
+  VERSION_3,
+} from "../../platform/der.ts";
+import { pemText } from "../../platform/pem.ts";
 
 /** Everything in a certificate but its signature. Times are milliseconds since the epoch, written to the second. */
 export interface CertificateContent {
@@ -27,8 +28,6 @@ export interface CertificateContent {
   /** DER of each extension. */
   readonly extensions: readonly Uint8Array[];
 }
-
-const VERSION_3 = explicit(0, integer(Buffer.from([2])));
 
 /** The DER of an X.509 v3 certificate (RFC 5280, 4.1), signed with an RSA key or one on a NIST curve. */
 export function signCertificate(content: CertificateContent, key: KeyObject): Buffer {

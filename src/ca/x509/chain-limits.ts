@@ -1,7 +1,7 @@
 import type { X509Certificate } from "node:crypto";
+import { readOne, TAG } from "../../platform/der.ts";
 import { messageOf } from "../../platform/errors.ts";
 import { extensionValueOf } from "./certificate.ts";
-import { readOne, TAG } from "./der.ts";
 import { firstNameOutside, type IssuedNames } from "./name-constraints.ts";
 import { subjectText } from "./pem-certificates.ts";
 

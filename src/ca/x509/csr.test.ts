@@ -8,11 +8,11 @@ import fc from "fast-check";
 import { buildCsr, csrPem } from "../../../test/support/csr.ts";
 import { openssl } from "../../../test/support/openssl.ts";
 import { temporaryPath } from "../../../test/support/state.ts";
+import { der, implicit, sequence, TAG } from "../../platform/der.ts";
 import type { WorkloadIdentity } from "../identity.ts";
 import { Refusal } from "../refusal.ts";
 import { localSignatures } from "../signatures.ts";
 import { assertNamesOnly, parseCsr, provePossession } from "./csr.ts";
-import { der, implicit, sequence, TAG } from "./der.ts";
 import { hostName, uriName } from "./extensions.ts";
 
 const cart: WorkloadIdentity = { trustDomain: "cluster.local", namespace: "shop", serviceAccount: "cart" };

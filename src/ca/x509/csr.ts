@@ -1,8 +1,8 @@
+import { type DerElement, objectIdentifier, readOne, TAG } from "../../platform/der.ts";
 import { messageOf, TrysailError } from "../../platform/errors.ts";
 import { spiffeId, type WorkloadIdentity } from "../identity.ts";
 import { Refusal } from "../refusal.ts";
 import type { Signatures } from "../signatures.ts";
-import { type DerElement, objectIdentifier, readOne, TAG } from "./der.ts";
 import { type LeafPublicKey, parsePublicKey } from "./public-key.ts";
 import { type SignatureAlgorithm, signatureAlgorithm } from "./signature-algorithm.ts";
 

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
-import { bitString, implicit, objectIdentifier, octetString, sequence, TRUE } from "./der.ts";
+import { bitString, implicit, objectIdentifier, octetString, sequence, TRUE } from "../../platform/der.ts";
 
 /** DER of the types of extensions (RFC 5280, 4.2). */
 export const EXTENSION_TYPE = {

@@ -1,6 +1,6 @@
 import type { X509Certificate } from "node:crypto";
+import { readDer } from "../../platform/der.ts";
 import { extensionValueOf } from "./certificate.ts";
-import { readDer } from "./der.ts";
 
 /** Bits of a KeyUsage's first octet, which are counted from the left (RFC 5280, 4.2.1.3). */
 export const DIGITAL_SIGNATURE = 0b1000_0000;

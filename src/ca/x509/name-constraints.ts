@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
-import { type DerElement, readDer, readOne } from "./der.ts";
+import { type DerElement, readDer, readOne } from "../../platform/der.ts";
 
 /** The names that certificates below an authority are to have. */
 export interface IssuedNames {

@@ -1,4 +1,4 @@
-import { type DerElement, readOne, TAG } from "./der.ts";
+import { type DerElement, readOne, TAG, timeOf, VERSION_3 } from "../../platform/der.ts";
 import { type SignatureAlgorithm, signatureAlgorithm } from "./signature-algorithm.ts";
 
 /** What an X.509 v3 certificate says (RFC 5280, 4.1). Nothing of it is verified. Times are milliseconds since the epoch. */
@@ -26,7 +26,6 @@ export interface ParsedExtension {
   readonly value: DerElement;
 }
 
-export const VERSION_3 = Buffer.from([0xa0, 0x03, 0x02, 0x01, 0x02]);
 const TRUE = Buffer.from([0x01, 0x01, 0xff]);
 const EXTENSIONS = 0xa3;
 
@@ -70,28 +69,6 @@ function timesOf(validity: DerElement | undefined): [number, number] {
   const [notBefore, notAfter, ...more] = validity?.tag === TAG.sequence ? validity.elements() : [];
   if (notBefore === undefined || notAfter === undefined || more.length > 0) throw new RangeError("not a Validity");
   return [timeOf(notBefore), timeOf(notAfter)];
-}
-
-const DIGITS = /^[0-9]+Z$/;
-
-/** As `time` writes it: to the second, in UTC. Throws a RangeError for any other. */
-export function timeOf({ tag, content }: Pick<DerElement, "tag" | "content">): number {
-  const text = content.toString("latin1");
-  const isUtc = tag === TAG.utcTime && text.length === 13;
-  if (!isUtc && !(tag === TAG.generalizedTime && text.length === 15)) {
-    throw new RangeError("not a time in UTC, to the second");
-  }
-  const full = isUtc ? (text < "50" ? "20" : "19") + text : text;
-  const part = (start: number, end: number) => Number(full.slice(start, end));
-  const [year, month, day, hour] = [part(0, 4), part(4, 6) - 1, part(6, 8), part(8, 10)];
-  const [minute, second] = [part(10, 12), part(12, 14)];
-  const time = Date.UTC(year, month, day, hour, minute, second);
-  const date = new Date(time);
-  // Else the 31st of June is taken for the 1st of July, 24:00 for midnight, and the year 50 for 1950.
-  const isDay = date.getUTCFullYear() === year && date.getUTCMonth() === month && date.getUTCDate() === day;
-  if (!DIGITS.test(text) || !isDay || date.getUTCHours() !== hour || minute > 59 || second > 59)
-    throw new RangeError("not a time that there is");
-  return time;
 }
 
 function extensionsOf(tagged: DerElement | undefined): ParsedExtension[] {

@@ -1,6 +1,6 @@
+import { type DerElement, objectIdentifier, readOne, sequence, TAG } from "../../platform/der.ts";
 import { pemText } from "../../platform/pem.ts";
 import { Refusal } from "../refusal.ts";
-import { type DerElement, objectIdentifier, readOne, sequence, TAG } from "./der.ts";
 
 /** A key that a leaf may hold: P-256, P-384, RSA of 2048 to 4096 bits, Ed25519. */
 export interface LeafPublicKey {

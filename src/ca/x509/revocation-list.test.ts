@@ -7,10 +7,10 @@ import { openssl } from "../../../test/support/openssl.ts";
 import { buildRevocationList } from "../../../test/support/revocation-list.ts";
 import { temporaryPath } from "../../../test/support/state.ts";
 import { systemClock } from "../../platform/clock.ts";
+import { objectIdentifier, octetString, sequence, TRUE } from "../../platform/der.ts";
 import { systemRandom } from "../../platform/random.ts";
 import { createSelfSignedRoot } from "../authority/self-signed-root.ts";
 import { certificatePem, signCertificate, subjectNameOf } from "./certificate.ts";
-import { objectIdentifier, octetString, sequence, TRUE } from "./der.ts";
 import { basicConstraints, digitalSignatureOnly } from "./extensions.ts";
 import { isListOf, maySignLists, parseRevocationLists } from "./revocation-list.ts";
 

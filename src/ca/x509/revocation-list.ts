@@ -1,9 +1,8 @@
 import { type KeyObject, verify, type X509Certificate } from "node:crypto";
+import { type DerElement, objectIdentifier, readDer, readOne, TAG, timeOf } from "../../platform/der.ts";
 import { pemBlocks, pemText } from "../../platform/pem.ts";
 import { subjectNameOf } from "./certificate.ts";
-import { type DerElement, objectIdentifier, readDer, readOne, TAG } from "./der.ts";
 import { CRL_SIGNING, keyUsageOf } from "./key-usage.ts";
-import { timeOf } from "./parse-certificate.ts";
 import { type SignatureAlgorithm, signatureAlgorithm } from "./signature-algorithm.ts";
 
 /** What an authority says of the certificates that it has taken back (RFC 5280, 5). Times are milliseconds since the epoch. */

@@ -1,5 +1,5 @@
+import { type DerElement, objectIdentifier, sequence } from "../../platform/der.ts";
 import type { Hash } from "../signatures.ts";
-import { type DerElement, objectIdentifier, sequence } from "./der.ts";
 
 /** What signs and verifies under an AlgorithmIdentifier. */
 export interface SignatureAlgorithm {

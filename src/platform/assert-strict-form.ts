@@ -1,5 +1,4 @@
-import { type DerElement, readDer, readOne, TAG } from "./der.ts";
-import { timeOf, VERSION_3 } from "./parse-certificate.ts";
+import { type DerElement, readDer, readOne, TAG, timeOf, VERSION_3 } from "./der.ts";
 
 const CONSTRUCTED = 0b10_0000;
 

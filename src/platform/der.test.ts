@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type DerElement, der, integer, objectIdentifier, readDer, sequence, TAG, time } from "./der.ts";
+import { type DerElement, der, integer, objectIdentifier, readDer, sequence, TAG, time, timeOf } from "./der.ts";
 
 const integers = [
   { bytes: "", hex: "020100" },
@@ -114,4 +114,21 @@ function hexOf(read: () => readonly DerElement[]): string[] | null {
     assert.ok(error instanceof RangeError);
     return null;
   }
+}
+
+for (const text of [
+  "260230000000Z",
+  "261301000000Z",
+  "260101240000Z",
+  "260101006000Z",
+  "260101000060Z",
+  "2601010000600Z",
+  "260101000000+0000",
+  "26010100000Z",
+  "00500101000000Z",
+]) {
+  test(`a time of ${text} is none`, () => {
+    const tag = text.length === 15 ? TAG.generalizedTime : TAG.utcTime;
+    assert.throws(() => timeOf({ tag, content: Buffer.from(text) }), RangeError);
+  });
 }

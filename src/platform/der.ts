@@ -71,6 +71,9 @@ export function utf8String(text: string): Buffer {
   return der(TAG.utf8String, Buffer.from(text, "utf8"));
 }
 
+/** What a certificate says of itself where it has extensions (RFC 5280, 4.1.2.1). */
+export const VERSION_3 = explicit(0, integer(Buffer.from([2])));
+
 export const TRUE = der(TAG.boolean, Buffer.from([0xff]));
 
 /** An OBJECT IDENTIFIER from its dotted form. */
@@ -176,6 +179,28 @@ export function readOne(bytes: Uint8Array, tag: number): DerElement[] {
   const [element, ...more] = readDer(bytes);
   if (element?.tag !== tag || more.length > 0) throw new RangeError(`not one DER element of tag ${tag}`);
   return element.elements();
+}
+
+const DIGITS = /^[0-9]+Z$/;
+
+/** The time that `time` writes: to the second, in UTC. Throws a RangeError for any other. */
+export function timeOf({ tag, content }: Pick<DerElement, "tag" | "content">): number {
+  const text = content.toString("latin1");
+  const isUtc = tag === TAG.utcTime && text.length === 13;
+  if (!isUtc && !(tag === TAG.generalizedTime && text.length === 15)) {
+    throw new RangeError("not a time in UTC, to the second");
+  }
+  const full = isUtc ? (text < "50" ? "20" : "19") + text : text;
+  const part = (start: number, end: number) => Number(full.slice(start, end));
+  const [year, month, day, hour] = [part(0, 4), part(4, 6) - 1, part(6, 8), part(8, 10)];
+  const [minute, second] = [part(10, 12), part(12, 14)];
+  const time = Date.UTC(year, month, day, hour, minute, second);
+  const date = new Date(time);
+  // Else the 31st of June is taken for the 1st of July, 24:00 for midnight, and the year 50 for 1950.
+  const isDay = date.getUTCFullYear() === year && date.getUTCMonth() === month && date.getUTCDate() === day;
+  if (!DIGITS.test(text) || !isDay || date.getUTCHours() !== hour || minute > 59 || second > 59)
+    throw new RangeError("not a time that there is");
+  return time;
 }
 
 /** How many octets the length itself takes: one, or as few as hold it behind one that counts them. */
