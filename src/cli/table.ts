@@ -3,9 +3,9 @@ import { printable } from "../platform/printable.ts";
 /** Rows in columns as wide as their widest cell; control characters, which would move the cursor, become spaces. */
 export function formatTable(rows: readonly (readonly string[])[]): string {
   const cells = rows.map((row) => row.map(printable));
-  const columns = Math.max(...cells.map((row) => row.length));
+  const columns = cells.reduce((most, row) => Math.max(most, row.length), 0);
   const widths = Array.from({ length: columns }, (_, column) =>
-    Math.max(...cells.map((row) => row[column]?.length ?? 0)),
+    cells.reduce((widest, row) => Math.max(widest, row[column]?.length ?? 0), 0),
   );
   const line = (row: readonly string[]) =>
     row

@@ -99,6 +99,15 @@ const cases: Readonly<Record<string, readonly [manifests: () => string, findings
   ],
 };
 
+test("VirtualServices of the same thousands of hosts are analyzed in no more than a moment, and each told a hundred times", () => {
+  const hosts = Array.from({ length: 4000 }, (_, at) => `*.h${at}.test`);
+  const [one] = objectsOf(istio("VirtualService", "v", { hosts, ...route("a.test") }));
+  assert.equal(one?.kind, "VirtualService");
+  const objects = Array.from({ length: 100 }, (_, at) => ({ ...one, metadata: { ...one.metadata, name: `v${at}` } }));
+  const found = withinCpuMs(1500, () => analyzeReferences(objects));
+  assert.deepEqual([found.length, found.at(-1)?.object?.name], [100 * 100, "v99"]);
+});
+
 for (const [what, [manifests, findings]] of Object.entries(cases)) {
   test(`${MANY} ${what} are analyzed in no more than a moment`, () => {
     const objects = objectsOf(service({ name: "cart", ports: { http: 80 } }) + manifests());

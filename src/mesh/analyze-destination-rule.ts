@@ -61,7 +61,7 @@ function analyzeRivals(rule: DestinationRule, index: ReferenceIndex, report: Rep
   for (const [at, { name }] of (spec.subsets ?? []).entries()) {
     for (const rival of rivals.withSubset(rule, name)) {
       const reason = `${name} is a subset as well in ${describeRival(rule, rival)}: ${effect(rival)}`;
-      report("object-conflict", `spec.subsets[${at}].name`, reason);
+      if (!report("object-conflict", `spec.subsets[${at}].name`, reason)) return;
     }
   }
 }

@@ -136,7 +136,7 @@ function analyzeHosts(virtualService: VirtualService, index: ReferenceIndex, rep
           place === MESH
             ? describePrecedence(virtualService, rival, byDefault)
             : `${describeRival(virtualService, rival)}: Gateway ${place} takes the routes of both, the older's first`;
-        report("object-conflict", `spec.hosts[${at}]`, `is ${host}, a host of ${effect}`);
+        if (!report("object-conflict", `spec.hosts[${at}]`, `is ${host}, a host of ${effect}`)) return;
       }
     }
   }

@@ -14,6 +14,9 @@ import { declaredProtocol } from "./port-protocol.ts";
 import { buildReferenceIndex, type Names, type ReferenceIndex, type Report, showLabels } from "./reference-index.ts";
 import { analyzeRevocation } from "./revoked-principals.ts";
 
+/** Of one object: a small one can name a hundred thousand others that are not there, and findings are kept. */
+const MOST_FINDINGS = 100;
+
 /**
  * What is wrong between objects that are each right: hosts, subsets, ports and workloads that nothing defines.
  * Warnings all of them: such objects are used, and often only early. The order follows that of `objects`, which may
@@ -35,7 +38,10 @@ export function createReferenceAnalyzer(
   const index = buildReferenceIndex(objects, config);
   return (object) => {
     const findings: Finding[] = [];
-    const report: Report = (code, field, reason) => findings.push(finding(object, code, field, reason));
+    const report: Report = (code, field, reason) => {
+      if (findings.length < MOST_FINDINGS) findings.push(finding(object, code, field, reason));
+      return findings.length < MOST_FINDINGS;
+    };
     if (object.kind === "VirtualService") analyzeVirtualService(object, index, report);
     else if (object.kind === "DestinationRule") analyzeDestinationRule(object, index, report);
     else if (object.kind === "Gateway") analyzeGateway(object, index, report);

@@ -1,3 +1,4 @@
+import { append } from "../platform/append.ts";
 import { ipVersion } from "../platform/ip-version.ts";
 import { checkLabels } from "./check-labels.ts";
 import { joinPath } from "./conform.ts";
@@ -10,7 +11,7 @@ import { checkRevocation } from "./revoked-principals.ts";
 export function checkAuthorizationPolicy(policy: AuthorizationPolicy): Problem[] {
   const { metadata, spec } = policy;
   const problems = checkLabels(spec.selector?.matchLabels, "spec.selector.matchLabels");
-  problems.push(...checkRevocation(policy));
+  append(problems, checkRevocation(policy));
   if (isDryRun({ metadata }) === true) {
     const reason = "makes it a dry run, which refuses and allows nothing; what it would do is not counted here";
     problems.push(warning(joinPath("metadata.annotations", DRY_RUN), reason));
@@ -22,24 +23,24 @@ export function checkAuthorizationPolicy(policy: AuthorizationPolicy): Problem[]
     for (const [at, { source }] of (rule.from ?? []).entries()) {
       if (saysNothing(source))
         problems.push(error(`${path}.from[${at}].source`, "is empty: say which sources, or leave out from"));
-      problems.push(...checkTexts(source, `${path}.from[${at}].source`));
-      problems.push(...checkIpBlocks(source, `${path}.from[${at}].source`));
-      problems.push(...checkServiceAccounts(source, `${path}.from[${at}].source`));
+      append(problems, checkTexts(source, `${path}.from[${at}].source`));
+      append(problems, checkIpBlocks(source, `${path}.from[${at}].source`));
+      append(problems, checkServiceAccounts(source, `${path}.from[${at}].source`));
     }
     for (const [at, { operation }] of (rule.to ?? []).entries()) {
       if (saysNothing(operation))
         problems.push(error(`${path}.to[${at}].operation`, "is empty: say which operations, or leave out to"));
-      problems.push(...checkTexts(operation, `${path}.to[${at}].operation`));
-      problems.push(...checkPaths(operation?.paths, `${path}.to[${at}].operation.paths`));
-      problems.push(...checkPaths(operation?.notPaths, `${path}.to[${at}].operation.notPaths`));
-      problems.push(...checkPorts(operation?.ports, `${path}.to[${at}].operation.ports`));
-      problems.push(...checkPorts(operation?.notPorts, `${path}.to[${at}].operation.notPorts`));
+      append(problems, checkTexts(operation, `${path}.to[${at}].operation`));
+      append(problems, checkPaths(operation?.paths, `${path}.to[${at}].operation.paths`));
+      append(problems, checkPaths(operation?.notPaths, `${path}.to[${at}].operation.notPaths`));
+      append(problems, checkPorts(operation?.ports, `${path}.to[${at}].operation.ports`));
+      append(problems, checkPorts(operation?.notPorts, `${path}.to[${at}].operation.notPorts`));
     }
     for (const [at, condition] of (rule.when ?? []).entries()) {
       if ((condition.values?.length ?? 0) + (condition.notValues?.length ?? 0) === 0) {
         problems.push(error(`${path}.when[${at}]`, "has neither values nor notValues: give it one of them"));
       }
-      problems.push(...checkCondition(condition, `${path}.when[${at}]`));
+      append(problems, checkCondition(condition, `${path}.when[${at}]`));
     }
   }
   return problems;
@@ -112,7 +113,7 @@ export function isIpBlock(text: string): boolean {
   const [ip = "", bits, ...rest] = text.split("/");
   const version = ipVersion(ip);
   if (version === null || rest.length > 0) return false;
-  return bits === undefined || (/^[0-9]{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
+  return bits === undefined || (/^(0|[1-9][0-9]{0,2})$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
 }
 
 /** A port number as text. */

@@ -1,3 +1,4 @@
+import { append } from "../platform/append.ts";
 import { checkDurations } from "./check-durations.ts";
 import { checkExportTo } from "./check-export-to.ts";
 import { checkLabels } from "./check-labels.ts";
@@ -9,7 +10,7 @@ import { error, type Problem, warning } from "./problem.ts";
 export function checkDestinationRule({ metadata, spec }: DestinationRule): Problem[] {
   const problems = checkExportTo(spec.exportTo, metadata.namespace);
   const first = new Map<string, number>();
-  if (spec.trafficPolicy !== undefined) problems.push(...checkTrafficPolicy(spec.trafficPolicy, "spec.trafficPolicy"));
+  if (spec.trafficPolicy !== undefined) append(problems, checkTrafficPolicy(spec.trafficPolicy, "spec.trafficPolicy"));
   for (const [index, { name, labels, trafficPolicy }] of (spec.subsets ?? []).entries()) {
     const path = `spec.subsets[${index}]`;
     const known = first.get(name);
@@ -18,8 +19,8 @@ export function checkDestinationRule({ metadata, spec }: DestinationRule): Probl
       const reason = `is ${name}, as spec.subsets[${known}] is called already: give it a name of its own`;
       problems.push(error(`${path}.name`, reason));
     }
-    problems.push(...checkLabels(labels, `${path}.labels`));
-    if (trafficPolicy !== undefined) problems.push(...checkTrafficPolicy(trafficPolicy, `${path}.trafficPolicy`));
+    append(problems, checkLabels(labels, `${path}.labels`));
+    if (trafficPolicy !== undefined) append(problems, checkTrafficPolicy(trafficPolicy, `${path}.trafficPolicy`));
   }
   const { workloadSelector } = spec;
   if (workloadSelector !== undefined) {
@@ -27,7 +28,7 @@ export function checkDestinationRule({ metadata, spec }: DestinationRule): Probl
     if (Object.keys(matchLabels).length === 0) {
       problems.push(warning("spec.workloadSelector", "is empty, so it selects every caller"));
     }
-    problems.push(...checkLabels(matchLabels, "spec.workloadSelector.matchLabels"));
+    append(problems, checkLabels(matchLabels, "spec.workloadSelector.matchLabels"));
     if ((spec.exportTo ?? []).some((entry) => entry !== "." && entry !== metadata.namespace)) {
       problems.push(error("spec.exportTo", "goes beyond the namespace, where the workloadSelector selects callers"));
     }

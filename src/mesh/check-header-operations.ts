@@ -10,6 +10,7 @@ export function isHeaderName(name: string): boolean {
 
 /** What Envoy would refuse of the headers that a route sets, adds and removes. */
 export function checkHeaderOperations(headers: HttpRoute["headers"], path: string): Problem[] {
+  if (headers === undefined) return [];
   return [
     ...checkOperations(headers?.request, `${path}.request`),
     ...checkOperations(headers?.response, `${path}.response`),

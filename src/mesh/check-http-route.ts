@@ -1,3 +1,4 @@
+import { append } from "../platform/append.ts";
 import { checkGatewayNames } from "./check-gateway-names.ts";
 import { checkHeaderOperations, isHeaderName } from "./check-header-operations.ts";
 import { checkHttpPolicies } from "./check-http-policies.ts";
@@ -6,6 +7,7 @@ import { checkWeights } from "./check-weights.ts";
 import { isRecord, joinPath } from "./conform.ts";
 import type { HttpDirectResponse, HttpMatch, HttpRedirect, HttpRewrite, HttpRoute } from "./istio/http-route.ts";
 import { error, type Problem } from "./problem.ts";
+import { someField } from "./some-field.ts";
 
 /**
  * What Istio refuses of a VirtualService's HTTP route, and what Envoy would. Envoy refuses the whole route table of a
@@ -20,10 +22,10 @@ export function checkHttpRoute(route: HttpRoute, path: string): Problem[] {
     ...destinations.flatMap(({ headers }, index) => checkHeaderOperations(headers, `${path}.route[${index}].headers`)),
   ];
   for (const [index, match] of (route.match ?? []).entries()) {
-    problems.push(...checkMatch(match, `${path}.match[${index}]`));
+    append(problems, checkMatch(match, `${path}.match[${index}]`));
   }
-  if (route.redirect !== undefined) problems.push(...checkRedirect(route, route.redirect, `${path}.redirect`));
-  if (route.rewrite !== undefined) problems.push(...checkRewrite(route.rewrite, `${path}.rewrite`));
+  if (route.redirect !== undefined) append(problems, checkRedirect(route, route.redirect, `${path}.redirect`));
+  if (route.rewrite !== undefined) append(problems, checkRewrite(route.rewrite, `${path}.rewrite`));
   const body = route.directResponse?.body;
   if (body !== undefined && bytesOf(body) > MOST_BODY_BYTES) {
     problems.push(error(`${path}.directResponse.body`, "is of more than 1 MiB, which is the most: serve it elsewhere"));
@@ -109,13 +111,21 @@ function checkRewrite({ uri = "", authority = "", uriRegexRewrite }: HttpRewrite
 }
 
 function checkLineBreaks(value: unknown, path: string): Problem[] {
+  return someField(value, (_key, field) => hasLineBreak(field)) ? lineBreaksIn(value, path) : [];
+}
+
+function hasLineBreak(value: unknown): boolean {
+  return typeof value === "string" && /[\0\r\n]/.test(value);
+}
+
+function lineBreaksIn(value: unknown, path: string): Problem[] {
   if (typeof value === "string") {
-    return /[\0\r\n]/.test(value) ? [error(path, "holds a line break: remove it")] : [];
+    return hasLineBreak(value) ? [error(path, "holds a line break: remove it")] : [];
   }
-  if (Array.isArray(value)) return value.flatMap((item, index) => checkLineBreaks(item, `${path}[${index}]`));
+  if (Array.isArray(value)) return value.flatMap((item, index) => lineBreaksIn(item, `${path}[${index}]`));
   if (!isRecord(value)) return [];
   // The body of an answer is no header, and may have as many lines as it likes.
   return Object.entries(value).flatMap(([key, field]) =>
-    key === "body" ? [] : checkLineBreaks(field, joinPath(path, key)),
+    key === "body" ? [] : lineBreaksIn(field, joinPath(path, key)),
   );
 }

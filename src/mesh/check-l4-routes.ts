@@ -1,3 +1,4 @@
+import { append } from "../platform/append.ts";
 import { isIpBlock } from "./check-authorization-policy.ts";
 import { checkGatewayNames } from "./check-gateway-names.ts";
 import { checkLabels } from "./check-labels.ts";
@@ -15,16 +16,16 @@ export function checkL4Routes(spec: {
   const covers = coverOf(spec.hosts);
   for (const [index, { match, route }] of spec.tls.entries()) {
     const path = `spec.tls[${index}]`;
-    problems.push(...checkWeights(route, `${path}.route`));
+    append(problems, checkWeights(route, `${path}.route`));
     for (const [at, condition] of match.entries()) {
-      problems.push(...checkCondition(condition, `${path}.match[${at}]`));
-      problems.push(...checkSniHosts(condition.sniHosts, covers, `${path}.match[${at}].sniHosts`));
+      append(problems, checkCondition(condition, `${path}.match[${at}]`));
+      append(problems, checkSniHosts(condition.sniHosts, covers, `${path}.match[${at}].sniHosts`));
     }
   }
   for (const [index, { match = [], route }] of spec.tcp.entries()) {
     const path = `spec.tcp[${index}]`;
-    problems.push(...checkWeights(route, `${path}.route`));
-    for (const [at, condition] of match.entries()) problems.push(...checkCondition(condition, `${path}.match[${at}]`));
+    append(problems, checkWeights(route, `${path}.route`));
+    for (const [at, condition] of match.entries()) append(problems, checkCondition(condition, `${path}.match[${at}]`));
   }
   return problems;
 }

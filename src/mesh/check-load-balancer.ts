@@ -1,3 +1,4 @@
+import { append } from "../platform/append.ts";
 import { isHeaderName } from "./check-header-operations.ts";
 import type { ConsistentHash, LoadBalancerSettings, LocalityLbSetting } from "./istio/load-balancer.ts";
 import { error, type Problem, warning } from "./problem.ts";
@@ -9,9 +10,9 @@ export function checkLoadBalancer(settings: LoadBalancerSettings, detectsOutlier
   if (simple !== undefined && consistentHash !== undefined) {
     problems.push(error(path, "has both simple and consistentHash: keep one of them"));
   }
-  if (consistentHash !== undefined) problems.push(...checkConsistentHash(consistentHash, `${path}.consistentHash`));
+  if (consistentHash !== undefined) append(problems, checkConsistentHash(consistentHash, `${path}.consistentHash`));
   if (localityLbSetting !== undefined) {
-    problems.push(...checkLocality(localityLbSetting, detectsOutliers, `${path}.localityLbSetting`));
+    append(problems, checkLocality(localityLbSetting, detectsOutliers, `${path}.localityLbSetting`));
   }
   const warms = simple === undefined || ["UNSPECIFIED", "LEAST_CONN", "LEAST_REQUEST", "ROUND_ROBIN"].includes(simple);
   if ((warmup ?? warmupDurationSecs) !== undefined && (!warms || consistentHash !== undefined)) {

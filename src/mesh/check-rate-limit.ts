@@ -1,3 +1,4 @@
+import { append } from "../platform/append.ts";
 import { checkDurations } from "./check-durations.ts";
 import { joinPath } from "./conform.ts";
 import { error, type Problem, warning } from "./problem.ts";
@@ -10,21 +11,30 @@ const STATUSES: ReadonlySet<number> = new Set([
   ...[426, 428, 429, 431, 500, 501, 502, 503, 504, 505, 506, 507, 508, 510, 511],
 ]);
 
+/** Each has filter chains of its own at every proxy that the limits are for. */
+const MAX_PORTS = 256;
+
 /** What is wrong inside one RateLimit of valid shape. */
 export function checkRateLimit({ spec }: RateLimit): Problem[] {
   const { requests = [], connections = [], exceeded, service } = spec;
   const tooMany = regexesProblem(requests.flatMap(({ match }) => regexesOf(match)));
   if (tooMany !== null) return [error("spec.requests", tooMany)];
   const problems: Problem[] = [];
-  problems.push(...checkTargets(spec));
+  append(problems, checkTargets(spec));
   if (requests.length + connections.length === 0) {
     problems.push(error("spec", "limits nothing: give it requests or connections"));
   }
-  for (const [index, limit] of requests.entries()) problems.push(...checkRequests(limit, `spec.requests[${index}]`));
-  for (const [index, limit] of connections.entries()) {
-    problems.push(...checkConnections(limit, `spec.connections[${index}]`));
+  const ports = new Set([...requests, ...connections].flatMap((limit) => limit.ports ?? [])).size;
+  if (ports > MAX_PORTS) {
+    const reason = `names ${ports} ports in all, and at most ${MAX_PORTS} can be: leave ports out where all are meant`;
+    problems.push(error("spec", reason));
   }
-  problems.push(...checkNames(spec), ...checkDurations(service ?? {}, "spec.service"));
+  for (const [index, limit] of requests.entries()) append(problems, checkRequests(limit, `spec.requests[${index}]`));
+  for (const [index, limit] of connections.entries()) {
+    append(problems, checkConnections(limit, `spec.connections[${index}]`));
+  }
+  append(problems, checkNames(spec));
+  append(problems, checkDurations(service ?? {}, "spec.service"));
   if (service?.host?.startsWith("*")) {
     problems.push(error("spec.service.host", `is ${service.host}, which is no service: name the one that counts`));
   }
@@ -119,11 +129,10 @@ function checkMatch({ paths = [], methods = [], headers = {} }: RequestMatch, pa
           ),
         ],
   );
-  problems.push(
-    ...methods.flatMap((text, index) =>
-      /^[A-Za-z-]+$/.test(text) ? [] : [error(`${path}.methods[${index}]`, "must be a method such as GET")],
-    ),
-  );
+  for (const [index, text] of methods.entries()) {
+    if (/^[A-Za-z-]+$/.test(text)) continue;
+    problems.push(error(`${path}.methods[${index}]`, "must be a method such as GET"));
+  }
   for (const [name, want] of Object.entries(headers)) {
     const problem = headerProblem(name) ?? ("regex" in want ? regexProblem(want.regex) : null);
     if (problem !== null) problems.push(error(joinPath(`${path}.headers`, name), problem));

@@ -2,6 +2,7 @@ import { isRecord, joinPath } from "./conform.ts";
 import type { HttpRoute } from "./istio/http-route.ts";
 import { error, type Problem } from "./problem.ts";
 import { regexesProblem, regexProblem, substitutionProblem } from "./regex-problem.ts";
+import { someField } from "./some-field.ts";
 
 /** What is wrong with the regular expressions of HTTP routes: those of one route, and all of them together. */
 export function checkRouteRegexes(routes: readonly HttpRoute[], path: string): Problem[] {
@@ -36,13 +37,17 @@ function checkRegexes(value: unknown, path: string): Problem[] {
 }
 
 function findRegexes(value: unknown, path: string): { readonly regex: string; readonly path: string }[] {
-  if (Array.isArray(value)) return value.flatMap((item, index) => findRegexes(item, `${path}[${index}]`));
+  return someField(value, (key) => key === "regex") ? regexesIn(value, path) : [];
+}
+
+function regexesIn(value: unknown, path: string): { readonly regex: string; readonly path: string }[] {
+  if (Array.isArray(value)) return value.flatMap((item, index) => regexesIn(item, `${path}[${index}]`));
   if (!isRecord(value)) return [];
   return Object.entries(value).flatMap(([key, field]) => {
     // A label may be named so.
     if (key === "sourceLabels") return [];
     const fieldPath = joinPath(path, key);
-    if (key !== "regex" || typeof field !== "string") return findRegexes(field, fieldPath);
+    if (key !== "regex" || typeof field !== "string") return regexesIn(field, fieldPath);
     // Of a header that must be missing, Istio takes a star for any value.
     return field === "*" && /\.withoutHeaders\b/.test(path) ? [] : [{ regex: field, path: fieldPath }];
   });

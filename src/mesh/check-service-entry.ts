@@ -1,3 +1,4 @@
+import { append } from "../platform/append.ts";
 import { ipVersion } from "../platform/ip-version.ts";
 import { isIpBlock } from "./check-authorization-policy.ts";
 import { checkExportTo } from "./check-export-to.ts";
@@ -20,7 +21,7 @@ export function checkServiceEntry({ metadata, spec }: ServiceEntry): Problem[] {
   const tooMany = checkSize(hosts.length, (spec.ports ?? []).length, addresses.length, endpoints.length);
   if (tooMany.length > 0) return [...problems, ...tooMany];
   for (const [index, host] of hosts.entries())
-    problems.push(...checkHost(host, resolution, `spec.hosts[${index}]`, spec));
+    append(problems, checkHost(host, resolution, `spec.hosts[${index}]`, spec));
   for (const [index, text] of addresses.entries()) {
     if (!isIpBlock(text))
       problems.push(

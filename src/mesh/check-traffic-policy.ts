@@ -1,3 +1,4 @@
+import { append } from "../platform/append.ts";
 import { checkLoadBalancer } from "./check-load-balancer.ts";
 import type { ConnectionPoolSettings } from "./istio/connection-pool.ts";
 import type { ClientTlsSettings, TrafficPolicy, TunnelSettings } from "./istio/traffic-policy.ts";
@@ -14,12 +15,12 @@ export function checkTrafficPolicy(policy: TrafficPolicy, path: string): Problem
     if (known === undefined) ports.set(settings.port.number, index);
     else problems.push(warning(at, `has no effect: ${path}.portLevelSettings[${known}] is for the same port`));
     if (Object.keys(settings).length === 1) problems.push(error(at, "says nothing: give it a setting, or remove it"));
-    problems.push(...checkSettings(settings, at));
+    append(problems, checkSettings(settings, at));
   }
   if (policy.tunnel !== undefined && policy.proxyProtocol !== undefined) {
     problems.push(error(path, "has both a tunnel and a proxyProtocol: keep one of them"));
   }
-  if (policy.tunnel !== undefined) problems.push(...checkTunnel(policy.tunnel, `${path}.tunnel`));
+  if (policy.tunnel !== undefined) append(problems, checkTunnel(policy.tunnel, `${path}.tunnel`));
   return problems;
 }
 

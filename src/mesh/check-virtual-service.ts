@@ -1,3 +1,4 @@
+import { append } from "../platform/append.ts";
 import { checkDestinations } from "./check-destinations.ts";
 import { checkDurations } from "./check-durations.ts";
 import { checkExportTo } from "./check-export-to.ts";
@@ -9,28 +10,26 @@ import { checkRouteRegexes } from "./check-regexes.ts";
 import { checkRouteOrder } from "./check-route-order.ts";
 import type { VirtualService } from "./istio/virtual-service.ts";
 import { error, type Problem } from "./problem.ts";
-import { countRoutes, MOST_ROUTES } from "./route-budget.ts";
+import { asksForTooMuch, countRoutes, MOST_ROUTES } from "./route-budget.ts";
 
 /** What is wrong inside one VirtualService of valid shape, Istio's own rules among it. */
 export function checkVirtualService({ metadata, spec }: VirtualService): Problem[] {
   const { hosts = [], http = [], tls = [], tcp = [] } = spec;
-  const problems = hosts.length === 0 ? checkDelegate(spec) : checkOwnHosts(hosts, spec.gateways ?? []);
-  const routes = countRoutes(http);
-  if (hosts.length * routes > MOST_ROUTES) {
-    const reason = `are ${hosts.length}, and have ${routes} routes each: ${MOST_ROUTES} in all is the most, so use wildcards, fewer matches, or several objects`;
-    return [...problems, error("spec.hosts", reason)];
+  if (asksForTooMuch(spec)) {
+    const reason = `are ${hosts.length}, and have ${countRoutes(http)} routes each: ${MOST_ROUTES} in all is the most, so use wildcards, fewer matches, or several objects`;
+    return [error("spec.hosts", reason)];
   }
+  const problems = hosts.length === 0 ? checkDelegate(spec) : checkOwnHosts(hosts, spec.gateways ?? []);
   if (http.length + tls.length + tcp.length === 0) {
     problems.push(error("spec", "has no routes: give it http, tls or tcp"));
   }
-  problems.push(
-    ...checkGatewayNames(spec.gateways, "spec.gateways"),
-    ...checkExportTo(spec.exportTo, metadata.namespace),
-    ...checkDestinations(spec),
-    ...checkRouteRegexes(http, "spec.http"),
-  );
-  for (const [index, route] of http.entries()) problems.push(...checkHttpRoute(route, `spec.http[${index}]`));
-  problems.push(...checkRouteOrder(http, "spec.http"), ...checkL4Routes({ hosts, tls, tcp }));
+  append(problems, checkGatewayNames(spec.gateways, "spec.gateways"));
+  append(problems, checkExportTo(spec.exportTo, metadata.namespace));
+  append(problems, checkDestinations(spec));
+  append(problems, checkRouteRegexes(http, "spec.http"));
+  for (const [index, route] of http.entries()) append(problems, checkHttpRoute(route, `spec.http[${index}]`));
+  append(problems, checkRouteOrder(http, "spec.http"));
+  append(problems, checkL4Routes({ hosts, tls, tcp }));
   return [...problems, ...checkDurations(spec, "spec")];
 }
 

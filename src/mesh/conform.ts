@@ -9,6 +9,15 @@ export interface Conformance {
   readonly unknownFields: readonly string[];
 }
 
+export interface ConformOptions {
+  /** Says of values only what type they have. */
+  readonly redact?: boolean;
+  /** Ends after so many mistakes, where `value` is of no use any more; and tells as many of the other unknown fields. */
+  readonly most?: number;
+  /** Whether an unknown field at this path is a mistake, and not only one that is left out. */
+  isMistake?(path: string): boolean;
+}
+
 export interface Mismatch {
   /** JSON path from the root, such as `spec.http[0].route[1].weight`. */
   readonly path: string;
@@ -20,8 +29,8 @@ export interface Mismatch {
  * Compares a value with a schema and words every difference for the person who wrote it: one sentence each, where a
  * validator would report every branch of a union. Covers the schema types the mesh's objects use.
  */
-export function conform(schema: TSchema, value: unknown, options: { redact?: boolean } = {}): Conformance {
-  const walk = new Walk(options.redact === true);
+export function conform(schema: TSchema, value: unknown, options: ConformOptions = {}): Conformance {
+  const walk = new Walk(options);
   const cleaned = walk.visit(schema, value, "");
   return { value: cleaned, mismatches: walk.mismatches, unknownFields: walk.unknownFields };
 }
@@ -39,13 +48,25 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 class Walk {
   readonly mismatches: Mismatch[] = [];
   readonly unknownFields: string[] = [];
+  readonly #options: ConformOptions;
   readonly #redact: boolean;
+  /** How many more mistakes, and how many more other unknown fields, are told. */
+  #mistakesLeft: number;
+  #leftOutLeft: number;
 
-  constructor(redact: boolean) {
-    this.#redact = redact;
+  constructor(options: ConformOptions) {
+    this.#options = options;
+    this.#redact = options.redact === true;
+    this.#mistakesLeft = options.most ?? Number.POSITIVE_INFINITY;
+    this.#leftOutLeft = this.#mistakesLeft;
+  }
+
+  get #hasEnough(): boolean {
+    return this.#mistakesLeft <= 0;
   }
 
   visit(schema: TSchema, value: unknown, path: string): unknown {
+    if (this.#hasEnough) return value;
     if (Type.IsObject(schema)) return this.#object(schema, value, path);
     if (Type.IsRecord(schema)) return this.#record(schema, value, path);
     if (Type.IsArray(schema)) return this.#array(schema, value, path);
@@ -59,14 +80,15 @@ class Walk {
   #object(schema: TObject, value: unknown, path: string): unknown {
     if (!isRecord(value)) return this.#refuse(value, path, `must be a mapping of fields, but is ${this.#show(value)}`);
     const entries: [string, unknown][] = [];
-    for (const [key, field] of Object.entries(value)) {
-      const fieldPath = joinPath(path, key);
+    for (const key of Object.keys(value)) {
+      if (this.#hasEnough) return value;
+      const field = value[key];
       const fieldSchema = Object.hasOwn(schema.properties, key) ? schema.properties[key] : undefined;
       if (fieldSchema === undefined) {
-        if (isClosed(schema)) this.unknownFields.push(fieldPath);
+        if (isClosed(schema)) this.#unknown(path, key);
         else entries.push([key, field]);
       } else if (field !== null || acceptsNull(fieldSchema)) {
-        entries.push([key, this.visit(fieldSchema, field, fieldPath)]);
+        entries.push([key, this.visit(fieldSchema, field, joinPath(path, key))]);
       }
     }
     const present = new Set(entries.map(([key]) => key));
@@ -80,15 +102,17 @@ class Walk {
     if (!isRecord(value)) return this.#refuse(value, path, `must be a mapping, but is ${this.#show(value)}`);
     const [keyPattern, valueSchema] = Object.entries(schema.patternProperties)[0] ?? ["", Type.Unknown()];
     const keys = new RegExp(keyPattern);
-    const entries = Object.entries(value).map(([key, field]): [string, unknown] => {
+    const entries: [string, unknown][] = [];
+    for (const key of Object.keys(value)) {
+      if (this.#hasEnough) return value;
       const fieldPath = joinPath(path, key);
       if (!keys.test(key))
         this.#report(
           fieldPath,
           `has a key that must ${keyPattern === "^[0-9]+$" ? "be a number" : `match ${keyPattern}`}`,
         );
-      return [key, this.visit(valueSchema, field, fieldPath)];
-    });
+      entries.push([key, this.visit(valueSchema, value[key], fieldPath)]);
+    }
     return Object.fromEntries(entries);
   }
 
@@ -101,7 +125,14 @@ class Walk {
       );
     }
     if (value.length < numberOf(schema, "minItems", 0)) this.#report(path, "must not be empty");
-    return value.map((item, index) => this.visit(schema.items, item, `${path}[${index}]`));
+    const maxItems = numberOf(schema, "maxItems", Number.POSITIVE_INFINITY);
+    if (value.length > maxItems) return this.#refuse(value, path, `must not have more than ${maxItems} items`);
+    const items: unknown[] = [];
+    for (const [index, item] of value.entries()) {
+      if (this.#hasEnough) return value;
+      items.push(this.visit(schema.items, item, `${path}[${index}]`));
+    }
+    return items;
   }
 
   #union(schema: TUnion, value: unknown, path: string): unknown {
@@ -113,7 +144,7 @@ class Walk {
       return this.#refuse(value, path, `must be one of ${literals.join(", ")}, but is ${this.#show(value)}`);
     }
     for (const branch of schema.anyOf) {
-      const attempt = new Walk(this.#redact);
+      const attempt = new Walk({ most: 1, isMistake: () => true });
       const cleaned = attempt.visit(branch, value, path);
       if (attempt.mismatches.length === 0 && attempt.unknownFields.length === 0) return cleaned;
     }
@@ -123,7 +154,18 @@ class Walk {
   }
 
   #report(path: string, reason: string): void {
+    if (this.#hasEnough) return;
+    this.#mistakesLeft--;
     this.mismatches.push({ path, reason });
+  }
+
+  #unknown(parent: string, key: string): void {
+    const isMistake = this.#options.isMistake;
+    if (isMistake === undefined && this.#leftOutLeft <= 0) return;
+    const path = joinPath(parent, key);
+    if (isMistake?.(path) === true) this.#mistakesLeft--;
+    else if (this.#leftOutLeft-- <= 0) return;
+    this.unknownFields.push(path);
   }
 
   #refuse(value: unknown, path: string, reason: string): unknown {

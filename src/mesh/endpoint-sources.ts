@@ -1,3 +1,4 @@
+import { append } from "../platform/append.ts";
 import type { BuildCache } from "../platform/build-cache.ts";
 import { lazily } from "../platform/lazily.ts";
 import { sameMembers } from "../platform/same-members.ts";
@@ -98,7 +99,10 @@ function findSources(
             .map(({ pod }) => pod),
         );
       }
-      sources.push(...entries.selected(selector, namespace).map(({ entry }) => entry));
+      append(
+        sources,
+        entries.selected(selector, namespace).map(({ entry }) => entry),
+      );
     }
     found.set(service, sources);
   }

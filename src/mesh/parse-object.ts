@@ -1,12 +1,16 @@
 import { Compile, type Validator } from "typebox/compile";
+import { append } from "../platform/append.ts";
 import { checkObject } from "./check-object.ts";
 import { conform, isRecord } from "./conform.ts";
 import { deepFreeze } from "./deep-freeze.ts";
+import { findExcess } from "./find-excess.ts";
 import { describeObject, type Finding, type FindingCode, type ObjectRef, type Origin } from "./finding.ts";
+import { gravestFirst } from "./gravest-first.ts";
+import { judgeUnknownKind } from "./judge-unknown-kind.ts";
 import type { KnownObject } from "./kinds.ts";
 import type { Problem } from "./problem.ts";
-import { groupOf, type KindSchema, kindSchemaOf, kindSchemas } from "./schemas.ts";
-import { isKubernetesGroup, isUnsupportedMeshKind, unsupportedFields, unsupportedValues } from "./unsupported.ts";
+import { groupOf, type KindSchema, kindSchemaOf } from "./schemas.ts";
+import { unsupportedFields, unsupportedValues } from "./unsupported.ts";
 
 /** At most this many findings for one object: past it, more of the same help nobody. */
 const MAX_FINDINGS = 10;
@@ -38,7 +42,9 @@ export function readObject(value: unknown, origin?: Origin): ParsedObject {
   }
   const entry = kindSchemaOf(kind);
   if (entry === undefined || groupOf(apiVersion) !== groupOf(entry.apiVersions[0])) {
-    return { findings: [kindUnsupported(apiVersion, kind, refFrom(value, kind), origin)] };
+    const { severity, message } = judgeUnknownKind(apiVersion, kind);
+    const place = { origin, object: refFrom(value, kind), field: "kind" };
+    return { findings: [finding(severity, "kind-unsupported", message, place)] };
   }
   const ref = refFrom(value, kind, entry);
   const generation = generationOf(value);
@@ -46,7 +52,10 @@ export function readObject(value: unknown, origin?: Origin): ParsedObject {
     const message = `${kind} is not read as ${apiVersion}: write apiVersion: ${entry.apiVersions[0]}`;
     return failed("kind-unsupported", message, { origin, object: ref, generation, field: "apiVersion" });
   }
-  return parseKnown(value, entry, { origin, object: ref, generation });
+  const place = { origin, object: ref, generation };
+  const excess = entry.istio ? findExcess(value) : undefined;
+  if (excess !== undefined) return failed("schema-invalid", `${excess}: write several objects`, place);
+  return parseKnown(value, entry, place);
 }
 
 /** Like `parseObject`, with `List` documents (as `kubectl get -o yaml` prints them) unfolded into their items. */
@@ -56,7 +65,7 @@ export function parseObjects(value: unknown, origin?: Origin): { objects: KnownO
   for (const item of itemsOf(value)) {
     const parsed = parseObject(item, origin);
     if (parsed.object !== undefined) objects.push(parsed.object);
-    findings.push(...parsed.findings);
+    append(findings, parsed.findings);
   }
   return { objects, findings };
 }
@@ -85,8 +94,14 @@ function parseKnown(
   const findings: Finding[] = [];
   const validator = validatorOf(entry);
   let document = withSpec(value, entry);
-  if (!validator.Check(document)) {
-    const conformed = conform(entry.schema, document, { redact: entry.kind === "Secret" });
+  const isValid = validator.Check(document);
+  if (!isValid) {
+    const conformed = conform(entry.schema, document, {
+      redact: entry.kind === "Secret",
+      // One more than are told, to know that there are more.
+      most: MAX_FINDINGS + 1,
+      isMistake: (path) => isOpening(entry, path),
+    });
     for (const path of conformed.unknownFields) findings.push(unknownField(entry, path, place));
     for (const { path, reason } of conformed.mismatches) {
       findings.push(
@@ -100,7 +115,7 @@ function parseKnown(
     document = conformed.value;
   }
   const object = withDefaults(document, entry, place.origin);
-  if (!isKnownObject(object, entry)) {
+  if (!isKnownObject(object, entry, isValid)) {
     // The schema refuses what `conform` passed: a gap between the two must not let anything through.
     const [first] = validator.Errors(object);
     const path = (first?.instancePath ?? "").slice(1).replaceAll("/", ".");
@@ -110,7 +125,7 @@ function parseKnown(
       ],
     };
   }
-  for (const problem of checkObject(object)) {
+  for (const problem of gravestFirst(checkObject(object), codeOf).slice(0, MAX_FINDINGS + 1)) {
     const { path, reason, severity } = problem;
     findings.push(finding(severity, codeOf(problem), `${path} ${reason}`, { ...place, field: path }));
   }
@@ -157,10 +172,14 @@ function withDefaults(
   return object;
 }
 
-/** Whether `object` is what its kind's type says: its schema holds, and the defaults are in place. */
+/**
+ * Whether `object` is what its kind's type says: its schema holds, and the defaults are in place. They are valid, so that
+ * of a document that was valid without them (`wasValid`) not all is looked at once more.
+ */
 function isKnownObject(
   object: Record<string, unknown>,
   entry: KindSchema,
+  wasValid: boolean,
 ): object is Record<string, unknown> & KnownObject {
   const { origin, ...document } = object;
   const metadata = isRecord(document.metadata) ? document.metadata : {};
@@ -169,7 +188,7 @@ function isKnownObject(
     typeof namespace === "string" &&
     isRecord(metadata.labels) &&
     isRecord(metadata.annotations) &&
-    validatorOf(entry).Check({ ...document, metadata: namespace === "" ? named : metadata })
+    (wasValid || validatorOf(entry).Check({ ...document, metadata: namespace === "" ? named : metadata }))
   );
 }
 
@@ -198,9 +217,8 @@ function generationOf({ metadata }: Record<string, unknown>): number | undefined
 }
 
 function unknownField(entry: KindSchema, path: string, place: Place): Finding {
-  const plain = withoutIndexes(path);
-  const known = unsupportedFields[entry.kind]?.has(plain) === true;
-  const isError = entry.failClosedAt?.test(plain) === true;
+  const known = unsupportedFields[entry.kind]?.has(withoutIndexes(path)) === true;
+  const isError = isOpening(entry, path);
   const what = known
     ? `${path} is a field of Istio's that this version does not support yet`
     : `${path} is not a field of ${entry.kind}`;
@@ -213,6 +231,11 @@ function unknownField(entry: KindSchema, path: string, place: Place): Finding {
     ...place,
     field: path,
   });
+}
+
+/** Whether to ignore what is at this path could open what its author meant to close. */
+function isOpening({ failClosedAt }: KindSchema, path: string): boolean {
+  return failClosedAt?.test(withoutIndexes(path)) === true;
 }
 
 function unsupportedHint(entry: KindSchema, path: string, document: unknown): string {
@@ -236,60 +259,6 @@ function withoutIndexes(path: string): string {
   return path.replaceAll(/\[\d+\]/g, "");
 }
 
-function kindUnsupported(
-  apiVersion: string,
-  kind: string,
-  ref: ObjectRef | undefined,
-  origin: Origin | undefined,
-): Finding {
-  const group = groupOf(apiVersion);
-  const place = { origin, object: ref, field: "kind" };
-  if (isUnsupportedMeshKind(group, kind)) {
-    return finding(
-      "warning",
-      "kind-unsupported",
-      `${kind} of ${group} is not supported yet: the object has no effect`,
-      place,
-    );
-  }
-  const entry = kindSchemaOf(kind) ?? kindSchemas.find((known) => isNear(known.kind, kind));
-  if (entry !== undefined) {
-    const meant = `apiVersion: ${entry.apiVersions[0]}, kind: ${entry.kind}`;
-    const severity = kindSchemaOf(kind) === undefined || isKubernetesGroup(group) ? "error" : "warning";
-    return finding(severity, "kind-unsupported", `there is no ${kind} in ${apiVersion}: did you mean ${meant}?`, place);
-  }
-  if (group.endsWith(".istio.io")) {
-    return finding(
-      "error",
-      "kind-unsupported",
-      `there is no ${kind} in ${apiVersion}: check the spelling of its kind and apiVersion`,
-      place,
-    );
-  }
-  if (isKubernetesGroup(group)) {
-    return finding("info", "kind-unsupported", `${kind} is not a kind the mesh reads: the object is left alone`, place);
-  }
-  return finding(
-    "warning",
-    "kind-unsupported",
-    `${kind} of ${apiVersion} is not a kind the mesh knows: the object is ignored`,
-    place,
-  );
-}
-
-/** Whether one is the other but for case, one letter too many or few, or two that changed places. */
-function isNear(a: string, b: string): boolean {
-  const [x, y] = [a.toLowerCase(), b.toLowerCase()];
-  if (x === y) return true;
-  if (Math.abs(x.length - y.length) > 1) return false;
-  let start = 0;
-  while (start < x.length && x[start] === y[start]) start++;
-  let end = 0;
-  while (end < Math.min(x.length, y.length) - start && x.at(-1 - end) === y.at(-1 - end)) end++;
-  const [left, right] = [x.slice(start, x.length - end), y.slice(start, y.length - end)];
-  return left.length <= 1 && right.length <= 1 ? true : left.length === 2 && left === `${right[1]}${right[0]}`;
-}
-
 function notAnObject(value: unknown): string {
   if (Array.isArray(value)) {
     return "this document is a list: write its items as documents of their own, separated by ---, or as the items of a kind: List";
@@ -297,10 +266,22 @@ function notAnObject(value: unknown): string {
   return "this document is not a Kubernetes object: it must be a mapping with apiVersion, kind and metadata";
 }
 
-/** The first are those that keep an object from being used, then those that keep it from being written. */
-function gravest(findings: readonly Finding[]): Finding[] {
-  const rank = ({ severity, code }: Finding) => (severity === "error" ? 0 : code === "value-refused" ? 1 : 2);
-  return findings.toSorted((a, b) => rank(a) - rank(b)).slice(0, MAX_FINDINGS);
+/** Not all where there are many, and then that there are. */
+function gravest(findings: readonly Finding[]): readonly Finding[] {
+  const ordered = gravestFirst(findings, ({ code }) => code);
+  const next = ordered[MAX_FINDINGS];
+  if (next === undefined) return ordered;
+  const { field, message, ...place } = next;
+  const more = finding(
+    next.severity,
+    next.code,
+    `there is more to tell than these ${MAX_FINDINGS}: correct them first`,
+    {
+      origin: undefined,
+      ...place,
+    },
+  );
+  return [...ordered.slice(0, MAX_FINDINGS), more];
 }
 
 function hasError(findings: readonly Finding[]): boolean {

@@ -25,8 +25,8 @@ export type Names = Pick<
   MeshConfig,
   "domain" | "rootNamespaces" | "defaultVirtualServiceExportTo" | "defaultDestinationRuleExportTo"
 >;
-/** Takes what an analysis found of one object. */
-export type Report = (code: FindingCode, field: string, reason: string) => void;
+/** Takes what an analysis found of one object, and answers whether there is room for more. */
+export type Report = (code: FindingCode, field: string, reason: string) => boolean;
 
 /** What objects define, for those that name it. */
 export interface ReferenceIndex {

@@ -1,3 +1,4 @@
+import { append } from "../platform/append.ts";
 import { joinPath } from "./conform.ts";
 import { DRY_RUN, isDryRun } from "./dry-run.ts";
 import type { AuthorizationCondition, AuthorizationPolicy } from "./istio/authorization-policy.ts";
@@ -25,7 +26,7 @@ export function refuseAuthorizationPolicy({ metadata, spec }: AuthorizationPolic
       }
     }
     for (const [at, condition] of when.entries()) {
-      problems.push(...refuseCondition(condition, `spec.rules[${index}].when[${at}]`));
+      append(problems, refuseCondition(condition, `spec.rules[${index}].when[${at}]`));
     }
   }
   return problems;

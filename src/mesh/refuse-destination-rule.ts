@@ -1,3 +1,4 @@
+import { append } from "../platform/append.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
 import type { ConsistentHash, LocalityLbSetting } from "./istio/load-balancer.ts";
 import type { ClientTlsSettings, TrafficPolicy } from "./istio/traffic-policy.ts";
@@ -71,7 +72,10 @@ function refuseLocality(setting: LocalityLbSetting, path: string): Problem[] {
   for (const [index, { to }] of distribute.entries()) {
     const at = `${path}.distribute[${index}].to`;
     // A mapping has no order.
-    problems.push(...refuseOverlap(Object.keys(to), (a, b) => clash(a, b) && clash(b, a), at));
+    append(
+      problems,
+      refuseOverlap(Object.keys(to), (a, b) => clash(a, b) && clash(b, a), at),
+    );
     const idle = Object.keys(to).find((locality) => to[locality] === 0);
     if (idle !== undefined) problems.push(refusal(at, `gives ${idle} nothing: leave it out`));
   }

@@ -1,3 +1,4 @@
+import { append } from "../platform/append.ts";
 import { isDnsLabel } from "./dns-label.ts";
 import type { Gateway } from "./istio/gateway.ts";
 import { type Problem, refusal } from "./problem.ts";
@@ -15,7 +16,7 @@ export function refuseGateway({ metadata, spec: { servers = [] } }: Gateway): Pr
     const path = `spec.servers[${index}]`;
     if ((port.name ?? "") === "") problems.push(refusal(`${path}.port.name`, "is missing: Istio asks for it"));
     for (const [at, text] of hosts.entries()) {
-      problems.push(...refuseHostOrAddress(text.slice(text.indexOf("/") + 1), `${path}.hosts[${at}]`));
+      append(problems, refuseHostOrAddress(text.slice(text.indexOf("/") + 1), `${path}.hosts[${at}]`));
     }
     if (tls?.mode === "SIMPLE" && (tls.credentialName ?? "") === "" && (tls.caCrl ?? "") !== "") {
       problems.push(

@@ -1,3 +1,4 @@
+import { append } from "../platform/append.ts";
 import type { ServiceEntry } from "./istio/service-entry.ts";
 import { declaredProtocol, isDeclaredHttp } from "./port-protocol.ts";
 import { type Problem, refusal } from "./problem.ts";
@@ -26,8 +27,8 @@ export function refuseServiceEntry({ spec }: ServiceEntry): Problem[] {
   for (const [index, endpoint] of endpoints.entries()) {
     const path = `spec.endpoints[${index}]`;
     const { address = "" } = endpoint;
-    if (isByDns) problems.push(...refuseHostOrAddress(address, `${path}.address`));
-    else problems.push(...refuseWorkloadEntry(endpoint, path));
+    if (isByDns) append(problems, refuseHostOrAddress(address, `${path}.address`));
+    else append(problems, refuseWorkloadEntry(endpoint, path));
     if (address.startsWith("unix://") && ports.length !== 1) {
       problems.push(
         refusal(`${path}.address`, "is a socket, which Istio takes with one port in spec.ports, no more or less"),

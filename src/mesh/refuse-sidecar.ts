@@ -1,3 +1,4 @@
+import { append } from "../platform/append.ts";
 import { isDnsLabel } from "./dns-label.ts";
 import type { ConnectionPoolSettings } from "./istio/connection-pool.ts";
 import type { Sidecar } from "./istio/sidecar.ts";
@@ -28,10 +29,10 @@ export function refuseSidecar({ spec }: Sidecar): Problem[] {
   }
   for (const [index, { hosts }] of egress.entries()) {
     for (const [at, text] of hosts.entries())
-      problems.push(...refuseEgressHost(text, `spec.egress[${index}].hosts[${at}]`));
+      append(problems, refuseEgressHost(text, `spec.egress[${index}].hosts[${at}]`));
   }
   for (const [index, { connectionPool, defaultEndpoint = "" }] of ingress.entries()) {
-    problems.push(...refusePool(connectionPool, `spec.ingress[${index}].connectionPool`));
+    append(problems, refusePool(connectionPool, `spec.ingress[${index}].connectionPool`));
     if (defaultEndpoint.startsWith("unix://") && defaultEndpoint.endsWith("/")) {
       problems.push(refusal(`spec.ingress[${index}].defaultEndpoint`, "is the path of a folder, and no socket's"));
     }

@@ -1,3 +1,4 @@
+import { append } from "../platform/append.ts";
 import { joinPath } from "./conform.ts";
 import { isDnsLabel } from "./dns-label.ts";
 import type { StringMatch } from "./istio/fields.ts";
@@ -6,9 +7,13 @@ import type { HeaderOperations, HttpMatch, HttpRoute } from "./istio/http-route.
 import type { VirtualService } from "./istio/virtual-service.ts";
 import { type Problem, refusal } from "./problem.ts";
 import { refuseHost, refuseHostOrAddress } from "./refuse-host.ts";
+import { asksForTooMuch } from "./route-budget.ts";
 
 /** What Istio's validation of a VirtualService refuses though routes can be made of it. */
-export function refuseVirtualService({ hosts = [], http = [], tls = [], tcp = [] }: VirtualService["spec"]): Problem[] {
+export function refuseVirtualService(spec: VirtualService["spec"]): Problem[] {
+  // All that could be said of so many routes takes seconds, and nobody reads it.
+  if (asksForTooMuch(spec)) return [];
+  const { hosts = [], http = [], tls = [], tcp = [] } = spec;
   const connectionRoutes = Object.entries({ tls, tcp }).flatMap(([kind, routes]) =>
     routes.flatMap(({ route }, index) => refuseDestinations(route, `spec.${kind}[${index}].route`)),
   );
@@ -55,25 +60,19 @@ function refuseRoute(route: HttpRoute, path: string): Problem[] {
 }
 
 function refuseMatch(match: HttpMatch, path: string): Problem[] {
-  const {
-    scheme,
-    method,
-    authority,
-    headers = {},
-    withoutHeaders = {},
-    queryParams = {},
-    sourceNamespace = "",
-  } = match;
-  const problems = [
-    ...refuseEmptyPrefixes({ scheme, method, authority }, path),
-    ...Object.entries({ headers, withoutHeaders, queryParams }).flatMap(([field, wanted]) =>
-      refuseEmptyPrefixes(wanted, `${path}.${field}`),
-    ),
-  ];
+  const { scheme, method, authority, headers, withoutHeaders, queryParams, sourceNamespace = "" } = match;
+  const problems = refuseEmptyPrefixes({ scheme, method, authority }, path);
+  for (const [field, wanted] of Object.entries({ headers, withoutHeaders, queryParams })) {
+    if (wanted !== undefined) append(problems, refuseEmptyPrefixes(wanted, `${path}.${field}`));
+  }
   for (const [field, wanted] of Object.entries({ headers, withoutHeaders })) {
+    if (wanted === undefined) continue;
     const odd = Object.keys(wanted).filter((name) => name.startsWith(":") && !PSEUDO_HEADERS.has(name));
     const reason = `is none of ${[...PSEUDO_HEADERS].join(", ")}, which are all that begin with a colon`;
-    problems.push(...odd.map((name) => refusal(joinPath(`${path}.${field}`, name), reason)));
+    append(
+      problems,
+      odd.map((name) => refusal(joinPath(`${path}.${field}`, name), reason)),
+    );
   }
   if (sourceNamespace !== "" && !isDnsLabel(sourceNamespace)) {
     problems.push(
@@ -98,7 +97,8 @@ function refuseEmptyPrefixes(wanted: Wanted, path: string): Problem[] {
 }
 
 function refuseHeaders(headers: HttpRoute["headers"], path: string): Problem[] {
-  const { request, response } = headers ?? {};
+  if (headers === undefined) return [];
+  const { request, response } = headers;
   return [
     ...refuseReserved({ remove: request?.remove ?? [] }, `${path}.request`),
     ...refuseReserved(response ?? {}, `${path}.response`),

@@ -13,6 +13,11 @@ export function countRoutes(routes: readonly { readonly match?: readonly unknown
   return routes.reduce((sum, { match = [] }) => sum + Math.max(match.length, 1), 0);
 }
 
+/** Whether the routes of its own alone are too many for its hosts. */
+export function asksForTooMuch({ hosts = [], http = [] }: VirtualService["spec"]): boolean {
+  return hosts.length * countRoutes(http) > MOST_ROUTES;
+}
+
 /** Keeps account of the routes that are made for one proxy. */
 export interface RouteBudget {
   /** Whether there is room for a VirtualService's routes of a kind at one more place; if so, they count. */

@@ -1,3 +1,4 @@
+import { append } from "../platform/append.ts";
 import { ipVersion } from "../platform/ip-version.ts";
 import type { WorkloadEntry, WorkloadEntrySpec } from "./istio/workload-entry.ts";
 import type { EndpointSlice, Pod } from "./kubernetes/core.ts";
@@ -63,11 +64,11 @@ export function buildServiceEndpoints(
     const source = sources[at++];
     if (source === undefined) throw new Error("a slice must come before the pods of its endpoints");
     if (source.kind === "WorkloadEntry") found.push(workloadEndpoint(source.spec, source.metadata.namespace, topology));
-    else if (source.kind === "Pod") found.push(...podEndpoint(source, topology));
+    else if (source.kind === "Pod") append(found, podEndpoint(source, topology));
     else {
       const pods = sources.slice(at, at + (source.endpoints ?? []).length);
       at += pods.length;
-      found.push(...sliceEndpoints(source, pods, service, topology, identities));
+      append(found, sliceEndpoints(source, pods, service, topology, identities));
     }
   }
   for (const { identity } of found) if (identity !== undefined) identities.add(identity);

@@ -9,15 +9,21 @@ export const MOST_SUBSET_CLUSTERS = 10_000;
 /** Keeps account of what is asked of one proxy: gives a service its rule, without subsets where there is no room for them. */
 export function createSubsetBudget(): (rule: DestinationRule, ports: number) => DestinationRule {
   const spent = new Map<DestinationRule, number>();
-  const bare = new Map<DestinationRule, DestinationRule>();
   return (rule, ports) => {
     const all = (spent.get(rule) ?? 0) + ports * (rule.spec.subsets ?? []).length;
     if (all <= MOST_SUBSET_CLUSTERS) {
       spent.set(rule, all);
       return rule;
     }
-    const known = bare.get(rule) ?? { ...rule, spec: { ...rule.spec, subsets: [] } };
-    bare.set(rule, known);
-    return known;
+    return withoutSubsets(rule);
   };
+}
+
+/** By rule, since what is built of a rule is kept for as long as it is the same object. */
+const bare = new WeakMap<DestinationRule, DestinationRule>();
+
+function withoutSubsets(rule: DestinationRule): DestinationRule {
+  const known = bare.get(rule) ?? { ...rule, spec: { ...rule.spec, subsets: [] } };
+  bare.set(rule, known);
+  return known;
 }

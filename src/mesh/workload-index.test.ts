@@ -18,6 +18,13 @@ test("workloads are found by their labels as by looking at all of them", () => {
   );
 });
 
+test("nothing is kept of a selection of nobody, of which there are as many as somebody asks for", () => {
+  const index = new WorkloadIndex([{ namespace: "shop", labels: { app: "cart" } }]);
+  assert.deepEqual(index.selected({ app: "1" }), []);
+  assert.equal(index.selected({ app: "1" }), index.selected({ app: "2" }));
+  assert.equal(index.selected({ app: "cart" }), index.selected({ app: "cart" }));
+});
+
 test("selections meet that have a workload in common, and no others", () => {
   fc.assert(
     fc.property(workloads, fc.array(labels, { maxLength: 5 }), labels, (all, selections, asked) => {

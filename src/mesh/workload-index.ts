@@ -42,6 +42,8 @@ class LabelledWorkloads<W extends Workload> {
     if (known !== undefined) return known;
     const lists = labelTexts(labels).map((text) => this.#having(text));
     const [fewest = this.#all] = lists.sort((a, b) => a.length - b.length);
+    // Not remembered, as there is no end of labels that nobody has, which whoever asks may choose.
+    if (fewest.length === 0) return NOBODY;
     const found = fewest.filter((workload) => labelsMatch(labels, workload.labels));
     this.#answers.set(key, found);
     return found;
@@ -57,6 +59,8 @@ class LabelledWorkloads<W extends Workload> {
     return this.#byLabel.get(text) ?? [];
   }
 }
+
+const NOBODY: readonly never[] = Object.freeze([]);
 
 /** One text for the same labels in whatever order. */
 export function selectionKey(labels: Labels): string {

@@ -1,4 +1,5 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type ScalarTag } from "yaml";
+import { append } from "../platform/append.ts";
 import { messageOf } from "../platform/errors.ts";
 import type { FolderLimits } from "./limits.ts";
 
@@ -114,7 +115,7 @@ function findFault(document: Document): Fault | undefined {
         return { reason: "it has an alias without an anchor before it", offset: node.range?.[0] };
       if (aliases > MAX_ALIASES) return { reason: `it has more than ${MAX_ALIASES} aliases`, offset: node.range?.[0] };
     } else if (isSeq(node)) {
-      pending.push(...node.items.toReversed());
+      append(pending, node.items.toReversed());
     } else if (isMap(node)) {
       const keys = new Set<string>();
       const values: unknown[] = [];
@@ -126,7 +127,7 @@ function findFault(document: Document): Fault | undefined {
         keys.add(name);
         values.push(value);
       }
-      pending.push(...values.reverse());
+      append(pending, values.reverse());
     }
   }
   return undefined;

@@ -2,6 +2,7 @@ import { describeObject, type Finding, type Origin } from "../mesh/finding.ts";
 import type { KnownObject } from "../mesh/kinds.ts";
 import { compareText, refOf } from "../mesh/object.ts";
 import type { ObjectSet } from "../mesh/object-set.ts";
+import { append } from "../platform/append.ts";
 import { type FileState, isNameless } from "./file-state.ts";
 import { objectKey, refKey } from "./object-key.ts";
 
@@ -19,7 +20,7 @@ export function mergeFolders(folders: readonly FolderContent[]): ObjectSet {
   const merged = new Map<string, KnownObject>();
   const findings: Finding[] = [];
   for (const folder of folders) {
-    findings.push(...folder.findings);
+    append(findings, folder.findings);
     const own = mergeFiles(
       folder.files.toSorted((a, b) => compareText(a.path, b.path)),
       findings,

@@ -1,3 +1,4 @@
+import { append } from "../platform/append.ts";
 /** One document's text, and where it begins. */
 export interface DocumentText {
   readonly text: string;
@@ -18,7 +19,7 @@ export function splitDocuments(file: string): DocumentText[] {
     const start = startOfContent(part.text);
     if (start === -1) continue;
     const content = fromLineOf(part, start);
-    if (isOpening(part.text.charCodeAt(start))) documents.push(...splitJson(content));
+    if (isOpening(part.text.charCodeAt(start))) append(documents, splitJson(content));
     else documents.push(content);
   }
   return documents;
