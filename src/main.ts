@@ -40,6 +40,7 @@ import { connectKubernetes } from "./kubernetes/connect.ts";
 import { createEventRecorder } from "./kubernetes/event-recorder.ts";
 import { followRevisionTags } from "./kubernetes/revision-tags.ts";
 import { analyzeReferences } from "./mesh/analyze.ts";
+import { refOf } from "./mesh/object.ts";
 import { BuildCache } from "./platform/build-cache.ts";
 import { systemClock } from "./platform/clock.ts";
 import { createGrpcServer } from "./platform/grpc-server.ts";
@@ -222,6 +223,7 @@ async function startParts(
       clusterz: () => remotes().map((row) => ({ namespace: systemNamespace, row })),
       cost: async () => (await cost.objects()).map((row) => ({ namespace: row.object.namespace, row })),
       "cost/proxies": () => cost.proxies().map((row) => ({ namespace: row.namespace, row })),
+      objects: () => mesh.objects().map((object) => ({ namespace: object.metadata.namespace, row: refOf(object) })),
       syncz: () => ads.status().map((row) => ({ namespace: row.namespace, row })),
       unmeshed: () => unmeshed().map((row) => ({ namespace: row.namespace, row })),
       findings: () => findings.all().map((row) => ({ namespace: row.object?.namespace ?? "", row })),

@@ -1,7 +1,8 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { metadataFrom } from "../init/pod-environment.ts";
 import { ANNOTATION } from "../injection/annotations.ts";
-import { defaultInjectionConfig } from "../injection/injection-config.ts";
+import type { InjectionConfig } from "../injection/injection-config.ts";
+import { LABEL } from "../injection/labels.ts";
 import { createMeshSettings } from "../injection/mesh-settings.ts";
 import type { PodManifest } from "../injection/pod.ts";
 import { buildProxySettings } from "../injection/proxy-settings.ts";
@@ -13,16 +14,17 @@ import type { ProxyDescription } from "../translate/translator.ts";
 
 /**
  * The proxy of a pod that the mesh knows, or of the pods a controller in it would make (`POD.NAMESPACE`), as its node
- * would describe it: by the annotations, the ProxyConfigs and the mesh config that count for it. What only the
- * operator's own file of settings says is not known here.
+ * would describe it: by the annotations, the ProxyConfigs, the mesh config and the operator's settings that count for
+ * it. What templates of the operator's own put into pods is not known here.
  */
-export function describeProxy(mesh: MeshSnapshot, proxy: string): ProxyDescription {
+export function describeProxy(mesh: MeshSnapshot, proxy: string, injection: InjectionConfig): ProxyDescription {
   const dot = proxy.lastIndexOf(".");
   const [name, namespace] = [proxy.slice(0, dot), proxy.slice(dot + 1)];
   if (dot <= 0) throw new TrysailError("invalid-argument", `--proxy ${proxy} is not POD.NAMESPACE`);
   const { labels, annotations, ips } = findPod(mesh, name, namespace);
-  const type = proxyType(annotations);
-  const metadata = nodeMetadata(mesh, namespace, { metadata: { labels, annotations }, spec: { containers: [] } });
+  const type = proxyType(annotations, injection);
+  const pod = { metadata: { labels, annotations }, spec: { containers: [] } };
+  const metadata = nodeMetadata(mesh, namespace, pod, injection);
   const ipAddress = ips[0] ?? "0.0.0.0";
   return {
     ...{ name, namespace, labels, ipAddress, type },
@@ -67,11 +69,15 @@ function findPod(mesh: MeshSnapshot, name: string, namespace: string): FoundPod 
 }
 
 /** What injection and `trysail init` would have the node say. */
-function nodeMetadata(mesh: MeshSnapshot, namespace: string, pod: PodManifest): JsonObject {
-  const config = createMeshSettings(defaultInjectionConfig, () => mesh.config)();
-  const selected = selectProxyConfig(mesh.proxyConfigsFor(namespace), namespace, pod.metadata?.labels ?? {});
+function nodeMetadata(mesh: MeshSnapshot, namespace: string, pod: PodManifest, injection: InjectionConfig): JsonObject {
+  const labels = pod.metadata?.labels ?? {};
+  const config = createMeshSettings(injection, () => mesh.config)();
+  const selected = selectProxyConfig(mesh.proxyConfigsFor(namespace), namespace, labels);
   const settings = buildProxySettings({ pod, namespaceAnnotations: {}, config, selected });
+  const network = ownValue(labels, LABEL.network.name) ?? config.network;
   return {
+    CLUSTER_ID: config.clusterId,
+    ...(network === "" ? {} : { NETWORK: network }),
     INTERCEPTION_MODE: settings.interceptionMode,
     ...metadataFrom(settings.environment),
     PROXY_CONFIG: JSON.parse(JSON.stringify(settings.proxyConfig)),
@@ -79,7 +85,13 @@ function nodeMetadata(mesh: MeshSnapshot, namespace: string, pod: PodManifest): 
 }
 
 /** A pod that the template of gateways makes stands alone. */
-function proxyType(annotations: Readonly<Record<string, string>>): "router" | "sidecar" {
-  const templates = ownValue(annotations, ANNOTATION.templates.name) ?? "";
-  return templates.split(",").some((name) => name.trim() === "gateway") ? "router" : "sidecar";
+function proxyType(
+  annotations: Readonly<Record<string, string>>,
+  { defaultTemplates, aliases }: InjectionConfig,
+): "router" | "sidecar" {
+  const asked = (ownValue(annotations, ANNOTATION.templates.name) ?? "")
+    .split(",")
+    .flatMap((name) => name.trim() || []);
+  const names = asked.length === 0 ? defaultTemplates : asked;
+  return names.some((name) => (ownValue(aliases, name) ?? [name]).includes("gateway")) ? "router" : "sidecar";
 }

@@ -69,8 +69,24 @@ test("the settings of files are used; flags win over values, and values over the
   assert.match(plain.stdout, /image: example\.com\/envoy:values/);
   assert.match(plain.stdout, /istio\.io\/rev: canary/);
   assert.equal(plain.stderr, `${values}: global.tag has no effect on what is injected here\n`);
-  const flagged = await inject([...args, "--proxy-image", "example.com/envoy:flag"], pod("shop"));
+  const flags = ["--proxy-image", "example.com/envoy:flag", "--discovery-address", "flag:1"];
+  const flagged = await inject([...args, ...flags], pod("shop"));
   assert.match(flagged.stdout, /image: example\.com\/envoy:flag/);
+  assert.match(flagged.stdout, /"discoveryAddress":"flag:1"/);
+});
+
+test("the operator's settings are read as the control plane reads them, under the mesh's config", async (t) => {
+  const folder = await temporaryFolder(t);
+  const [settings, mesh] = [join(folder, "settings.yaml"), join(folder, "mesh.yaml")];
+  await writeFile(settings, "proxyImage: example.com/envoy:ours\nproxyConfig: {concurrency: 3, statusPort: 15088}\n");
+  await writeFile(mesh, "defaultConfig: {concurrency: 7}\n");
+  const { stdout } = await inject(["-f", "-", "--injection-config", settings, "--mesh-config", mesh], pod("shop"));
+  assert.match(stdout, /image: example\.com\/envoy:ours/);
+  assert.match(stdout, /"concurrency":7/);
+  assert.match(stdout, /"statusPort":15088/);
+  await writeFile(settings, "proxyImages: none\n");
+  const { stderr, code } = await inject(["-f", "-", "--injection-config", settings], pod("shop"));
+  assert.deepEqual([stderr, code], [`trysail: ${settings}: there is no setting proxyImages\n`, 1]);
 });
 
 test("files that say nonsense are named, and usage errors exit with 2", async (t) => {

@@ -15,6 +15,10 @@ export function injectCommand(): Command {
     .option("-n, --namespace <name>", "for workloads that name none", "default")
     .option("--explain", "print what is decided about each object, and why, instead of the manifests")
     .option("--revision <name>", "the control plane's revision")
+    .option(
+      "--injection-config <file>",
+      "what injected pods get, as trysail serve is given it; by default the defaults",
+    )
     .option("--mesh-config <file>", "a MeshConfig whose defaultConfig the proxies start from")
     .option("--values <file>", "the values that Istio's chart would be installed with")
     .option("--discovery-address <host:port>", "the control plane that the proxies join")
@@ -28,6 +32,7 @@ interface InjectOptions {
   readonly namespace: string;
   readonly explain?: boolean;
   readonly revision?: string;
+  readonly injectionConfig?: string;
   readonly meshConfig?: string;
   readonly values?: string;
   readonly discoveryAddress?: string;
@@ -36,10 +41,14 @@ interface InjectOptions {
 }
 
 /** Exits with 1 where an object cannot be injected; then no manifests are printed. */
-async function run({ filename, namespace, explain, meshConfig, values, ...overrides }: InjectOptions): Promise<void> {
+async function run(options: InjectOptions): Promise<void> {
+  const { filename, namespace, explain, injectionConfig, meshConfig, values, ...overrides } = options;
   const text = await read(filename);
   const { injectManifests } = await import("../injection/inject-manifests.ts");
-  const config = { ...(await readSettings(meshConfig, values)), ...overrides };
+  const settings = await readSettings(options);
+  const { discoveryAddress } = overrides;
+  const proxyConfig = { ...settings.proxyConfig, ...(discoveryAddress === undefined ? {} : { discoveryAddress }) };
+  const config = { ...settings, ...overrides, proxyConfig };
   const source = filename === "-" ? "standard input" : filename;
   const { text: injected, decisions } = named(source, () => injectManifests(text, namespace, config));
   const refused = decisions.filter(({ outcome }) => outcome === "refused");
@@ -70,22 +79,32 @@ function explanation(decisions: readonly ManifestDecision[]): string {
   return formatTable([["DOCUMENT", "OBJECT", "DECISION", "REASON", "MESSAGE"], ...rows]);
 }
 
-/** The defaults, under the files that were named; the values win, as they do where Istio is installed. */
-async function readSettings(meshConfig: string | undefined, values: string | undefined): Promise<InjectionConfig> {
-  const [{ defaultInjectionConfig }, { readMeshSettings }, { readInjectorValues }, { mergeProxyConfig }] =
-    await Promise.all([
-      import("../injection/injection-config.ts"),
-      import("../injection/operator-settings.ts"),
-      import("../injection/injector-values.ts"),
-      import("../injection/proxy-config.ts"),
-    ]);
+/** The operator's file, or the defaults, under the others that were named; the values win, as they do where Istio is installed. */
+async function readSettings({ injectionConfig, meshConfig, values }: InjectOptions): Promise<InjectionConfig> {
+  const [config, { readMeshSettings }, { readInjectorValues }, { mergeProxyConfig }] = await Promise.all([
+    readOperatorFile(injectionConfig),
+    import("../injection/operator-settings.ts"),
+    import("../injection/injector-values.ts"),
+    import("../injection/proxy-config.ts"),
+  ]);
   const read = async (filename: string | undefined, reader: (file: unknown, source: string) => OperatorSettings) =>
     filename === undefined ? NO_SETTINGS : reader(await readYaml(filename), filename);
   const mesh = await read(meshConfig, (file, source) => readMeshSettings(meshConfigIn(file, source), source));
   const chart = await read(values, readInjectorValues);
   for (const warning of [...mesh.warnings, ...chart.warnings]) process.stderr.write(`${warning}\n`);
-  const proxyConfig = mergeProxyConfig(mesh.config.proxyConfig ?? {}, chart.config.proxyConfig ?? {});
-  return { ...defaultInjectionConfig, ...mesh.config, ...chart.config, proxyConfig };
+  const proxyConfig = [mesh, chart].reduce(
+    (under, { config: { proxyConfig: over = {} } }) => mergeProxyConfig(under, over),
+    config.proxyConfig,
+  );
+  return { ...config, ...mesh.config, ...chart.config, proxyConfig };
+}
+
+/** What reads such a file takes as long to load as the rest of the command. */
+async function readOperatorFile(file: string | undefined): Promise<InjectionConfig> {
+  if (file === undefined) return (await import("../injection/injection-config.ts")).defaultInjectionConfig;
+  const { loadInjectionConfig } = await import("../injection/load-injection-config.ts");
+  const { SYSTEM_NAMESPACE } = await import("../mesh/mesh-config.ts");
+  return loadInjectionConfig(file, SYSTEM_NAMESPACE);
 }
 
 const NO_SETTINGS: OperatorSettings = { config: {}, warnings: [] };

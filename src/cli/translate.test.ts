@@ -10,6 +10,16 @@ const program = join(import.meta.dirname, "trysail.ts");
 
 /** What `trysail translate` prints for the pod `web-0` with these annotations, in front of further objects. */
 async function translated(t: TestContext, annotations: object, ...objects: object[]): Promise<string> {
+  return translatedWith(t, null, annotations, ...objects);
+}
+
+/** The same where the control plane is given these settings of injection. */
+async function translatedWith(
+  t: TestContext,
+  settings: object | null,
+  annotations: object,
+  ...objects: object[]
+): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "trysail-translate-"));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const pod = {
@@ -21,6 +31,11 @@ async function translated(t: TestContext, annotations: object, ...objects: objec
   };
   await writeFile(join(folder, "mesh.yaml"), [pod, ...objects].map((one) => JSON.stringify(one)).join("\n---\n"));
   const command = [program, "translate", "-f", folder, "--proxy", "web-0.shop", "-o", "yaml"];
+  if (settings !== null) {
+    const file = join(folder, "settings.txt");
+    await writeFile(file, JSON.stringify(settings));
+    command.push("--injection-config", file);
+  }
   const { stdout } = await promisify(execFile)(process.execPath, command, { maxBuffer: 64 * 1024 * 1024 });
   return stdout;
 }
@@ -54,6 +69,41 @@ for (const [what, annotations, objects] of sources) {
     assert.match(await translated(t, annotations, ...objects), answersDns);
   });
 }
+
+test("the operator's settings count in what it would be sent, under the mesh config and the pod's own", async (t) => {
+  const settings = { proxyConfig: DNS, interceptionMode: "TPROXY" };
+  const plain = await translatedWith(t, settings, {});
+  assert.match(plain, answersDns);
+  assert.match(plain, /transparent: true/);
+  const no = JSON.stringify({ proxyMetadata: { ISTIO_META_DNS_CAPTURE: "false" } });
+  assert.doesNotMatch(await translatedWith(t, settings, { "proxy.istio.io/config": no }), answersDns);
+});
+
+test("a proxy is where the operator's settings say, so what is in another network is reached through its gateway", async (t) => {
+  const gateways = [{ address: "192.0.2.7", port: 15443 }];
+  const networks = { networks: { south: { endpoints: [{ fromCidr: "10.9.0.0/16" }], gateways } } };
+  const entry = {
+    apiVersion: "networking.istio.io/v1",
+    kind: "ServiceEntry",
+    metadata: { name: "cart", namespace: "shop" },
+    spec: {
+      hosts: ["cart.test"],
+      location: "MESH_INTERNAL",
+      resolution: "STATIC",
+      ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+      endpoints: [{ address: "10.9.0.1", network: "south", labels: { "security.istio.io/tlsMode": "istio" } }],
+    },
+  };
+  const there = { ...meshConfig, data: { ...meshConfig.data, meshNetworks: JSON.stringify(networks) } };
+  assert.match(await translatedWith(t, { network: "north" }, {}, there, entry), /address: 192\.0\.2\.7/);
+  assert.doesNotMatch(await translatedWith(t, { network: "south" }, {}, there, entry), /address: 192\.0\.2\.7/);
+});
+
+test("a template that makes gateways by default makes the proxy one", async (t) => {
+  const settings = { defaultTemplates: ["edge"], aliases: { edge: ["gateway"] } };
+  assert.match(await translatedWith(t, settings, {}), /id: router~/);
+  assert.match(await translatedWith(t, settings, { "inject.istio.io/templates": "sidecar" }), /id: sidecar~/);
+});
 
 test("a pod's second family of addresses and its mode of interception count in what it would be sent", async (t) => {
   const plain = await translated(t, {});

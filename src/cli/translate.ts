@@ -1,18 +1,23 @@
 import { Command } from "commander";
 import { stringify } from "yaml";
 import { placeholderIdentity } from "../ca/serving/placeholder-identity.ts";
+import { loadInjectionConfig } from "../injection/load-injection-config.ts";
+import { SYSTEM_NAMESPACE } from "../mesh/mesh-config.ts";
 import { createSnapshotBuilder } from "../mesh/snapshot.ts";
+import { BuildCache } from "../platform/build-cache.ts";
 import { systemClock } from "../platform/clock.ts";
 import { createLog } from "../platform/log.ts";
 import { createFileSource } from "../sources/file-source.ts";
 import { selfContainedConfig } from "../translate/self-contained.ts";
 import { createTranslator } from "../translate/translator.ts";
 import { describeProxy } from "./describe-proxy.ts";
+import { trustDomainOption } from "./trust-domain-flag.ts";
 
 interface TranslateFlags {
   readonly file: readonly string[];
   readonly proxy: string;
   readonly trustDomain: string;
+  readonly injectionConfig?: string;
   readonly output: "json" | "yaml";
 }
 
@@ -26,7 +31,11 @@ export function translateCommand(): Command {
       (folder, before: string[] = []) => [...before, folder],
     )
     .requiredOption("--proxy <pod.namespace>", "a pod, or a workload such as a Deployment whose pods it stands for")
-    .option("--trust-domain <name>", "trust domain of the mesh's SPIFFE ids", "cluster.local")
+    .addOption(trustDomainOption("trust domain of the mesh's SPIFFE ids"))
+    .option(
+      "--injection-config <file>",
+      "what injected pods get, as trysail serve is given it; by default the defaults",
+    )
     .option("-o, --output <format>", "json or yaml", "json")
     .addHelpText(
       "after",
@@ -35,12 +44,15 @@ export function translateCommand(): Command {
     .action(translate);
 }
 
-async function translate({ file, proxy, trustDomain, output }: TranslateFlags): Promise<void> {
+async function translate({ file, proxy, trustDomain, injectionConfig, output }: TranslateFlags): Promise<void> {
+  const injection = await loadInjectionConfig(injectionConfig ?? null, SYSTEM_NAMESPACE);
   const source = createFileSource({ dirs: [...file], clock: systemClock, log: createLog("silent") });
   await source.start();
-  const mesh = createSnapshotBuilder(trustDomain).build(source.current());
+  const mesh = createSnapshotBuilder(trustDomain, new BuildCache(), SYSTEM_NAMESPACE, injection.clusterId).build(
+    source.current(),
+  );
   await source.stop();
-  const described = describeProxy(mesh, proxy);
+  const described = describeProxy(mesh, proxy, injection);
   const resources = createTranslator(mesh).translate(described);
   const { name, namespace, ipAddress, type = "sidecar" } = described;
   const nodeId = `${type}~${ipAddress}~${name}.${namespace}~${namespace}.svc.${mesh.config.domain}`;

@@ -32,6 +32,8 @@ export interface MeshStateDeps {
 
 export interface MeshState {
   current(): MeshSnapshot;
+  /** What that was built from. */
+  objects(): ObjectSet["objects"];
   stop(): void;
 }
 
@@ -54,7 +56,8 @@ export function createMeshState({
 }: MeshStateDeps): MeshState {
   const snapshots = createSnapshotBuilder(trustDomain, new BuildCache(), systemNamespace, clusterId);
   let seen = source.current();
-  let mesh = snapshots.build(seen);
+  let built = seen;
+  let mesh = snapshots.build(built);
   const reportFindings = () => {
     const { config, findings: known } = mesh;
     const found = analyze(discovered(seen.objects, config), config, objectsElsewhere(seen, config));
@@ -65,7 +68,8 @@ export function createMeshState({
   const flush = () => {
     const since = seenAtMs ?? clock.now();
     seenAtMs = null;
-    mesh = snapshots.build(source.current());
+    built = source.current();
+    mesh = snapshots.build(built);
     onChange(mesh, since);
   };
   // Looking for dangling references reads the whole mesh, and nobody waits for it.
@@ -92,6 +96,7 @@ export function createMeshState({
   reportFindings();
   return {
     current: () => mesh,
+    objects: () => built.objects,
     stop() {
       unsubscribe();
       changes.stop();

@@ -9,6 +9,7 @@ import { messageOf, TrysailError } from "../platform/errors.ts";
 import { openStateDir } from "../platform/state-dir.ts";
 import type { Source } from "../sources/source.ts";
 import { createAdmission } from "./admission.ts";
+import { awaitProxies } from "./await-proxies.ts";
 import { defaultBackOff } from "./back-off.ts";
 import { buildContainerPlan } from "./build-container-plan.ts";
 import { builtInImages } from "./built-in-images.ts";
@@ -28,11 +29,12 @@ import { createNodeNetwork, NODE_IP, run } from "./node-network.ts";
 import { createObjectFolder, type ManifestObject } from "./object-folder.ts";
 import type { DevOptions } from "./options.ts";
 import { startPodRunner } from "./pod-runner.ts";
+import { hasProxy } from "./pod-status.ts";
 import { checkProbe } from "./probe-check.ts";
 import { buildReport } from "./report.ts";
 import type { ServiceView } from "./service-view.ts";
 import { statePaths } from "./state-folder.ts";
-import { SYSTEM_NAMESPACE } from "./system-objects.ts";
+import { SYSTEM_NAMESPACE, writtenMark } from "./system-objects.ts";
 import { createVolumeFolders } from "./volume-folders.ts";
 
 /** Everything that runs inside: the network, the control plane, the pods. */
@@ -45,6 +47,11 @@ export interface Node {
   onProblem(listener: (message: string) => void): void;
   /** Objects, rules and report are written as far as they are known. */
   flush(): Promise<void>;
+  /**
+   * Resolves when the control plane has read what is written, and the proxies of ready pods have taken all that follows from
+   * it; within `withinMs` at the latest, with the pods whose proxies have not.
+   */
+  followed(withinMs: number, stop: AbortSignal): Promise<readonly string[]>;
   stop(): Promise<void>;
 }
 
@@ -72,8 +79,12 @@ export async function startNode(options: DevOptions, createSource: (folder: stri
   const rules = createLatestOnly((text: string) => run("iptables-restore", [], [text]), problem);
   const reports = createLatestOnly((text: string) => replaceFile(paths.report, text), problem);
   let lastRules = "";
+  let lastObjects: readonly ManifestObject[] = [];
+  let isMarked = false;
+  const pushObjects = () => writeObjects.push(isMarked ? [...lastObjects, writtenMark] : lastObjects);
   const publish = (objects: readonly ManifestObject[], views: readonly ServiceView[]) => {
-    writeObjects.push(objects);
+    lastObjects = objects;
+    pushObjects();
     names = buildNameTable(views, DOMAIN);
     const text = buildForwardingRules(views);
     if (text !== lastRules) rules.push(text);
@@ -172,13 +183,31 @@ export async function startNode(options: DevOptions, createSource: (folder: stri
     onChange: () => cluster.touch(),
   });
 
+  const flush = async () => {
+    for (const part of [writeObjects, rules, reports]) await part.settled();
+  };
   return {
     cluster,
     controlPlane,
     findings: () => findingLines([cluster.findings(), meshFindings.current()], paths.objects),
     onProblem: (listener) => void problems.push(listener),
-    flush: async () => {
-      for (const part of [writeObjects, rules, reports]) await part.settled();
+    flush,
+    async followed(withinMs, stop) {
+      await flush(); // what is read behind the mark may have been written before it
+      isMarked = true;
+      pushObjects();
+      await flush();
+      return await awaitProxies({
+        ...{ clock, withinMs, stop },
+        url: "http://127.0.0.1:8080",
+        token: () => readFile(paths.adminToken, "utf8"),
+        mark: writtenMark,
+        pods: () =>
+          cluster
+            .pods()
+            .filter(hasProxy)
+            .map(({ name, namespace }) => `${name}.${namespace}`),
+      });
     },
     async stop() {
       unsubscribe();

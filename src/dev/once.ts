@@ -9,7 +9,10 @@ import type { DevOptions } from "./options.ts";
 import type { PodStatus } from "./pod-status.ts";
 import { type StatePaths, statePaths } from "./state-folder.ts";
 
-/** Waits until all is ready, runs the command, and answers with its exit code. Rejects where a pod does not come up. */
+/** How long proxies of pods that are ready may take for the endpoints of the last one. */
+const FOLLOW_MS = 10_000;
+
+/** Waits until all is ready and proxies know of it, runs the command, and answers with its exit code. Rejects where a pod does not come up. */
 export async function runOnce(options: DevOptions, node: Node, stop: AbortSignal): Promise<number> {
   const paths = statePaths(options.stateDir);
   const begin = performance.now();
@@ -25,6 +28,12 @@ export async function runOnce(options: DevOptions, node: Node, stop: AbortSignal
   await node.flush();
   for (const line of errorLines(node)) process.stderr.write(`${line}\n`);
   const count = node.cluster.pods().length;
+  const behind = await node.followed(FOLLOW_MS, stop);
+  if (stop.aborted) return 130;
+  if (behind.length > 0) {
+    const names = behind.join(", ");
+    process.stderr.write(`trysail: ${printable(`not every proxy has the last configuration: ${names}`)}\n`);
+  }
   process.stderr.write(`all ${count} pods are ready after ${((performance.now() - begin) / 1000).toFixed(1)} s\n`);
   return options.command.length === 0 ? 0 : await runCommand(options, paths, stop);
 }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createServer, type Server } from "node:net";
 import { messageOf, TrysailError } from "../platform/errors.ts";
+import { HOST_PORT_ANNOTATION } from "./exposures.ts";
 import type { DevOptions, ToInner, ToOuter } from "./options.ts";
 import type { Isolation } from "./preflight.ts";
 import { recordRun, type StatePaths } from "./state-folder.ts";
@@ -28,7 +29,7 @@ export async function runOuter(
   path: string,
 ): Promise<number> {
   const listeners = new Map<number, Server>();
-  for (const port of fixedPorts(options)) listeners.set(port, await listen(port)); // a port in use ends it here
+  for (const port of fixedPorts(options)) listeners.set(port, await listen(port, options)); // a port in use ends it here
   const enter = ["--pdeathsig", "KILL", "unshare", ...isolation.unshareArgs, "sh", "-euc", ENTER, "sh"];
   const inner = [...options.program, "dev", options.folder, "--inside"];
   const child = spawn("setpriv", [...enter, ...inner], {
@@ -71,7 +72,7 @@ async function answer(
   }
   const { hostPort } = message;
   try {
-    const server = listeners.get(hostPort) ?? (await listen(hostPort));
+    const server = listeners.get(hostPort) ?? (await listen(hostPort, options));
     listeners.delete(hostPort);
     // The socket goes to the inner process; connections still come from this machine's network, where it was made.
     child.send({ kind: "listener", hostPort } satisfies ToInner, server, () => server.close());
@@ -92,13 +93,20 @@ export function controlPlanePorts(options: DevOptions): number[] {
   return [15012, 15014, 15017, 8080, ...plaintext];
 }
 
-function listen(port: number): Promise<Server> {
+/** How to do without a port depends on who asks for it. */
+function wayOut(port: number, options: DevOptions): string {
+  if (options.expose.some(({ hostPort }) => hostPort === port)) return "give --expose another one";
+  if (controlPlanePorts(options).includes(port)) return "run with --no-host-ports";
+  return `change the annotation ${HOST_PORT_ANNOTATION}, or run with --no-host-ports`;
+}
+
+function listen(port: number, options: DevOptions): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer({ pauseOnConnect: true });
     server.once("error", (error) => {
       const inUse = "code" in error && error.code === "EADDRINUSE";
       const reason = inUse
-        ? "is in use: end the program that has it, or run with --no-host-ports"
+        ? `is in use: end the program that has it, or ${wayOut(port, options)}`
         : `cannot be used: ${error.message}`;
       reject(new TrysailError("failed-precondition", `port 127.0.0.1:${port} ${reason}`));
     });

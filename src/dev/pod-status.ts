@@ -26,6 +26,11 @@ export interface PodStatus {
   readonly containers: readonly ContainerStatus[];
 }
 
+/** Whether a proxy runs beside or in it, that has been ready. */
+export function hasProxy({ ready, terminating, initContainers, containers }: PodStatus): boolean {
+  return ready && !terminating && [...initContainers, ...containers].some(({ name }) => name === "istio-proxy");
+}
+
 /** A container whose turn has not come. */
 export function notStarted(container: Container): ContainerStatus {
   return {

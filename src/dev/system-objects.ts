@@ -1,10 +1,10 @@
 import type { Service } from "../mesh/kubernetes/core.ts";
+import { TRUST_BUNDLE_KEY, TRUST_BUNDLE_MAP } from "../platform/trust-bundle.ts";
 import type { EndpointSliceManifest } from "./endpoint-slices.ts";
 import type { ManifestObject } from "./object-folder.ts";
 
 export const SYSTEM_NAMESPACE = "trysail-system";
 const CONTROL_PLANE = "trysail";
-const CA_CONFIG_MAP = "trysail-ca-root-cert";
 
 /** The control plane's Service: headless, and its one endpoint is this node, where the control plane runs. */
 export const controlPlaneService: Service = {
@@ -44,11 +44,18 @@ export function controlPlaneSlice(nodeIp: string, nodeName: string): EndpointSli
 
 /** What a namespace controller keeps in every namespace, so that pods can mount the mesh's root certificate. */
 export function rootCertificateMap(namespace: string, rootCertificate: string): ManifestObject {
-  const metadata = { name: CA_CONFIG_MAP, namespace };
-  const object = { apiVersion: "v1", kind: "ConfigMap", metadata, data: { "root-cert.pem": rootCertificate } };
+  const metadata = { name: TRUST_BUNDLE_MAP, namespace };
+  const object = { apiVersion: "v1", kind: "ConfigMap", metadata, data: { [TRUST_BUNDLE_KEY]: rootCertificate } };
   return object;
 }
 
+/** Written behind all else: whoever has read this has read that. */
+export const writtenMark: ManifestObject = Object.freeze({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: { name: "trysail-dev-written", namespace: SYSTEM_NAMESPACE },
+});
+
 export function isRootCertificateMap(name: string): boolean {
-  return name === CA_CONFIG_MAP;
+  return name === TRUST_BUNDLE_MAP;
 }

@@ -3,7 +3,8 @@ import { checkDurations } from "./check-durations.ts";
 import { checkLabels } from "./check-labels.ts";
 import type { EgressListener, IngressListener, Sidecar } from "./istio/sidecar.ts";
 import { declaredProtocol } from "./port-protocol.ts";
-import { error, type Problem } from "./problem.ts";
+import { error, type Problem, warning } from "./problem.ts";
+import { bindsItself, capturesItself, DNS_CAPTURE_PORT } from "./proxy-ports.ts";
 import { parseDefaultEndpoint, parseEgressHost } from "./sidecar-text.ts";
 import { parseSocket } from "./socket-path.ts";
 
@@ -19,8 +20,16 @@ export function checkSidecar({ spec }: Sidecar): Problem[] {
     ...checkLabels(spec.workloadSelector?.labels, "spec.workloadSelector.labels"),
     ...egress.flatMap((listener, index) => checkEgress(listener, index === egress.length - 1, `spec.egress[${index}]`)),
     ...repeated(egress, "spec.egress"),
+    ...taken(egress, "spec.egress", ({ bind, captureMode }, number) =>
+      captureMode === "NONE"
+        ? bindsItself(bind || "127.0.0.1", number, true)
+        : capturesItself(bind || "0.0.0.0", number),
+    ),
     ...ingress.flatMap((listener, index) => checkIngress(listener, `spec.ingress[${index}]`)),
     ...repeated(ingress, "spec.ingress"),
+    ...taken(ingress, "spec.ingress", ({ bind, captureMode }, number) =>
+      captureMode === "NONE" ? bindsItself(bind || "0.0.0.0", number, true) : false,
+    ),
   ];
   if (outboundTrafficPolicy?.egressProxy !== undefined && outboundTrafficPolicy.mode === "REGISTRY_ONLY") {
     problems.push(
@@ -58,7 +67,7 @@ function checkEgress(listener: EgressListener, isLast: boolean, path: string): P
   const problems: Problem[] = [];
   for (const [index, text] of listener.hosts.entries()) {
     if (parseEgressHost(text, "") === null) {
-      const reason = `must be NAMESPACE/HOST, with *, . or ~ for the namespace and perhaps a wildcard for the host, but is ${JSON.stringify(text)}`;
+      const reason = `must be NAMESPACE/HOST, with * or . for the namespace, ~ before what is left out, and perhaps a wildcard for the host, but is ${JSON.stringify(text)}`;
       problems.push(error(`${path}.hosts[${index}]`, reason));
     }
   }
@@ -84,7 +93,7 @@ function checkIngress(listener: IngressListener, path: string): Problem[] {
     problems.push(error(`${path}.bind`, `must be an IP address, but is ${JSON.stringify(bind)}`));
   }
   if (defaultEndpoint !== "" && parseDefaultEndpoint(defaultEndpoint) === null) {
-    const reason = `must be 127.0.0.1:PORT, 0.0.0.0:PORT, [::1]:PORT, [::]:PORT or unix:///PATH, but is ${JSON.stringify(defaultEndpoint)}`;
+    const reason = `must be 127.0.0.1:PORT, 0.0.0.0:PORT, [::1]:PORT, [::]:PORT, :PORT or unix:///PATH, but is ${JSON.stringify(defaultEndpoint)}`;
     problems.push(error(`${path}.defaultEndpoint`, reason));
   }
   return problems;
@@ -101,6 +110,25 @@ function repeated(listeners: readonly (EgressListener | IngressListener)[], path
     return known === undefined
       ? []
       : [error(`${path}[${index}].port.number`, `is ${port.number}, as that of ${path}[${known}]`)];
+  });
+}
+
+/** Told of, and not refused: what else the Sidecar says holds. */
+function taken<L extends EgressListener | IngressListener>(
+  listeners: readonly L[],
+  path: string,
+  isTaken: (listener: L, number: number) => boolean,
+): Problem[] {
+  return listeners.flatMap((listener, index): Problem[] => {
+    const number = listener.port?.number;
+    if (number === undefined || listener.bind?.startsWith("unix://") || !isTaken(listener, number)) return [];
+    const whose =
+      number === DNS_CAPTURE_PORT
+        ? "at which proxies that capture DNS answer it: they"
+        : "on which proxies listen themselves: they";
+    return [
+      warning(`${path}[${index}].port.number`, `is ${number}, ${whose} have no such listener, so choose another`),
+    ];
   });
 }
 

@@ -4,6 +4,7 @@ import type { MeshConfig } from "../mesh/mesh-config.ts";
 import type { MeshPort } from "../mesh/mesh-service.ts";
 import { buildPortPolicy } from "../mesh/port-policy.ts";
 import { type Protocol, portProtocol } from "../mesh/port-protocol.ts";
+import { bindsItself } from "../mesh/proxy-ports.ts";
 import { parseDefaultEndpoint } from "../mesh/sidecar-text.ts";
 import type { MeshSnapshot } from "../mesh/snapshot.ts";
 import type { BuildCache } from "../platform/build-cache.ts";
@@ -22,6 +23,7 @@ import type { Workload } from "./workload.ts";
 export interface InboundProxy {
   readonly workload: Workload;
   readonly address: string;
+  readonly answersDns: boolean;
   readonly interception: Interception;
   readonly sidecar: Sidecar | null;
   /** What its workload sees of the mesh. */
@@ -48,14 +50,15 @@ export function translateInbound(
   ] as const;
   const listeners = [cache.get(buildVirtualInbound, workload, ports, ...shared, interception)];
   for (const port of ports) {
-    if (port.bind !== null) listeners.push(cache.get(buildBoundInbound, workload, port, ...shared));
+    if (port.bind !== null && !isProxysOwn(port.bind, port.port, proxy))
+      listeners.push(cache.get(buildBoundInbound, workload, port, ...shared));
   }
   return {
     clusters: cache.list(
       `inbound clusters ${view}`,
       ports.map((port) => cache.get(buildInboundCluster, port, config)),
     ),
-    listeners: cache.list(`inbound listeners ${JSON.stringify(interception)} ${view}`, listeners),
+    listeners: cache.list(`inbound listeners ${JSON.stringify(interception)} ${proxy.answersDns} ${view}`, listeners),
   };
 }
 
@@ -85,6 +88,11 @@ function buildIngressPort(
     sidecar,
     rule: null,
   };
+}
+
+/** At the pod's own address too is what the proxy has at every address. */
+function isProxysOwn(ip: string, port: number, { address, answersDns }: InboundProxy): boolean {
+  return bindsItself(ip === address ? "0.0.0.0" : ip, port, answersDns);
 }
 
 /** The pod's own address stands for all of its addresses: on those, listeners for what it dials may be already. */

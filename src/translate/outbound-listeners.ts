@@ -1,12 +1,12 @@
 import type { MeshConfig } from "../mesh/mesh-config.ts";
 import type { MeshService } from "../mesh/mesh-service.ts";
+import { bindsItself, capturesItself } from "../mesh/proxy-ports.ts";
 import type { BuildCache } from "../platform/build-cache.ts";
 import { ipVersion } from "../platform/ip-version.ts";
 import type { EncodedResource } from "../xds/resource-set.ts";
 import { unclaimed } from "./listener/claimed-chains.ts";
 import { buildOutboundListener, type HttpRouting, type ListenerPlace } from "./listener/outbound.ts";
 import type { TcpChain } from "./listener/tcp-chain.ts";
-import { OWN_PORTS } from "./names.ts";
 import type { OutboundPolicy } from "./outbound-policy.ts";
 import type { PortScope } from "./scope.ts";
 
@@ -35,6 +35,7 @@ interface Plan {
 
 export interface OutboundListenersDeps {
   readonly hasIpv6: boolean;
+  readonly answersDns: boolean;
   readonly config: MeshConfig;
   readonly policy: OutboundPolicy;
   /** The path of the Sidecar whose listeners are `bound`; null for none. */
@@ -95,7 +96,7 @@ export function createOutboundListeners(deps: OutboundListenersDeps): OutboundLi
     build() {
       const made: EncodedResource[] = [];
       for (const { place, http, chains } of plans.values()) {
-        if (isSidecarsOwn(place)) continue;
+        if (isSidecarsOwn(place, deps.answersDns)) continue;
         const routing = http === null ? null : stableRouting(http, place, cache);
         made.push(cache.get(buildOutboundListener, place, routing, config, policy, ...chains));
       }
@@ -104,10 +105,9 @@ export function createOutboundListeners(deps: OutboundListenersDeps): OutboundLi
   };
 }
 
-/** Of what is redirected to the sidecar its ports are its own at any address; for itself it listens at all of them. */
-function isSidecarsOwn({ ip, port, bindToPort }: ListenerPlace): boolean {
-  if (!OWN_PORTS.has(port) || ipVersion(ip) === null) return false;
-  return !bindToPort || /^[0.:]+$/.test(ip);
+function isSidecarsOwn({ ip, port, bindToPort }: ListenerPlace, answersDns: boolean): boolean {
+  if (ipVersion(ip) === null) return false;
+  return bindToPort ? bindsItself(ip, port, answersDns) : capturesItself(ip, port);
 }
 
 /** Inputs are compared by identity, so places and routings that say the same are one object. */

@@ -95,7 +95,7 @@ function buildWays(
   const view = viewOf(scope, variant);
   const tables = createRouteTables();
   const sidecar = scope.sidecar === null ? null : configPath(scope.sidecar);
-  const listeners = createOutboundListeners({ hasIpv6, config, policy, sidecar, cache });
+  const listeners = createOutboundListeners({ hasIpv6, answersDns, config, policy, sidecar, cache });
   const deps = { config, scope, variant, dialled, cache, tables, listeners, budget: createRouteBudget() };
   addEgress(deps, scope, null);
   for (const port of scope.ports) addEgress(deps, port, port.listener);

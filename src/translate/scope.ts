@@ -113,7 +113,7 @@ function selectEgress(
   for (const service of visible.values()) {
     const { standsFor } = service;
     const { namespace, hostname } = standsFor ?? service;
-    if (!isImported(namespace, hostname, imports)) continue;
+    if (!isImported(namespace, hostname, imports) || isLeftOut(namespace, hostname, imports)) continue;
     const virtualService = routing.find(hostname) ?? null;
     services.push({ service, virtualService, narrower: routing.within(hostname), rule: ruleOf(service) });
   }
@@ -130,8 +130,17 @@ function isImported(namespace: string, host: string, imports: readonly EgressHos
   if (imports === null) return true;
   return imports.some(
     (wanted) =>
+      !wanted.isLeftOut &&
       (wanted.namespace === "*" || wanted.namespace === namespace) &&
       (hostMatches(wanted.host, host) || (host.startsWith("*") && hostMatches(host, wanted.host))),
+  );
+}
+
+/** Of services alone: who routes for such a host still does, as in Istio. */
+function isLeftOut(namespace: string, host: string, imports: readonly EgressHost[] | null): boolean {
+  if (imports === null) return false;
+  return imports.some(
+    (one) => one.isLeftOut && (one.namespace === "*" || one.namespace === namespace) && hostMatches(one.host, host),
   );
 }
 

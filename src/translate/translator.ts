@@ -127,7 +127,10 @@ class Round {
   sidecar(proxy: ProxyDescription): ProxyParts {
     const interception = readInterception(proxy);
     const { workload, sidecar, scope, outbound } = this.outbound(proxy, interception);
-    const inbound = { workload, address: proxy.ipAddress, interception, sidecar, scope };
+    const inbound = {
+      ...{ workload, address: proxy.ipAddress, interception, sidecar, scope },
+      answersDns: answersDns(proxy.metadata ?? {}),
+    };
     return { outbound, inbound: translateInbound(this.mesh, inbound, this.#cache) };
   }
 

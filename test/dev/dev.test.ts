@@ -244,6 +244,31 @@ test("--once runs the command when every pod is ready, tells it what it needs, a
   assert.deepEqual(processesWith(dev.mark), []);
 });
 
+test("--once runs the command when proxies have taken all that is known of the pods", { skip }, async (t) => {
+  const dev = createDevFolder(t);
+  fill(dev);
+  const namespace = "apiVersion: v1\nkind: Namespace\nmetadata: { name: shop, labels: { istio-injection: enabled } }\n";
+  dev.write("all.yaml", `${namespace}---\n${JOB}`);
+  const ask = (page: string) =>
+    `curl -sf -H "Authorization: Bearer $(cat "$TRYSAIL_ADMIN_TOKEN_FILE")" "$TRYSAIL_HTTP/debug/${page}"; echo`;
+  const { code, stdout, stderr } = await dev.start("--once", "--", "sh", "-ec", `${ask("syncz")}; ${ask("objects")}`)
+    .exited;
+  assert.equal(code, 0, stderr);
+  const [proxies, objects] = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  assert.deepEqual(
+    proxies.map(({ nodeId, inSync }: Record<string, unknown>) => [String(nodeId).split("~")[2], inSync]),
+    [["web.shop", true]],
+  );
+  // Written behind all else.
+  assert.ok(
+    objects.some(({ kind, name }: Record<string, unknown>) => kind === "ConfigMap" && name === "trysail-dev-written"),
+  );
+  assert.doesNotMatch(stderr, /not every proxy/);
+});
+
 test("--once fails with the reason and the last words of a pod that does not come up", { skip }, async (t) => {
   const dev = createDevFolder(t);
   fill(dev);
@@ -289,7 +314,8 @@ test("a port in use is named, and nothing is started", { skip }, async (t) => {
   assert.ok(address !== null && typeof address === "object");
   const { code, stderr } = await dev.start("--once", "--expose", `web.shop:80=${address.port}`).exited;
   assert.equal(code, 1);
-  assert.match(stderr, new RegExp(`^trysail: port 127\\.0\\.0\\.1:${address.port} is in use`));
+  const said = `^trysail: port 127\\.0\\.0\\.1:${address.port} is in use: end the program that has it, or give --expose another one\n`;
+  assert.match(stderr, new RegExp(said));
   assert.deepEqual(processesWith(dev.mark), []);
 });
 

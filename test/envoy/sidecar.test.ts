@@ -31,7 +31,7 @@ async function startMesh(t: TestContext) {
     service({ name, namespace, ports: { http: number }, clusterIP }) +
     endpoint(name, { name: `${name}-0`, namespace, ip }, { http: port });
   const yaml = [
-    ...["limited", "open", "proxied", "listening", "bound", "pooled"].map((name, index) =>
+    ...["limited", "open", "proxied", "listening", "bound", "pooled", "without"].map((name, index) =>
       pod({ name, ip: `127.0.0.${90 + index}`, labels: { app: name } }),
     ),
     pod({ name: "other", namespace: "edge", ip: "127.0.0.95", labels: { app: "limited" } }),
@@ -47,6 +47,11 @@ async function startMesh(t: TestContext) {
     ),
     istio("Sidecar", "default", { egress: [{ hosts: ["./*"] }], outboundTrafficPolicy: { mode: "REGISTRY_ONLY" } }),
     istio("Sidecar", "open", { workloadSelector: { labels: { app: "open" } }, egress: [{ hosts: ["*/*"] }] }),
+    istio("Sidecar", "without", {
+      workloadSelector: { labels: { app: "without" } },
+      egress: [{ hosts: ["*/*", "~data/*.svc.cluster.local", "~/nothing.example.com"] }],
+      outboundTrafficPolicy: { mode: "REGISTRY_ONLY" },
+    }),
     istio("Sidecar", "proxied", {
       workloadSelector: { labels: { app: "proxied" } },
       egress: [
@@ -96,9 +101,16 @@ async function startMesh(t: TestContext) {
   ].join("");
   const mesh = meshOf(yaml);
   const sidecars = Object.fromEntries(
-    ["limited.shop", "open.shop", "proxied.shop", "listening.shop", "bound.shop", "pooled.shop", "other.edge"].map(
-      (name) => [name.split(".")[0] ?? "", { mesh, pod: name }],
-    ),
+    [
+      "limited.shop",
+      "open.shop",
+      "proxied.shop",
+      "listening.shop",
+      "bound.shop",
+      "pooled.shop",
+      "without.shop",
+      "other.edge",
+    ].map((name) => [name.split(".")[0] ?? "", { mesh, pod: name }]),
   );
   return { app, mesh, ...(await startSidecars(t, identity, sidecars)) };
 }
@@ -118,6 +130,11 @@ test("a Sidecar decides what its proxies see and where they listen", { skip: env
   await t.test("one that selects a workload comes before it", async () => {
     assert.equal(await answer("open", "own"), "own");
     assert.equal(await answer("open", "far.data"), "far");
+  });
+
+  await t.test("what it leaves out is not there, whatever else it names", async () => {
+    assert.equal(await answer("without", "own"), "own");
+    assert.equal(await answer("without", "far.data"), 502);
   });
 
   await t.test("the root namespace's holds where a namespace has none, for that namespace's own services", () => {
@@ -170,6 +187,18 @@ test("a Sidecar decides what its proxies see and where they listen", { skip: env
       assert.equal(app.count(path), limit);
     }
   });
+});
+
+test("an inbound listener that says a port alone hands over to where the caller dialled, as one that says nothing", () => {
+  const clusterOf = (defaultEndpoint: object) => {
+    const ingress = [{ port: { number: 9080, protocol: "HTTP", name: "http" }, ...defaultEndpoint }];
+    const mesh = meshOf(pod({ name: "web", ip: "127.0.0.1", labels: {} }) + istio("Sidecar", "default", { ingress }));
+    return resourcesFor(mesh, "web.shop").get(TYPE_URL.cluster)?.byName.get("inbound|9080||")?.bytes;
+  };
+  const dialled = clusterOf({});
+  assert.ok(dialled !== undefined);
+  assert.deepEqual(clusterOf({ defaultEndpoint: ":80" }), dialled);
+  assert.notDeepEqual(clusterOf({ defaultEndpoint: "127.0.0.1:80" }), dialled);
 });
 
 test("an inbound listener that intercepts nothing is at the address that its Sidecar says, and at no other", {
