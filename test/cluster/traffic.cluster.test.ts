@@ -103,8 +103,9 @@ test("docs/install.md, from the installation to its end", { skip, timeout: 600_0
       "it to be accepted and in use",
       async () => {
         const shown = await shell("kubectl -n shop get virtualservice orders");
-        assert.match(shown, /^NAME +GATEWAYS +HOSTS +ACCEPTED +PROGRAMMED +AGE$/m);
-        assert.match(shown, /^orders +\["orders"\] +True +True +\S+$/m);
+        assert.match(shown, /^NAME +GATEWAYS +HOSTS +ACCEPTED +PROGRAMMED +REASON +AGE$/m);
+        // A weight of zero is warned of.
+        assert.match(shown, /^orders +\["orders"\] +True +True +AcceptedWithWarnings +\S+$/m);
         return true;
       },
       SOON,
