@@ -2,6 +2,7 @@ import { type KeyObject, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import { type DerElement, readOne, sequence, TAG } from "../platform/der.ts";
 import { messageOf, TrysailError } from "../platform/errors.ts";
+import { onceFor } from "../platform/once-for.ts";
 import { spiffeId } from "./identity.ts";
 import { localSignatures, type Signatures } from "./signatures.ts";
 import type { IssuedCertificate, ServingLeaf, WorkloadLeaf } from "./signer.ts";
@@ -136,16 +137,10 @@ interface Issuer {
 }
 
 /** To read these out of a certificate costs as much as a signature, and an authority issues many. */
-const issuers = new WeakMap<X509Certificate, Issuer>();
-
-function issuerOf(authority: X509Certificate): Issuer {
-  const known = issuers.get(authority);
-  if (known !== undefined) return known;
-  const read = {
+const issuerOf = onceFor(
+  (authority: X509Certificate): Issuer => ({
     name: subjectNameOf(authority),
     key: authority.publicKey,
     notAfter: authority.validToDate.getTime(),
-  };
-  issuers.set(authority, read);
-  return read;
-}
+  }),
+);

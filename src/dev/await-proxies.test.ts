@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer } from "node:http";
 import { type TestContext, test } from "node:test";
+import { serveDebugPages } from "../../test/support/debug-pages.ts";
 import { createManualClock } from "../../test/support/manual-clock.ts";
 import { until } from "../../test/support/until.ts";
 import { awaitProxies } from "./await-proxies.ts";
@@ -13,20 +12,12 @@ const proxy = (pod: string, inSync: boolean) => ({ nodeId: `sidecar~10.0.0.1~${p
 /** Waits for the proxies of two pods at a control plane whose pages say what the test says. */
 async function setUp(t: TestContext) {
   const pages: Record<string, unknown> = { "/debug/objects": [], "/debug/syncz": [] };
-  const server = createServer((request, response) => {
-    response.statusCode = request.headers.authorization === "Bearer admin" ? 200 : 401;
-    response.end(JSON.stringify(pages[request.url ?? ""]));
-  }).listen(0, "127.0.0.1");
-  t.after(() => server.close());
-  await once(server, "listening");
-  const address = server.address();
-  assert.ok(typeof address === "object" && address !== null);
+  const url = await serveDebugPages(t, (path) => ({ status: 200, body: JSON.stringify(pages[path]) }));
   const clock = createManualClock(0);
   const stop = new AbortController();
   let behind: readonly string[] | undefined;
   awaitProxies({
-    ...{ clock, mark, withinMs: 1_000, stop: stop.signal },
-    url: `http://127.0.0.1:${address.port}`,
+    ...{ clock, mark, url, withinMs: 1_000, stop: stop.signal },
     token: async () => "admin",
     pods: () => ["a.shop", "b.shop"],
   }).then((pods) => {

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer } from "node:http";
 import { type TestContext, test } from "node:test";
+import { serveDebugPages } from "../../test/support/debug-pages.ts";
 import { createManualClock } from "../../test/support/manual-clock.ts";
 import { until } from "../../test/support/until.ts";
 import { followMeshFindings } from "./mesh-findings.ts";
@@ -10,18 +9,13 @@ import { followMeshFindings } from "./mesh-findings.ts";
 async function setUp(t: TestContext) {
   const answer = { status: 200, body: "[]" };
   let asked = 0;
-  const server = createServer((request, response) => {
+  const pages = await serveDebugPages(t, () => {
     asked++;
-    response.statusCode = request.headers.authorization === "Bearer admin" ? answer.status : 401;
-    response.end(answer.body);
-  }).listen(0, "127.0.0.1");
-  t.after(() => server.close());
-  await once(server, "listening");
-  const address = server.address();
-  assert.ok(typeof address === "object" && address !== null);
+    return answer;
+  });
   const clock = createManualClock(0);
   let changes = 0;
-  const url = `http://127.0.0.1:${address.port}/debug/findings`;
+  const url = `${pages}/debug/findings`;
   const followed = followMeshFindings({ clock, url, token: async () => "admin", onChange: () => void changes++ });
   t.after(() => followed.stop());
   const answered = () => until("the next look to be due", () => clock.pending() === 1);

@@ -1,16 +1,10 @@
+import type { Publication } from "../ca/authority/published-roots.ts";
 import { TRUST_BUNDLE_MAP } from "../platform/trust-bundle.ts";
 import type { KubernetesClient } from "./client.ts";
 import { listAll } from "./list-all.ts";
 import { meshedPods } from "./meshed-pods.ts";
 import { resourcePath } from "./resource-path.ts";
 import { trustBundleIn } from "./trust-bundle-map.ts";
-
-export interface PublishedBundle {
-  /** The ConfigMap that says so. */
-  readonly name: string;
-  /** Empty where no pod was told anything. */
-  readonly rootsPem: string;
-}
 
 /**
  * Whom the mesh was told to trust, by the ConfigMap in the control plane's namespace. Where that is gone, as it is with the
@@ -20,7 +14,7 @@ export interface PublishedBundle {
 export async function readPublishedBundle(
   client: Pick<KubernetesClient, "list">,
   systemNamespace: string,
-): Promise<PublishedBundle> {
+): Promise<Publication> {
   const query = { fieldSelector: `metadata.name=${TRUST_BUNDLE_MAP}` };
   const maps = await listAll(client, resourcePath({ apiVersion: "v1", resource: "configmaps" }), { query });
   const said = maps
@@ -35,6 +29,6 @@ export async function readPublishedBundle(
   return named(theirs[0]?.namespace ?? systemNamespace, rootsPem);
 }
 
-function named(namespace: string, rootsPem: string): PublishedBundle {
+function named(namespace: string, rootsPem: string): Publication {
   return { name: `ConfigMap ${namespace}/${TRUST_BUNDLE_MAP}`, rootsPem };
 }

@@ -1,5 +1,6 @@
 import { Compile, type Validator } from "typebox/compile";
 import { append } from "../platform/append.ts";
+import { onceFor } from "../platform/once-for.ts";
 import { checkObject } from "./check-object.ts";
 import { conform, isRecord } from "./conform.ts";
 import { deepFreeze } from "./deep-freeze.ts";
@@ -192,17 +193,8 @@ function isKnownObject(
   );
 }
 
-const validators = new WeakMap<KindSchema, Validator>();
-
 /** Compiled at first use: most meshes have few of the kinds. */
-function validatorOf(entry: KindSchema): Validator {
-  let validator = validators.get(entry);
-  if (validator === undefined) {
-    validator = Compile(entry.schema);
-    validators.set(entry, validator);
-  }
-  return validator;
-}
+const validatorOf = onceFor(({ schema }: KindSchema): Validator => Compile(schema));
 
 function refFrom(value: Record<string, unknown>, kind: string, entry?: KindSchema): ObjectRef | undefined {
   const metadata = isRecord(value.metadata) ? value.metadata : {};

@@ -1,3 +1,4 @@
+import { onceFor } from "../platform/once-for.ts";
 import type { DestinationRule } from "./istio/destination-rule.ts";
 
 /**
@@ -20,10 +21,6 @@ export function createSubsetBudget(): (rule: DestinationRule, ports: number) => 
 }
 
 /** By rule, since what is built of a rule is kept for as long as it is the same object. */
-const bare = new WeakMap<DestinationRule, DestinationRule>();
-
-function withoutSubsets(rule: DestinationRule): DestinationRule {
-  const known = bare.get(rule) ?? { ...rule, spec: { ...rule.spec, subsets: [] } };
-  bare.set(rule, known);
-  return known;
-}
+const withoutSubsets = onceFor(
+  (rule: DestinationRule): DestinationRule => ({ ...rule, spec: { ...rule.spec, subsets: [] } }),
+);

@@ -4,6 +4,7 @@ import { conform } from "../mesh/conform.ts";
 import { headerFormatProblem } from "../mesh/header-format.ts";
 import { ProxyConfig } from "../mesh/istio/mesh-proxy-config.ts";
 import { compareText } from "../mesh/object.ts";
+import { onceFor } from "../platform/once-for.ts";
 
 /** What a proxy's own ProxyConfig, which it sends with its node, changes about how it speaks HTTP. */
 export interface ProxyHttp {
@@ -37,18 +38,11 @@ export const FORWARDED = ["SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZ
 
 /**
  * As a text, equal for proxies that are equal in it, so that it can be part of a builder's input; null where nothing
- * differs from what every proxy has. The node is the proxy's own word: what cannot be read changes nothing.
+ * differs from what every proxy has. The node is the proxy's own word: what cannot be read changes nothing. Read once, since
+ * a stream's node stays the same object, and every push asks.
  */
-export function readProxyHttp(metadata: JsonObject): string | null {
-  const known = read.get(metadata);
-  if (known !== undefined) return known;
-  const text = readMetadata(metadata);
-  read.set(metadata, text);
-  return text;
-}
+export const readProxyHttp = onceFor(readMetadata);
 
-/** A stream's node stays the same object, and every push asks. */
-const read = new WeakMap<JsonObject, string | null>();
 const validator = Compile(ProxyConfig);
 
 function readMetadata(metadata: JsonObject): string | null {

@@ -10,9 +10,9 @@ import {
 import type { MeshConfig } from "../../mesh/mesh-config.ts";
 import type { MutualTlsMode } from "../../mesh/peer-authentication-mode.ts";
 import { isDeclaredHttp } from "../../mesh/port-protocol.ts";
+import { onceFor } from "../../platform/once-for.ts";
 import type { InboundPort } from "../inbound-port.ts";
 import { inboundClusterName, MESH_ALPN, MESH_HTTP_ALPNS } from "../names.ts";
-import { onceFor } from "../once-for.ts";
 import { shapedBy } from "../provenance.ts";
 import { downstreamMutualTls } from "../tls-context.ts";
 import { connectionFilters, type DetectedFilters, type PortGuards, requestFilters } from "./inbound-filters.ts";

@@ -4,10 +4,10 @@ import { RetryPolicySchema } from "../../gen/envoy/config/route/v3/route_compone
 import { RouteConfigurationSchema } from "../../gen/envoy/config/route/v3/route_pb.ts";
 import type { MeshConfig } from "../../mesh/mesh-config.ts";
 import type { Protocol } from "../../mesh/port-protocol.ts";
+import { onceFor } from "../../platform/once-for.ts";
 import type { Authorization } from "../filters/authorization.ts";
 import type { RateLimits } from "../filters/rate-limit.ts";
 import { INBOUND_PASSTHROUGH_CLUSTER } from "../names.ts";
-import { onceFor } from "../once-for.ts";
 import { buildDefaultRoute } from "../route/http-route.ts";
 import { grpcWeb } from "./grpc-web.ts";
 import { httpConnectionManager, tcpProxy } from "./network-filters.ts";
