@@ -8,12 +8,12 @@ import fc from "fast-check";
 import { buildCsr, csrPem } from "../../../test/support/csr.ts";
 import { openssl } from "../../../test/support/openssl.ts";
 import { temporaryPath } from "../../../test/support/state.ts";
-import { der, implicit, sequence, TAG } from "../../platform/der.ts";
+import { der, implicit, objectIdentifier, sequence, TAG } from "../../platform/der.ts";
 import type { WorkloadIdentity } from "../identity.ts";
 import { Refusal } from "../refusal.ts";
 import { localSignatures } from "../signatures.ts";
 import { assertNamesOnly, parseCsr, provePossession } from "./csr.ts";
-import { hostName, uriName } from "./extensions.ts";
+import { hostName, subjectAlternativeNames, uriName } from "./extensions.ts";
 
 const cart: WorkloadIdentity = { trustDomain: "cluster.local", namespace: "shop", serviceAccount: "cart" };
 const CART_ID = "spiffe://cluster.local/ns/shop/sa/cart";
@@ -182,6 +182,35 @@ for (const { title, csr, reason } of hostile) {
   });
 }
 
+test("a name that openssl reads from a request in Microsoft's older way is refused like any other", async (t) => {
+  const csr = buildCsr({ keys: p256, attributes: [msExtensionRequest("spiffe://cluster.local/ns/shop/sa/bank")] });
+  const file = await temporaryPath(t, "csr.pem");
+  await writeFile(file, csrPem(csr));
+  assert.match(await openssl("req", "-in", file, "-verify", "-noout", "-text"), /URI:.*\/sa\/bank\n/);
+  await assert.rejects(judge(csr), refusedFor("csr-other-names"));
+  await judge(buildCsr({ keys: p256, attributes: [msExtensionRequest(CART_ID)] }));
+});
+
+/** What openssl itself writes into a subject. */
+const subjects: [subject: string, isTaken: boolean][] = [
+  ["/C=CH/ST=Bern/L=Thun/O=Shop/OU=Cart", true],
+  [`/O=Shop/CN=${CART_ID}`, true],
+  ["/O=Shop/emailAddress=root@bank.example", false],
+  ["/serialNumber=1", false],
+  ["/UID=root", false],
+  ["/DC=example/DC=bank", false],
+  ["/O=Shop/GN=Root", false],
+];
+for (const [subject, isTaken] of subjects) {
+  test(`a request with the subject ${subject} is ${isTaken ? "taken" : "refused"}`, async (t) => {
+    const key = await temporaryPath(t, "key.pem");
+    const escaped = subject.replace(CART_ID, CART_ID.replaceAll("/", "\\/"));
+    const ecKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+    const judged = judge(await openssl("req", "-new", "-nodes", ...ecKey, "-keyout", key, "-subj", escaped));
+    await (isTaken ? judged : assert.rejects(judged, refusedFor("csr-other-names")));
+  });
+}
+
 test("a request in PEM without its line ends is told how it lost them", () => {
   const oneLine = csrPem(buildCsr({ keys: p256 })).replaceAll("\n", "");
   assert.throws(() => parseCsr(oneLine), { reason: "csr-malformed", message: /lost its line ends .*--data-binary/ });
@@ -292,6 +321,12 @@ test("a refusal's message holds no octets of the request", () => {
   );
   assert.ok(sign("sha256", Buffer.from("x"), secret).length > 0);
 });
+
+/** szOID_CERT_EXTENSIONS: what tools of Windows write in place of extensionRequest. */
+function msExtensionRequest(uri: string): Buffer {
+  const extensions = sequence(subjectAlternativeNames([uriName(uri)], { critical: false }));
+  return sequence(objectIdentifier("1.3.6.1.4.1.311.2.1.14"), der(TAG.set, extensions));
+}
 
 async function accepts(check: () => Promise<unknown>): Promise<boolean> {
   try {

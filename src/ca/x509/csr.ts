@@ -12,7 +12,7 @@ export interface Csr {
   readonly publicKey: LeafPublicKey;
   /** Whether the subject says nothing but common names, or nothing at all. */
   readonly hasPlainSubject: boolean;
-  /** Every name that is asked for: of the subject the common names, and the subject alternative names. */
+  /** Every name that is asked for: of the subject all but organization and place, and the subject alternative names. */
   readonly names: readonly RequestedName[];
   readonly proof: {
     readonly algorithm: SignatureAlgorithm;
@@ -32,7 +32,10 @@ const PEM =
   /^\s*-----BEGIN (NEW )?CERTIFICATE REQUEST-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END (?:NEW )?CERTIFICATE REQUEST-----\s*$/;
 const VERSION_1 = Buffer.from([0x02, 0x01, 0x00]);
 const COMMON_NAME = objectIdentifier("2.5.4.3");
-const EXTENSION_REQUEST = objectIdentifier("1.2.840.113549.1.9.14");
+/** Organization and its unit, country, state and locality, which name nobody: Istio's agents write the first of them. */
+const PLACES = ["2.5.4.10", "2.5.4.11", "2.5.4.6", "2.5.4.8", "2.5.4.7"].map(objectIdentifier);
+/** extensionRequest, and the older one of Microsoft's, which OpenSSL reads as well. */
+const EXTENSION_REQUESTS = ["1.2.840.113549.1.9.14", "1.3.6.1.4.1.311.2.1.14"].map(objectIdentifier);
 const SUBJECT_ALTERNATIVE_NAME = objectIdentifier("2.5.29.17");
 const URI_NAME = 0x86;
 const ATTRIBUTES = 0xa0;
@@ -116,7 +119,7 @@ function readCsr(der: Buffer): Csr {
     der,
     publicKey,
     hasPlainSubject: about.every(({ type }) => type.is(COMMON_NAME)),
-    names: atMost(MOST_NAMES, [...commonNames(about), ...alternativeNames(attributes)]),
+    names: atMost(MOST_NAMES, [...subjectNames(about), ...alternativeNames(attributes)]),
     proof: { algorithm, signed: info.raw, signature: signatureBits.content.subarray(1) },
   };
 }
@@ -139,11 +142,13 @@ function attributesOf(subject: DerElement): SubjectAttribute[] {
   );
 }
 
-function commonNames(subject: readonly SubjectAttribute[]): RequestedName[] {
+function subjectNames(subject: readonly SubjectAttribute[]): RequestedName[] {
   // An empty one names nobody: tools write it where the user left the question open.
-  const named = subject.filter(({ type, value }) => type.is(COMMON_NAME) && value.content.length > 0);
-  return named.map(({ value }) =>
-    value.tag === TAG.utf8String || value.tag === TAG.printableString
+  const named = subject.filter(
+    ({ type, value }) => value.content.length > 0 && !PLACES.some((place) => type.is(place)),
+  );
+  return named.map(({ type, value }) =>
+    type.is(COMMON_NAME) && (value.tag === TAG.utf8String || value.tag === TAG.printableString)
       ? textName("common-name", value)
       : { kind: "other" },
   );
@@ -151,7 +156,7 @@ function commonNames(subject: readonly SubjectAttribute[]): RequestedName[] {
 
 function alternativeNames(attributes: DerElement | undefined): RequestedName[] {
   if (attributes === undefined) return [];
-  const requests = valuesOf(children(attributes, ATTRIBUTES), EXTENSION_REQUEST, TAG.set);
+  const requests = valuesOf(children(attributes, ATTRIBUTES), EXTENSION_REQUESTS, TAG.set);
   const [request] = atMost(1, requests);
   if (request === undefined) return [];
   const [extensions, ...more] = request;
@@ -169,14 +174,14 @@ function alternativeNames(attributes: DerElement | undefined): RequestedName[] {
   return names.map((name) => (name.tag === URI_NAME ? textName("uri", name) : { kind: "other" }));
 }
 
-/** Of attributes `SEQUENCE { type, SET }`, the sets of those with the given type. */
-function valuesOf(attributes: readonly DerElement[], wanted: Buffer, tag: number): DerElement[][] {
+/** Of attributes `SEQUENCE { type, SET }`, the sets of those with one of the given types. */
+function valuesOf(attributes: readonly DerElement[], wanted: readonly Buffer[], tag: number): DerElement[][] {
   return attributes.flatMap((attribute) => {
     const [type, values, ...more] = children(attribute, TAG.sequence);
     if (type?.tag !== TAG.objectIdentifier || values?.tag !== tag || more.length > 0) {
       throw new RangeError("not an Attribute");
     }
-    return type.is(wanted) ? [children(values, tag)] : [];
+    return wanted.some((one) => type.is(one)) ? [children(values, tag)] : [];
   });
 }
 
