@@ -1,6 +1,7 @@
 import type { Clock } from "../platform/clock.ts";
 import { TrysailError } from "../platform/errors.ts";
 import type { WorkloadIdentity } from "./identity.ts";
+import { Refusal } from "./refusal.ts";
 import type { Signatures } from "./signatures.ts";
 import type { IssuedCertificate, Signer } from "./signer.ts";
 import { verifyIssued, verifyIssuedServing } from "./verify-issued.ts";
@@ -35,7 +36,7 @@ export interface IssueDeps {
 export async function issue(deps: IssueDeps, request: IssueRequest): Promise<IssuedCertificate> {
   const now = deps.clock.now();
   const authority = deps.signer.certificate;
-  const notAfter = expiry(now, request.ttlMs, deps.maxTtlMs, authority.validToDate.getTime());
+  const notAfter = expiry(now, request.ttlMs, deps.maxTtlMs, deps.signer.notAfter);
   const leaf = { publicKey: request.publicKey, identity: request.identity, notAfter };
   const issued = await deps.signer.sign(leaf, deps.signatures);
   return verifyIssued(issued, leaf, { authority, now, signatures: deps.signatures });
@@ -45,7 +46,7 @@ export async function issue(deps: IssueDeps, request: IssueRequest): Promise<Iss
 export async function issueServing(deps: IssueDeps, request: ServingRequest): Promise<IssuedCertificate> {
   const now = deps.clock.now();
   const authority = deps.signer.certificate;
-  const notAfter = expiry(now, request.ttlMs, deps.maxTtlMs, authority.validToDate.getTime());
+  const notAfter = expiry(now, request.ttlMs, deps.maxTtlMs, deps.signer.notAfter);
   const leaf = { publicKey: request.publicKey, hosts: request.hosts, notAfter };
   return verifyIssuedServing(await deps.signer.signServing(leaf), leaf, { authority, now });
 }
@@ -59,7 +60,7 @@ export function expiry(now: number, ttlMs: number, maxTtlMs: number, authorityNo
   const notAfter = Math.min(now + ttlMs, now + maxTtlMs, authorityNotAfter);
   if (notAfter < now + 1000) {
     const ended = new Date(authorityNotAfter).toISOString();
-    throw new TrysailError("failed-precondition", `the certificate authority expired at ${ended}`);
+    throw new Refusal("signer-unavailable", `the certificate authority expired at ${ended}`);
   }
   return notAfter;
 }

@@ -35,10 +35,10 @@ export function createOwnIssuer(deps: {
       const { maxTtlMs } = limits;
       // A thread knows no more of the authority than what signs, so what is to be written down before is so here.
       const now = limits.clock.now();
-      const notAfter = expiry(now, request.ttlMs, maxTtlMs, signer.certificate.validToDate.getTime());
-      const permission = signer.beforeSigning(notAfter - now);
+      const ttlMs = expiry(now, request.ttlMs, maxTtlMs, signer.notAfter) - now;
+      const permission = signer.beforeSigning(ttlMs);
       if (permission !== undefined) await permission;
-      return threads.run({ ...request, now, maxTtlMs }, signer.material);
+      return threads.run({ ...request, ttlMs, now, maxTtlMs }, signer.material);
     },
     issueServing: (request) => issueServing({ ...limits, signer: authority.signer() }, request),
     trustBundlePem: authority.trustBundlePem,

@@ -27,8 +27,10 @@ import { isSelfSigned } from "./x509/pem-certificates.ts";
 
 /** Signs what the caller decided. It never sees a CSR, so no name from one can slip in. */
 export interface Signer {
-  /** What signs: its key verifies every leaf, and no leaf may outlive it. */
+  /** What signs: its key verifies every leaf. */
   readonly certificate: X509Certificate;
+  /** When the first certificate of its chain ends, which no leaf may outlive; milliseconds since the epoch. */
+  readonly notAfter: number;
   /** For a thread that signs in its place, behind `beforeSigning`. */
   readonly material: SigningMaterial;
   /** To be asked before a thread signs a workload's certificate of that life; a rejection is the caller's. Undefined where it may at once. */
@@ -73,6 +75,8 @@ export interface SigningMaterial {
 }
 
 export interface SignerDeps extends SigningMaterial {
+  /** See `Signer.notAfter`; when `certificate` ends, unless given. */
+  readonly notAfter?: number;
   /** PEM of what the control plane's own chain goes on with: see `Slot.crossCertificatesPem`. */
   readonly crossCertificatesPem?: string;
   /** See `Signer.beforeSigning`; nothing unless given. */
@@ -131,6 +135,7 @@ export function createSigner(deps: SignerDeps): Signer {
   const beforeSigning = (lifeMs: number) => deps.beforeSigning?.(lifeMs);
   return {
     certificate,
+    notAfter: deps.notAfter ?? certificate.validToDate.getTime(),
     material: { certificate, key, ...(intermediatesPem !== undefined && { intermediatesPem }) },
     beforeSigning,
     async sign(request, signatures) {

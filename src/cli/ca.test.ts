@@ -92,6 +92,48 @@ test("without a control plane the state folder is changed itself, and one that r
   await until("the control plane to follow", async () => active(await ca("status", ...server)) === active(activated));
 });
 
+test("an authority that has expired is shown as it is, and a look at the state folder replaces none", async (t) => {
+  const [caDir, stateDir] = [await temporaryPath(t, "cacerts"), await temporaryPath(t, "state")];
+  await mkdir(caDir);
+  const plugIn = async (lifeMs: number) => {
+    const made = { clock: systemClock, random: systemRandom, trustDomain: "cluster.local", lifeMs };
+    const root = createSelfSignedRoot(made);
+    await writeFile(join(caDir, "ca-cert.pem"), root.certificatePem);
+    await writeFile(join(caDir, "ca-key.pem"), Buffer.from(root.keyPem.reveal()));
+    return root;
+  };
+  await plugIn(-1000);
+  await assert.rejects(
+    testControlPlane(t, {}, { caDir, stateDir }),
+    /^TrysailError: the authority in .*cacerts expired at 20/,
+  );
+  await assert.rejects(ca("status", "--offline", "--state-dir", stateDir), /no authority in/, "it is not begun with");
+
+  const brief = await plugIn(12_000);
+  const mesh = await testControlPlane(t, {}, { caDir, stateDir });
+  const server = ["--server", `http://127.0.0.1:${mesh.ports.http}`, "--state-dir", stateDir];
+  const hasExpired = /^active +([0-9a-f]{16}) +plugged-in .* has expired /m;
+  const shown = await until(
+    "it to be over",
+    async () => {
+      const table = await ca("status", ...server);
+      return hasExpired.test(table) ? table : undefined;
+    },
+    { timeoutMs: 30_000 },
+  );
+  const offline = await ca("status", "--offline", "--state-dir", stateDir);
+  assert.equal(hasExpired.exec(offline)?.[1], hasExpired.exec(shown)?.[1]);
+  await assert.rejects(ca("prepare", "--offline", "--state-dir", stateDir), /the authority is plugged in/);
+  assert.equal(await readFile(join(stateDir, "ca/root-cert.pem"), "utf8"), brief.certificatePem);
+
+  // Which goes on where it ended, once it is mended.
+  const mended = await plugIn(86_400_000);
+  await until("the mended one to sign", async () => !hasExpired.test(await ca("status", ...server)), {
+    timeoutMs: 30_000,
+  });
+  assert.ok((await readFile(join(stateDir, "ca/root-cert.pem"), "utf8")).includes(mended.certificatePem));
+});
+
 test("only workloads of the control plane's own namespace may look or rotate", async (t) => {
   const mesh = await testControlPlane(t, {});
   const file = await temporaryPath(t, "token");

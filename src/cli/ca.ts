@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import type { AuthorityStatus, SlotStatus } from "../ca/authority/authority-status.ts";
+import { systemClock } from "../platform/clock.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { type CaRequest, offlineAuthority } from "./offline-authority.ts";
 import { callServer, type ServerFlags, withServerFlags } from "./server-call.ts";
@@ -33,7 +34,7 @@ export function caCommand(): Command {
   );
   command.addCommand(
     subcommand("retire", "stop trusting what is old; refused while its certificates may be valid")
-      .argument("[id]", "one of them; all unless given")
+      .argument("[id]", "one of them, or what is prepared, to take it back; all old ones unless given")
       .option("--force", "although its certificates may still be valid")
       .action((id: string | undefined, options) =>
         answer({ kind: "retire", force: options.force === true, ...(id !== undefined && { id }) }, options),
@@ -96,7 +97,8 @@ function formatStatus(status: AuthorityStatus): string {
   return `${lines.join("\n")}\n`;
 }
 
-function noteOf({ slot, leavesUntil }: SlotStatus): string {
+function noteOf({ slot, leavesUntil, notAfter }: SlotStatus): string {
+  if (slot !== "old" && notAfter <= systemClock.now()) return "has expired";
   if (slot === "active") return "signs";
   if (slot === "prepared") return "trusted, signs nothing yet";
   return leavesUntil === null ? "trusted" : `certificates until ${time(leavesUntil)}`;

@@ -1,6 +1,6 @@
 import { type Authority, loadAuthority } from "../ca/authority/authority.ts";
 import { createFolderStore } from "../ca/authority/authority-folder-store.ts";
-import { type AuthorityMaterial, validityOf } from "../ca/authority/authority-material.ts";
+import { type AuthorityMaterial, assertValidNow, validityOf } from "../ca/authority/authority-material.ts";
 import { type AuthoritySource, firstOf } from "../ca/authority/authority-source.ts";
 import { createFolderSource } from "../ca/authority/folder-source.ts";
 import { createSecretSource } from "../kubernetes/authority-secret-source.ts";
@@ -79,9 +79,12 @@ export async function openAuthority(deps: OpenAuthorityDeps): Promise<OpenedAuth
       },
     }),
     async first() {
-      if (folder !== null) return firstOf(folder);
-      const pluggedIn = await source?.read();
-      if (pluggedIn !== undefined) return { origin: "plugged-in", material: pluggedIn };
+      const pluggedIn = folder === null ? await source?.read() : (await firstOf(folder)).material;
+      if (pluggedIn !== undefined) {
+        // Once saved it would be what the mesh has, also when it is mended where it came from.
+        assertValidNow(`the authority in ${source?.name}`, pluggedIn, deps.clock.now());
+        return { origin: "plugged-in", material: pluggedIn };
+      }
       const adopted = await istioOwn?.read();
       return adopted === undefined || hasEnded(adopted) ? undefined : { origin: "self-signed", material: adopted };
     },

@@ -98,6 +98,13 @@ export function validityOf(material: AuthorityMaterial): { readonly notBefore: n
   };
 }
 
+/** Throws `failed-precondition` where the chain is over, or not valid yet; `name` is where it comes from. */
+export function assertValidNow(name: string, material: AuthorityMaterial, now: number): void {
+  const { notBefore, notAfter } = validityOf(material);
+  if (notAfter <= now) throw broken(name, `expired at ${new Date(notAfter).toISOString()}`);
+  if (notBefore > now) throw broken(name, `begins at ${new Date(notBefore).toISOString()}`);
+}
+
 function readCertificate(file: NamedBytes): X509Certificate {
   const [certificate, ...more] = readCertificates(file);
   if (certificate === undefined || more.length > 0) throw broken(file.name, "does not hold exactly one certificate");

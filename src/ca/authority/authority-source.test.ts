@@ -7,12 +7,15 @@ import { before, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import fc from "fast-check";
+import { buildCsr } from "../../../test/support/csr.ts";
 import { createManualClock } from "../../../test/support/manual-clock.ts";
 import { openssl } from "../../../test/support/openssl.ts";
 import { temporaryPath, temporaryState } from "../../../test/support/state.ts";
 import { TrysailError } from "../../platform/errors.ts";
 import { createLog } from "../../platform/log.ts";
 import { systemRandom } from "../../platform/random.ts";
+import { createOwnIssuer } from "../issuer.ts";
+import { createIssuingThreads } from "../threads/issuing-threads.ts";
 import { certificatesOf, isSelfSigned } from "../x509/pem-certificates.ts";
 import { loadAuthority } from "./authority.ts";
 import { createFolderStore } from "./authority-folder-store.ts";
@@ -21,6 +24,7 @@ import { createAuthoritySource } from "./authority-source.ts";
 /** What is plugged in, made by the recipes in certs/ and by openssl, read and signed with. */
 
 const trustDomain = "cluster.local";
+const DAY_MS = 86_400_000;
 type Files = Readonly<Record<string, string | undefined>>;
 
 function sourceOf(files: Files) {
@@ -87,6 +91,28 @@ for (const kind of ["ec", "rsa"] as const) {
     assert.ok(!chain.some(isSelfSigned));
   });
 }
+
+test("no certificate outlives the root, although the intermediate does", async (t) => {
+  const files = await makeCerts(await temporaryPath(t, "brief"), "ROOT_DAYS=2", "INTERMEDIATE_DAYS=700");
+  const material = await sourceOf(files).read();
+  assert.ok(material !== undefined);
+  const clock = createManualClock(Date.now());
+  const deps = { clock, random: systemRandom, trustDomain, log: createLog("silent") };
+  const store = createFolderStore({ state: await temporaryState(t), trustDomain });
+  const authority = await loadAuthority({ ...deps, store, first: async () => ({ origin: "plugged-in", material }) });
+  const threads = createIssuingThreads({ maxThreads: 1, idleMs: 1000, clock });
+  t.after(() => threads.stop());
+  const issuer = createOwnIssuer({ authority, clock, maxTtlMs: 90 * DAY_MS, threads });
+  const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const asked = { identity: { trustDomain, namespace: "shop", serviceAccount: "cart" }, ttlMs: 30 * DAY_MS };
+  const publicKey = keys.publicKey.export({ type: "spki", format: "der" });
+  const ends = new X509Certificate(files["root-cert.pem"] ?? "").validToDate.getTime();
+  assert.equal((await issuer.issue({ ...asked, publicKey })).notAfter, ends);
+  assert.equal((await issuer.answer({ ...asked, csr: buildCsr({ keys }) })).notAfter, ends);
+  clock.set(ends);
+  await assert.rejects(issuer.issue({ ...asked, publicKey }), { reason: "signer-unavailable" });
+  await assert.rejects(issuer.answer({ ...asked, csr: buildCsr({ keys }) }), { reason: "signer-unavailable" });
+});
 
 test("a key of its own that is not P-256 signs with the hash that fits it", async (t) => {
   for (const [curve, signature] of [

@@ -74,9 +74,10 @@ export function withActivated(state: AuthorityState, othersStopAt: number): Auth
   };
 }
 
-/** Takes an old slot's roots out of the trust bundle. */
+/** Takes the roots of an old slot out of the trust bundle, or those of a prepared one, which is then forgotten. */
 export function withRetired(state: AuthorityState, id: string): AuthorityState {
-  return { ...state, old: state.old.filter((slot) => slot.id !== id) };
+  const prepared = state.prepared?.id === id ? null : state.prepared;
+  return { ...state, prepared, old: state.old.filter((slot) => slot.id !== id) };
 }
 
 /**

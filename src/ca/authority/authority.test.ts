@@ -12,19 +12,24 @@ import { systemRandom } from "../../platform/random.ts";
 import { openStateDir, type StateDir } from "../../platform/state-dir.ts";
 import { type Authority, loadAuthority } from "./authority.ts";
 import { createFolderStore } from "./authority-folder-store.ts";
+import { slotOf, withPrepared } from "./authority-state.ts";
 import { createSelfSignedRoot } from "./self-signed-root.ts";
 
 const START = Date.parse("2026-08-01T00:00:00Z");
 const YEAR_MS = 365.25 * 24 * 60 * 60 * 1000;
 
-function load(state: StateDir, overrides: { now?: number; trustDomain?: string } = {}): Promise<Authority> {
-  const trustDomain = overrides.trustDomain ?? "cluster.local";
+function load(
+  state: StateDir,
+  overrides: { now?: number; trustDomain?: string; keepsExpired?: boolean } = {},
+): Promise<Authority> {
+  const { trustDomain = "cluster.local", keepsExpired = false } = overrides;
   return loadAuthority({
     store: createFolderStore({ state, trustDomain }),
     clock: createManualClock(overrides.now ?? START),
     random: systemRandom,
     trustDomain,
     log: createLog("silent"),
+    keepsExpired,
   });
 }
 
@@ -229,6 +234,23 @@ test("a root that has ended is replaced at the start: nothing it signed can be v
   assert.notEqual(authority.trustBundlePem(), ended.trustBundlePem());
   assert.equal(authority.state().old.length, 0);
   assert.equal((await load(state, { now: START + 12 * YEAR_MS })).trustBundlePem(), authority.trustBundlePem());
+});
+
+test("where a root ends whose successor is prepared, that signs: peers know it", async (t) => {
+  const state = await temporaryState(t);
+  const later = createSelfSignedRoot({
+    clock: createManualClock(START + 5 * YEAR_MS),
+    random: systemRandom,
+    trustDomain: "cluster.local",
+  });
+  await (await load(state)).change((before) =>
+    withPrepared(before, slotOf(later, { origin: "self-signed", preparedAt: START + 5 * YEAR_MS })),
+  );
+  const looked = await load(state, { now: START + 11 * YEAR_MS, keepsExpired: true });
+  assert.notEqual(looked.state().active.certificatePem, later.certificatePem, "whoever only looks changes nothing");
+  const authority = await load(state, { now: START + 11 * YEAR_MS });
+  assert.equal(authority.state().active.certificatePem, later.certificatePem);
+  assert.equal((await load(state, { now: START + 11 * YEAR_MS })).state().active.certificatePem, later.certificatePem);
 });
 
 test("a state that is taken away while it is in use is put back, once, with the same root", async (t) => {

@@ -3,10 +3,18 @@ import type { Clock } from "../../platform/clock.ts";
 import { TrysailError } from "../../platform/errors.ts";
 import type { Logger } from "../../platform/log.ts";
 import type { Random } from "../../platform/random.ts";
+import { Refusal } from "../refusal.ts";
 import { createSigner, type Signer } from "../signer.ts";
 import { certificatesOf } from "../x509/pem-certificates.ts";
 import { type AuthorityMaterial, validityOf } from "./authority-material.ts";
-import { type AuthorityState, type Slot, slotOf, trustBundleOf, withLongestLife } from "./authority-state.ts";
+import {
+  type AuthorityState,
+  type Slot,
+  slotOf,
+  trustBundleOf,
+  withActivated,
+  withLongestLife,
+} from "./authority-state.ts";
 import type { AuthorityStore, EmptiedState, StoredState } from "./authority-store.ts";
 import { missingKey, NOTHING_PUBLISHED, type PublishedRoots } from "./published-roots.ts";
 import { createSelfSignedRoot } from "./self-signed-root.ts";
@@ -53,6 +61,8 @@ export interface AuthorityDeps {
   readonly published?: PublishedRoots;
   /** How long roots made here live; ten years unless given. */
   readonly rootLifeMs?: number | undefined;
+  /** Whoever only looks, or does not know what is plugged in, leaves an authority that has expired as it is. */
+  readonly keepsExpired?: boolean;
 }
 
 export interface FirstMaterial {
@@ -70,7 +80,7 @@ export async function loadAuthority(deps: AuthorityDeps): Promise<Authority> {
   const listeners = new Set<(change: AuthorityChange) => void>();
   let stored = await loadOrCreate(deps);
   assertOurs(deps, stored.state);
-  if (validityOf(stored.state.active).notAfter <= deps.clock.now()) stored = await replaceExpired(deps, stored);
+  if (!deps.keepsExpired && !isValid(stored.state.active, deps.clock)) stored = await replaceExpired(deps, stored);
   let signer = signerOf(stored.state.active);
   let trustBundlePem = trustBundleOf(stored.state);
   let saving: Promise<unknown> = Promise.resolve();
@@ -78,6 +88,7 @@ export async function loadAuthority(deps: AuthorityDeps): Promise<Authority> {
   function signerOf(slot: Slot): Signer {
     return createSigner({
       certificate: new X509Certificate(slot.certificatePem),
+      notAfter: validityOf(slot).notAfter,
       key: createPrivateKey(Buffer.from(slot.keyPem.reveal())),
       intermediatesPem: slot.intermediatesPem,
       crossCertificatesPem: unexpired(slot.crossCertificatesPem, deps.clock.now()),
@@ -92,9 +103,14 @@ export async function loadAuthority(deps: AuthorityDeps): Promise<Authority> {
     const { active } = stored.state;
     if (active.id === id && lifeMs <= active.longestLifeMs) return undefined;
     return change((state) => {
-      if (state.active.id !== id) throw new TrysailError("unavailable", "the authority was just replaced: ask again");
+      if (state.active.id !== id) throw new Error("another one signs since then");
       return withLongestLife(state, roundedLife(lifeMs));
-    }).then(() => {});
+    }).then(
+      () => {},
+      (cause: unknown) => {
+        throw new Refusal("signer-unavailable", "the authority cannot sign at this moment: ask again", { cause });
+      },
+    );
   }
 
   function use(next: StoredState): void {
@@ -106,7 +122,9 @@ export async function loadAuthority(deps: AuthorityDeps): Promise<Authority> {
       signer: signs(before.state.active) !== signs(next.state.active),
       trustBundle: bundle !== trustBundlePem || before.state.revocationListsPem !== next.state.revocationListsPem,
     };
-    if (changed.signer) signer = signerOf(next.state.active);
+    // A root that was renewed with its key ends later, and so may what is signed under it.
+    const isRenewed = before.state.active.rootsPem !== next.state.active.rootsPem;
+    if (changed.signer || isRenewed) signer = signerOf(next.state.active);
     trustBundlePem = bundle;
     if (changed.signer || changed.trustBundle) for (const listener of [...listeners]) listener(changed);
   }
@@ -187,10 +205,21 @@ function assertNotEmptied({ store }: AuthorityDeps, found: StoredState | Emptied
 }
 
 /** Nothing that it signed can be valid any more, so there is nothing to be careful with. */
-async function replaceExpired(deps: AuthorityDeps, expired: StoredState): Promise<StoredState> {
-  const { id } = expired.state.active;
-  deps.log.warn({ authority: id }, "the mesh's authority has expired, and every certificate of it: it is replaced");
-  return saveNew(deps, await firstMaterial(deps), expired.revision);
+async function replaceExpired(deps: AuthorityDeps, { state, revision }: StoredState): Promise<StoredState> {
+  const { active, prepared } = state;
+  deps.log.warn(
+    { authority: active.id },
+    "the mesh's authority has expired, and every certificate of it: it is replaced",
+  );
+  // Peers know the roots of that, and those of none that would be made now.
+  if (prepared !== null && isValid(prepared, deps.clock)) {
+    return saveFirst(deps, withActivated(state, deps.clock.now()), revision);
+  }
+  return saveNew(deps, await firstMaterial(deps), revision);
+}
+
+function isValid(slot: Slot, clock: Pick<Clock, "now">): boolean {
+  return validityOf(slot).notAfter > clock.now();
 }
 
 async function firstMaterial(deps: AuthorityDeps): Promise<FirstMaterial> {
@@ -206,9 +235,14 @@ async function saveNew(
 ): Promise<StoredState> {
   const active = slotOf(material, { origin, preparedAt: deps.clock.now() });
   // Lists that there are come with the source, at the rotator's first look.
-  const saved = await deps.store.save({ active, prepared: null, old: [], revocationListsPem: "" }, replaces);
+  return saveFirst(deps, { active, prepared: null, old: [], revocationListsPem: "" }, replaces);
+}
+
+async function saveFirst(deps: AuthorityDeps, state: AuthorityState, replaces: string | null): Promise<StoredState> {
+  const saved = await deps.store.save(state, replaces);
   if (saved !== undefined) {
-    deps.log.info({ store: deps.store.name, authority: active.id, origin }, "the mesh has a new authority");
+    const { id: authority, origin } = state.active;
+    deps.log.info({ store: deps.store.name, authority, origin }, "the mesh has a new authority");
     return saved;
   }
   // Another process was first, and what is written is what counts.
