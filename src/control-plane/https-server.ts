@@ -7,7 +7,7 @@ import { clientTrustOptions, followClients } from "../platform/client-trust.ts";
 import { type ConnectionGuard, type ConnectionGuardOptions, guardConnections } from "../platform/connection-guard.ts";
 import type { TrustBundle } from "../platform/trust-bundle.ts";
 import { NO_SCHEMAS } from "./no-schemas.ts";
-import { answerNotFound } from "./not-found.ts";
+import { answerNotFound, UNREADABLE_PATHS } from "./not-found.ts";
 
 export interface HttpsServer {
   readonly app: FastifyInstance;
@@ -28,6 +28,7 @@ export async function createHttpsServer(
   let clientTrust = initialTrust;
   const app = fastify({
     schemaController: NO_SCHEMAS,
+    ...UNREADABLE_PATHS,
     // Asked for and judged by each route: most callers come without one.
     https: {
       ...tlsOptions(presented, clientTrust),
@@ -50,6 +51,10 @@ export async function createHttpsServer(
   if (!(server instanceof Server)) throw new TypeError("not a server with TLS");
   const clients = followClients(server);
   guard = boundUnanswered(server, connections);
+  // No request, so that no route counts it. Fastify answers it, and closes the connection.
+  server.prependListener("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (error.code?.startsWith("HPE_")) connections.onRefused?.("malformed", socket.remoteAddress);
+  });
   return {
     app,
     setCertificate(renewed) {

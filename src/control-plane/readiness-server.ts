@@ -1,6 +1,7 @@
 import { type FastifyInstance, fastify } from "fastify";
 import { allowFewConnections } from "../platform/few-connections.ts";
 import { NO_SCHEMAS } from "./no-schemas.ts";
+import { UNREADABLE_PATHS } from "./not-found.ts";
 
 /**
  * What listens on `--http-addr`, from the first moment of the start on. `/live` says no more than that the program answers, whatever it
@@ -20,7 +21,12 @@ export interface ReadinessServer {
 export function createReadinessServer(): ReadinessServer {
   let reason: (() => string) | null = () => "it has just started";
   let next: FastifyInstance | undefined;
-  const app = fastify({ schemaController: NO_SCHEMAS, requestTimeout: 30_000, forceCloseConnections: true });
+  const app = fastify({
+    schemaController: NO_SCHEMAS,
+    ...UNREADABLE_PATHS,
+    requestTimeout: 30_000,
+    forceCloseConnections: true,
+  });
   allowFewConnections(app.server);
   // In front of any reading of bodies, which are the other app's.
   app.addHook("onRequest", async (request, reply) => {

@@ -3,6 +3,15 @@ import { errorCodes, type FastifyInstance, type FastifyRequest } from "fastify";
 
 type Done = (error: Error | null, body?: Buffer) => void;
 
+/** For Fastify, which answers it as a bad request: whoever breaks a body off does no more than that, and may do so often. */
+class BrokenOffError extends Error {
+  readonly statusCode = 400;
+
+  constructor(cause: Error) {
+    super("the body was broken off", { cause });
+  }
+}
+
 /** Parts are put together by so many. */
 const PARTS_AT_ONCE = 64;
 
@@ -28,9 +37,10 @@ export function bodyParser(limitBytes: number) {
     let parts: Buffer[] = [];
     let size = 0;
     const end: Done = (error, body) => {
-      payload.off("data", add).off("end", whole).off("error", end);
+      payload.off("data", add).off("end", whole).off("error", brokenOff);
       done(error, body);
     };
+    const brokenOff = (cause: Error) => end(new BrokenOffError(cause));
     const tooLarge = () => end(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE());
     const whole = () => end(null, Buffer.concat([...packed, ...parts], size));
     const add = (part: Buffer) => {
@@ -41,6 +51,6 @@ export function bodyParser(limitBytes: number) {
       parts = [];
     };
     if (Number(headers["content-length"]) > limitBytes) return tooLarge();
-    payload.on("data", add).on("end", whole).on("error", end).resume();
+    payload.on("data", add).on("end", whole).on("error", brokenOff).resume();
   };
 }

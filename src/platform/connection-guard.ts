@@ -27,7 +27,13 @@ export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
 };
 
 /** Why a connection was closed, or not taken at all. */
-export type ConnectionRefusal = "too-many" | "too-many-of-address" | "too-many-unknown" | "silent" | "unread";
+export type ConnectionRefusal =
+  | "too-many"
+  | "too-many-of-address"
+  | "too-many-unknown"
+  | "silent"
+  | "unread"
+  | "malformed";
 
 export interface ConnectionGuardOptions {
   /** Those not given are `DEFAULT_CONNECTION_LIMITS`. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { createHmac, createPrivateKey, generateKeyPairSync, X509Certificate } from "node:crypto";
-import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
@@ -176,6 +176,28 @@ test("a life that is asked for is given, and cut to what the root allows", async
   );
   assert.equal(status, 200, body);
   isAbout(Date.parse(JSON.parse(body).notAfter) - Date.now(), 90 * 86_400_000);
+});
+
+test("while the authority's state cannot be written nobody is told why, but to come again, and then gets a certificate", async (t) => {
+  const lines: string[] = [];
+  const mesh = await testControlPlane(t, {}, {}, createLog("debug", { write: (line) => void lines.push(line) }));
+  const [token, body] = [await tokenOf(mesh), await data(t, buildCsr({ keys: cartKeys }))];
+  const ask = () => curl(mesh, "/v1/certificates", ...bearer(token), ...type("application/pkcs10"), ...body);
+  // How long its certificates live is written down before the first is signed, as the next step of the authority.
+  const next = join(mesh.stateDir, "ca/authority-2.json");
+  await writeFile(next, "half of it");
+  const { status, headers, body: answer } = await ask();
+  assert.equal(status, 503, answer);
+  assert.match(headers.get("retry-after") ?? "", /^[1-9]/);
+  const told = { error: "the authority cannot sign at this moment: ask again", reason: "signer-unavailable" };
+  assert.deepEqual(JSON.parse(answer), told);
+  assert.equal((await refusals(mesh)).get("signer-unavailable"), 1);
+  assert.ok(
+    lines.some((line) => line.includes("certificate refused") && line.includes("authority-2.json is not JSON")),
+    "the log has the cause",
+  );
+  await rm(next);
+  assert.equal((await ask()).status, 200);
 });
 
 test("the trust bundle answers by format and Accept, with a hint when to look again, and 304 to who has it", async (t) => {
