@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { writeFile } from "node:fs/promises";
+import { request } from "node:https";
 import { type TestContext, test } from "node:test";
 import { createAuthenticate } from "../../src/ca/caller/authenticate.ts";
 import type { AuthenticatorConfig } from "../../src/ca/caller/authenticator-config.ts";
@@ -14,6 +16,8 @@ import { createLog } from "../../src/platform/log.ts";
 import { createOutboundFetch } from "../../src/platform/outbound-fetch.ts";
 import { systemRandom as random } from "../../src/platform/random.ts";
 import { temporaryAuthority } from "../support/authority.ts";
+import { type TestControlPlane, testControlPlane } from "../support/control-plane.ts";
+import { buildCsr } from "../support/csr.ts";
 import { temporaryPath, temporaryState } from "../support/state.ts";
 import { until } from "../support/until.ts";
 import { create } from "./create.ts";
@@ -25,6 +29,7 @@ const found = findKubernetes();
 const skip = "missing" in found ? found.missing : false;
 const SHOP = "/api/v1/namespaces/shop";
 const AUDIENCE = "istio-ca";
+const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
 
 /** Each ends the token of a pod `name` with an account of that name. */
 const ENDS: Readonly<Record<string, (cluster: TestKubernetes, name: string) => Promise<void>>> = {
@@ -43,7 +48,9 @@ const ENDS: Readonly<Record<string, (cluster: TestKubernetes, name: string) => P
 test("tokens of a real API server's pods", { skip, timeout: 180_000 }, async (t) => {
   if ("missing" in found) return;
   const kubernetes = await startKubernetes(t, { ...found.programs, isOpenIdIssuer: true });
-  await create(kubernetes, "/api/v1/namespaces", { metadata: { name: "shop" } });
+  for (const name of ["shop", "trysail-system"]) {
+    await create(kubernetes, "/api/v1/namespaces", { metadata: { name } });
+  }
 
   for (const kind of ["token-review", "kubernetes"] as const) {
     await t.test(`${kind}: a token names its workload until its pod or its account is another one`, async (t) => {
@@ -82,6 +89,45 @@ test("tokens of a real API server's pods", { skip, timeout: 180_000 }, async (t)
       const forged = `${header}.${payload}.${other.split(".")[2]}`;
       await assert.rejects(authenticate({ token: forged }), { code: "unauthenticated" });
     });
+  }
+
+  for (const { kind, reason } of [
+    { kind: "token-review", reason: "token-rejected" },
+    { kind: "kubernetes", reason: "token-unbound" },
+  ] as const) {
+    await t.test(
+      `${kind}: a control plane issues by a pod's token until the pod is deleted, and counts what it refuses`,
+      async (t) => {
+        const source = { kind: "kubeconfig", path: kubernetes.kubeconfig } as const;
+        const mesh = await testControlPlane(t, {}, { source, authenticators: [{ kind }] });
+        const [name, early] = [`served-${kind}`, `early-${kind}`];
+        const pod = await startPod(kubernetes, name);
+        const token = await tokenOf(kubernetes, AUDIENCE, pod);
+        const other = await tokenOf(kubernetes, "api", await startPod(kubernetes, early));
+        const answer = await until("the pod to be known", async () => {
+          const { status, body } = await askFor(mesh, token);
+          return status === 200 ? body : undefined;
+        });
+        assert.equal(new X509Certificate(answer).subjectAltName, `URI:spiffe://cluster.local/ns/shop/sa/${name}`);
+        const before = await refusals(mesh);
+        const refused = async (bad: string) => JSON.parse((await askFor(mesh, bad)).body).reason;
+        const wrongAudience = kind === "kubernetes" ? "token-wrong-audience" : "token-rejected";
+        assert.equal(await refused(other), wrongAudience);
+        assert.equal((await refusals(mesh)).get(wrongAudience), (before.get(wrongAudience) ?? 0) + 1);
+
+        await deletePod(kubernetes, name);
+        const told = await until(
+          "the refusal of the deleted pod's",
+          async () => {
+            const { status, body } = await askFor(mesh, token);
+            return status === 200 ? undefined : { status, reason: JSON.parse(body).reason };
+          },
+          { timeoutMs: 20_000, everyMs: 200 },
+        );
+        assert.deepEqual(told, { status: 401, reason });
+        assert.ok(((await refusals(mesh)).get(reason) ?? 0) > 0);
+      },
+    );
   }
 
   await t.test(
@@ -157,6 +203,35 @@ async function authenticatorOf(t: TestContext, cluster: TestKubernetes, config: 
     }
     return authenticate(credentials);
   };
+}
+
+/** Asks a whole control plane for a certificate, over HTTPS. */
+async function askFor({ ports }: TestControlPlane, token: string) {
+  return new Promise<{ readonly status: number | undefined; readonly body: string }>((resolve, reject) => {
+    const asking = request(
+      {
+        ...{ host: "localhost", port: ports.https, path: "/v1/certificates", method: "POST", agent: false },
+        headers: { authorization: `Bearer ${token}`, "content-type": "application/pkcs10" },
+        rejectUnauthorized: false,
+      },
+      (answer) => {
+        let body = "";
+        answer.setEncoding("utf8").on("data", (text: string) => {
+          body += text;
+        });
+        answer.on("end", () => resolve({ status: answer.statusCode, body }));
+      },
+    );
+    asking.on("error", reject);
+    asking.end(buildCsr({ keys }));
+  });
+}
+
+/** How many were refused, by reason. */
+async function refusals({ ports }: TestControlPlane): Promise<Map<string, number>> {
+  const text = await (await fetch(`http://127.0.0.1:${ports.monitoring}/metrics`)).text();
+  const lines = text.matchAll(/^trysail_ca_refusals_total\{reason="([^"]+)"\} ([0-9]+)$/gm);
+  return new Map([...lines].map(([, reason = "", count]) => [reason, Number(count)]));
 }
 
 function refusalOf(answer: Promise<unknown>): Promise<{ readonly reason?: string } | null> {
