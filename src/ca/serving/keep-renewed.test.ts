@@ -83,6 +83,34 @@ test("failures are tried again with growing pauses, and the rhythm returns with 
   );
 });
 
+test("a clock that was ahead for a while leaves nothing that holds only then", async () => {
+  const { clock, madeAt } = start({ lifeMs: 24 * HOUR_MS });
+  await settle();
+  clock.advance(HOUR_MS);
+  clock.set(48 * HOUR_MS);
+  clock.advance(60_000);
+  await settle();
+  assert.deepEqual(madeAt, [0, 48 * HOUR_MS + 60_000]);
+  clock.set(HOUR_MS + 60_000);
+  clock.advance(60_000);
+  await settle();
+  assert.deepEqual(madeAt.slice(2), [HOUR_MS + 120_000]);
+  clock.advance(HOUR_MS);
+  await settle();
+  assert.equal(madeAt.length, 3, "once");
+});
+
+test("a clock that is set back while a failure is waited out does not make the wait longer", async () => {
+  let fails = true;
+  const { clock, madeAt } = start({ lifeMs: 24 * HOUR_MS, fails: () => fails });
+  await settle();
+  fails = false;
+  clock.set(-48 * HOUR_MS);
+  clock.advance(1000);
+  await settle();
+  assert.deepEqual(madeAt, [-48 * HOUR_MS + 1000]);
+});
+
 test("chance takes up to half off a pause, so that a herd does not return as one", () => {
   assert.equal(retryDelayMs(0, 0), 1000);
   assert.equal(retryDelayMs(2, 1), 2000);

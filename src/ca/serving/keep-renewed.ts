@@ -35,11 +35,16 @@ export function keepRenewed<T extends { readonly notAfter: number }>(deps: Renew
   let cancelTimer = (): void => {};
   let failures = 0;
 
-  const waitUntil = (dueAt: number): void => {
+  /**
+   * Where the clock is set back beyond `since`, what was made then begins to hold in the future, and what is due may be as
+   * far away as the clock had been ahead.
+   */
+  const waitUntil = (dueAt: number, since: number): void => {
     due = dueAt;
     const remainingMs = dueAt - deps.clock.now();
     cancelTimer = deps.clock.after(Math.min(Math.max(remainingMs, 0), LONGEST_WAIT_MS), () => {
-      if (deps.clock.now() < dueAt) waitUntil(dueAt);
+      const now = deps.clock.now();
+      if (since <= now && now < dueAt) waitUntil(dueAt, since);
       else void run();
     });
   };
@@ -53,13 +58,14 @@ export function keepRenewed<T extends { readonly notAfter: number }>(deps: Renew
     } catch (error) {
       if (stopped) return;
       const retryMs = retryDelayMs(failures++, deps.random.fraction());
-      waitUntil(deps.clock.now() + retryMs);
+      const failedAt = deps.clock.now();
+      waitUntil(failedAt + retryMs, failedAt);
       deps.failed(error, retryMs);
       return;
     }
     if (stopped) return;
     failures = 0;
-    waitUntil(renewalTime(startedAt, value.notAfter, deps.random.fraction()));
+    waitUntil(renewalTime(startedAt, value.notAfter, deps.random.fraction()), startedAt);
     if (againWithinMs !== null) renewWithin(againWithinMs);
     againWithinMs = null;
     deps.made(value);
@@ -71,10 +77,11 @@ export function keepRenewed<T extends { readonly notAfter: number }>(deps: Renew
       againWithinMs = windowMs;
       return;
     }
-    const at = deps.clock.now() + windowMs * deps.random.fraction();
+    const now = deps.clock.now();
+    const at = now + windowMs * deps.random.fraction();
     if (at >= due) return;
     cancelTimer();
-    waitUntil(at);
+    waitUntil(at, now);
   };
 
   void run();
