@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -14,11 +16,14 @@ import { parseInjectionConfig } from "../../src/injection/parse-injection-config
 import { readKinds } from "../../src/kubernetes/read-kinds.ts";
 import { NO_NETWORKS, parseMeshNetworks } from "../../src/mesh/mesh-networks.ts";
 import { groupOf } from "../../src/mesh/schemas.ts";
-import { CHART, helm, helmMissing } from "../support/helm.ts";
+import { CHART, GATEWAY_CHART, helm, helmMissing, RATE_LIMIT_CHART } from "../support/helm.ts";
+import { temporaryPath } from "../support/state.ts";
 import { assertValuesDocumented } from "./documented-values.ts";
 import { only, type RenderedObject, renderChart, renderRelease } from "./rendered.ts";
 
 const skip = helmMissing;
+const PROGRAM = fileURLToPath(new URL("../../src/cli/trysail.ts", import.meta.url));
+const IN_MEMORY = { inMemory: true, replicas: 1 };
 
 test("Helm finds nothing to complain about", { skip }, async () => {
   const said = await helm("lint", "--strict", "--namespace=trysail-system", CHART);
@@ -114,8 +119,7 @@ test("a pod of the control plane follows its injection settings, and runs under 
 });
 
 test("every flag that the chart gives is one of the program's", { skip }, async () => {
-  const program = fileURLToPath(new URL("../../src/cli/trysail.ts", import.meta.url));
-  const { stdout: help } = await promisify(execFile)(process.execPath, [program, "serve", "--help"]);
+  const { stdout: help } = await promisify(execFile)(process.execPath, [PROGRAM, "serve", "--help"]);
   const known = new Set(help.match(/--[a-z-]+/g));
   const { args } = only(await renderChart(), "Deployment").spec.template.spec.containers[0];
   const [command, ...flags] = args;
@@ -166,6 +170,10 @@ test("a value that does not exist, or is of the wrong type, is refused by name",
   const refused: readonly [string, unknown, RegExp][] = [
     ["replica", 2, /replica/],
     ["replicas", "two", /replicas/],
+    // Its Service's name would be longer than 63 letters.
+    ["revision", "r".repeat(56), /revision/],
+    ["meshConfig", { trustDomain: "two words" }, /trustDomain/],
+    ["injection", { ignoredNamespaces: "legacy" }, /ignoredNamespaces/],
     ["webhooks", { failurePolicy: "Maybe" }, /failurePolicy/],
     ["workloadCertTtl", "a day", /workloadCertTtl/],
     ["extraArgs", ["serve"], /extraArgs/],
@@ -203,9 +211,9 @@ test("values that YAML could take for numbers, and labels of the chart's own, ke
   const objects = await renderRelease("99", CHART, "123", {
     ...{ revision: "1", priorityClassName: "2", imagePullSecrets: ["3"] },
     podLabels: { app: "other", "istio.io/rev": "9", tier: "4" },
-    podAnnotations: { "prometheus.io/scrape": "false" },
+    podAnnotations: { "prometheus.io/scrape": "false", "checksum/injection": "mine" },
     autoscaling: { enabled: true },
-    serviceMonitor: { enabled: true },
+    serviceMonitor: { enabled: true, labels: { app: "prometheus" } },
     podMonitor: { enabled: true },
   });
   for (const { kind, metadata } of objects) {
@@ -221,8 +229,59 @@ test("values that YAML could take for numbers, and labels of the chart's own, ke
   const { labels, annotations } = template.metadata;
   assert.deepEqual([labels.app, labels["istio.io/rev"], labels.tier], ["trysail", "1", "4"]);
   assert.equal(annotations["prometheus.io/scrape"], "false");
+  assert.notEqual(annotations["checksum/injection"], "mine");
+  assert.equal(only(objects, "ServiceMonitor").metadata.labels?.app, "prometheus");
   assert.equal(template.spec.priorityClassName, "2");
   assert.deepEqual(only(objects, "ServiceAccount").imagePullSecrets, [{ name: "3" }]);
+});
+
+test("the ports that are let through are those that the Service leads to, and that the program listens on", {
+  skip,
+}, async () => {
+  const objects = await renderChart();
+  const { ports } = only(objects, "Deployment").spec.template.spec.containers[0];
+  const numbers = new Map(
+    ports.map((port: { name: string; containerPort: number }) => [port.name, port.containerPort]),
+  );
+  const led = only(objects, "Service").spec.ports;
+  for (const { port, targetPort } of led) assert.equal(numbers.get(targetPort), port);
+  const [{ ports: open }] = only(objects, "NetworkPolicy").spec.ingress;
+  assert.deepEqual(
+    open.map(({ port }: { port: string }) => port),
+    led.map(({ targetPort }: { targetPort: string }) => targetPort),
+  );
+  const { matchLabels } = only(objects, "Deployment").spec.selector;
+  for (const selector of [
+    only(objects, "NetworkPolicy").spec.podSelector.matchLabels,
+    only(objects, "PodDisruptionBudget").spec.selector.matchLabels,
+    only(objects, "Service").spec.selector,
+  ]) {
+    assert.deepEqual(selector, matchLabels);
+  }
+  const { stdout } = await promisify(execFile)(process.execPath, [PROGRAM, "serve", "--help"]);
+  for (const port of numbers.values()) assert.match(stdout, new RegExp(`:${port}\\b`));
+});
+
+test("the versions of a chart that somebody packed anew are labels", { skip }, async (t) => {
+  const folder = await temporaryPath(t, "packed");
+  await mkdir(folder);
+  for (const chart of [CHART, GATEWAY_CHART, RATE_LIMIT_CHART]) {
+    const version = "1.2.3+build.4";
+    await helm("package", chart, `--version=${version}`, `--app-version=${version}`, `--destination=${folder}`);
+    const packed = join(folder, `${basename(chart)}-${version}.tgz`);
+    for (const { metadata } of await renderRelease("a", packed, "mesh", {
+      ...(chart === RATE_LIMIT_CHART && IN_MEMORY),
+    })) {
+      for (const text of Object.values(metadata.labels ?? {})) assert.match(text, /^[\w.-]*$/, metadata.name);
+    }
+  }
+});
+
+test("what the webhooks follow too cannot be told to the control plane alone", { skip }, async () => {
+  for (const name of ["revision", "revisionTags", "enableNamespacesByDefault"]) {
+    const alone = renderChart({ injection: { [name]: name === "revision" ? "canary" : [] } });
+    await assert.rejects(alone, new RegExp(`set the value ${name} instead`));
+  }
 });
 
 test("the mesh's networks reach the control plane as it reads them", { skip }, async () => {

@@ -5,7 +5,12 @@ import { CHART, helm } from "../support/helm.ts";
 export interface RenderedObject {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly metadata: { readonly name: string; readonly namespace?: string; readonly [field: string]: unknown };
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly [field: string]: unknown;
+  };
   // biome-ignore lint/suspicious/noExplicitAny: an object of any kind, which assertions pick apart
   readonly [field: string]: any;
 }

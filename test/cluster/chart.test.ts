@@ -78,7 +78,7 @@ test("the chart on a real API server", { skip, timeout: 180_000 }, async (t) => 
     for (const object of objects) {
       const [group = ""] = object.apiVersion.split("/");
       const plural = await pluralOf(client, group, object.kind);
-      for (const version of ["v1", "v1beta1"]) {
+      for (const version of ["v1", "v1beta1", ...(group === "networking.istio.io" ? ["v1alpha3"] : [])]) {
         const path = `/apis/${group}/${version}/namespaces/bookstore/${plural}`;
         if (version === "v1") {
           const answer = await client.call("POST", `${path}?fieldValidation=Strict`, {

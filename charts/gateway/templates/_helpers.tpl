@@ -16,20 +16,20 @@ What Gateway objects select by. Of the name `istio-ingressgateway` the label is 
 example for Istio has it; `labels` may say another, as in Istio's chart.
 */}}
 {{- define "gateway.selector" -}}
-app: {{ .Values.labels.app | default (include "gateway.name" .) | quote }}
-istio: {{ .Values.labels.istio | default (include "gateway.name" . | trimPrefix "istio-") | quote }}
+app: {{ (.Values.labels | default dict).app | default (include "gateway.name" .) | quote }}
+istio: {{ (.Values.labels | default dict).istio | default (include "gateway.name" . | trimPrefix "istio-") | quote }}
 {{- end }}
 
 {{- define "gateway.labels" -}}
 {{- $labels := dict
   "app.kubernetes.io/name" (include "gateway.name" .)
   "app.kubernetes.io/instance" .Release.Name
-  "app.kubernetes.io/version" .Chart.AppVersion
+  "app.kubernetes.io/version" (.Chart.AppVersion | replace "+" "_")
   "app.kubernetes.io/managed-by" .Release.Service
   "app.kubernetes.io/part-of" "trysail"
-  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version)
+  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_")
 }}
-{{- $labels = mergeOverwrite $labels .Values.labels (fromYaml (include "gateway.selector" .)) }}
+{{- $labels = mergeOverwrite $labels (.Values.labels | default dict) (fromYaml (include "gateway.selector" .)) }}
 {{- with .Values.networkGateway }}
 {{- $labels = set $labels "topology.istio.io/network" . }}
 {{- end }}
@@ -43,7 +43,7 @@ istio: {{ .Values.labels.istio | default (include "gateway.name" . | trimPrefix 
 {{- with .Values.revision }}
 {{- $labels = set $labels "istio.io/rev" . }}
 {{- end }}
-{{- toYaml (mergeOverwrite $labels .Values.podLabels (fromYaml (include "gateway.selector" .))) }}
+{{- toYaml (mergeOverwrite $labels (.Values.podLabels | default dict) (fromYaml (include "gateway.selector" .))) }}
 {{- end }}
 
 {{/* The ports of an ingress, or what Istio's chart gives to a gateway between networks. */}}

@@ -6,10 +6,10 @@ app: {{ .Release.Name | quote }}
 {{ include "ratelimit.selector" . }}
 app.kubernetes.io/name: {{ .Release.Name | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | replace "+" "_" | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: trysail
-helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{/* The selector's labels stay whatever `podLabels` say. */}}
@@ -19,5 +19,5 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- with .Values.revision }}
 {{- $labels = set $labels "istio.io/rev" . }}
 {{- end }}
-{{- toYaml (mergeOverwrite $labels .Values.podLabels (fromYaml (include "ratelimit.selector" .))) }}
+{{- toYaml (mergeOverwrite $labels (.Values.podLabels | default dict) (fromYaml (include "ratelimit.selector" .))) }}
 {{- end }}
