@@ -43,6 +43,8 @@ export interface ServeConfig extends SignersConfig {
   readonly rootCertificateMaps: readonly string[];
   /** How long proxies may take to come back behind a start, before anything is concluded from who is there. */
   readonly proxyReconnectMs: number;
+  /** Behind which a connection is asked to move on, give or take a tenth: replicas that came later get their share. */
+  readonly maxConnectionAgeMs: number;
   /** Names beyond the usual ones under which clients reach the control plane. */
   readonly servingNames: readonly string[];
   /** Whether what became of objects is written on them, in a cluster. */
@@ -95,6 +97,8 @@ const DAY_MS = 86_400_000;
 const ISTIO_MAP = "istio-ca-root-cert";
 /** Several times what Envoy waits between two attempts (src/init/discovery.ts). */
 const PROXY_RECONNECT_MS = 15_000;
+/** A proxy that comes back shows its token anew, so that none outlives its own for long. */
+const MAX_CONNECTION_AGE_MS = 30 * 60_000;
 
 /** What the kubelet tells every pod. */
 export interface ServeEnvironment {
@@ -142,6 +146,7 @@ export function parseServeConfig(flags: ServeFlags, environment: ServeEnvironmen
     rootPropagationMs: flags.rootPropagation,
     rootCertificateMaps: flags.istioRootCert === true ? [TRUST_BUNDLE_MAP, ISTIO_MAP] : [TRUST_BUNDLE_MAP],
     proxyReconnectMs: PROXY_RECONNECT_MS,
+    maxConnectionAgeMs: MAX_CONNECTION_AGE_MS,
     servingNames: flags.servingName,
     writeStatus: flags.status,
     readsRemoteClusters: flags.multiCluster === true,

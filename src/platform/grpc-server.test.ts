@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import { connect as connectPlain, createServer } from "node:net";
 import { type TestContext, test } from "node:test";
@@ -94,6 +95,30 @@ test("a call knows by which listener it came, and whether its caller's certifica
   assert.equal(await open(t, port, credentials.createSsl(root)).first(), "tls anonymous");
   assert.equal(await open(t, port, credentials.createSsl(root, key, chain)).first(), "tls certificate");
   assert.equal(await open(t, port, credentials.createSsl(root, ...strange)).first(), "tls anonymous");
+});
+
+test("connections are asked to move on at their age, not all at one moment, and cut off behind the grace", async (t) => {
+  const { port } = await start(t, { maxConnectionAge: { ageMs: 1000, graceMs: 200 } });
+  const began = performance.now();
+  const ends = await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      const session = connectHttp2(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
+      t.after(() => session.destroy());
+      session.on("error", () => {});
+      // A stream that never ends.
+      session.request({ ":path": "/test.Test/Echo", ":method": "POST", "content-type": "application/grpc" });
+      const [code] = await once(session, "goaway");
+      const askedMs = performance.now() - began;
+      await once(session, "close");
+      return { code, askedMs, graceMs: performance.now() - began - askedMs };
+    }),
+  );
+  const asked = ends.map(({ askedMs }) => askedMs).toSorted((a, b) => a - b);
+  const [first = 0, last = 0] = [asked[0], asked.at(-1)];
+  assert.ok(first >= 890, `the first after ${first} ms`);
+  assert.ok(last - first > 50, `all within ${last - first} ms`);
+  assert.deepEqual([...new Set(ends.map(({ code }) => code))], [0]);
+  assert.ok(ends.every(({ graceMs }) => graceMs > 100));
 });
 
 test("a replaced certificate is for new connections; those that exist go on", async (t) => {

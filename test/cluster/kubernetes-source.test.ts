@@ -1,16 +1,20 @@
 import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
 import { type TestContext, test } from "node:test";
-import type { KubernetesClient } from "../../src/kubernetes/client.ts";
+import { createKubernetesClient, type KubernetesClient } from "../../src/kubernetes/client.ts";
+import { openKubeconfig } from "../../src/kubernetes/kubeconfig.ts";
 import { createKubernetesSource, type KubernetesSource } from "../../src/kubernetes/kubernetes-source.ts";
 import type { KnownObject } from "../../src/mesh/kinds.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { systemRandom } from "../../src/platform/random.ts";
 import type { Source } from "../../src/sources/source.ts";
+import { temporaryPath } from "../support/state.ts";
 import { until } from "../support/until.ts";
 import { create } from "./create.ts";
 import { everyIstioKind, installIstioKinds, uninstallIstioKind } from "./istio-crds.ts";
 import { findKubernetes } from "./programs.ts";
+import { startRelay } from "./relay.ts";
 import { adminClient, podClient, type Rule } from "./service-account.ts";
 import { startKubernetes } from "./start-kubernetes.ts";
 
@@ -162,6 +166,45 @@ test("the mesh's objects from a real API server", { skip, timeout: 180_000 }, as
       assert.ok(changes > 0);
     },
   );
+});
+
+test("what was missed is made up for where the API server has forgotten it", { skip, timeout: 180_000 }, async (t) => {
+  if ("missing" in found) return;
+  const kubernetes = await startKubernetes(t, { ...found.programs, controllerManager: null });
+  await installIstioKinds(kubernetes, ["VirtualService"]);
+  await create(kubernetes, "/api/v1/namespaces", { metadata: { name: "shop" } });
+  for (const name of ["gone", "changed"]) {
+    await create(kubernetes, `${NETWORKING}/virtualservices`, virtualService(name, "old"));
+  }
+  const relay = await startRelay(t, kubernetes);
+  const path = await temporaryPath(t, "relayed");
+  await writeFile(path, (await readFile(kubernetes.kubeconfig, "utf8")).replace(kubernetes.url, relay.url));
+  const client = createKubernetesClient({ connection: await openKubeconfig(path, systemClock), clock: systemClock });
+  t.after(() => client.close());
+  const source = await startedSource(t, client);
+  const { resourceVersion } = (await kubernetes.call("GET", `${NETWORKING}/virtualservices`)).body.metadata;
+
+  relay.cut();
+  await kubernetes.call("DELETE", `${NETWORKING}/virtualservices/gone`);
+  const changed = { spec: virtualService("changed", "new").spec };
+  await kubernetes.call("PATCH", `${NETWORKING}/virtualservices/changed`, changed, MERGE);
+  await create(kubernetes, `${NETWORKING}/virtualservices`, virtualService("came", "new"));
+  // One that starts anew knows no events of before.
+  await kubernetes.stopApiServer();
+  await kubernetes.startApiServer();
+  const options = { resourceVersion, lifeSeconds: 60, silenceMs: 60_000 };
+  const admin = await adminClient(t, kubernetes);
+  await assert.rejects(
+    async () => {
+      for await (const event of await admin.watch(`${NETWORKING}/virtualservices`, options)) assert.fail(event.type);
+    },
+    { code: "failed-precondition" },
+  );
+  assert.ok(find(source, "VirtualService", "gone"), "it is cut off");
+  relay.mend();
+  await until("what came", () => find(source, "VirtualService", "came"), { timeoutMs: 60_000 });
+  assert.equal(find(source, "VirtualService", "gone"), undefined);
+  assert.match(JSON.stringify(find(source, "VirtualService", "changed")), /new/);
 });
 
 test("a kind of an older CRD is read in the version that it serves", { skip, timeout: 180_000 }, async (t) => {

@@ -41,6 +41,7 @@ export function testServeConfig(dir: string, stateDir: string): ServeConfig {
     rootPropagationMs: 86_400_000,
     rootCertificateMaps: ["trysail-ca-root-cert"],
     proxyReconnectMs: 1000,
+    maxConnectionAgeMs: 30 * 60_000,
     authenticators: [{ kind: "mesh-token" }, { kind: "client-certificate" }],
     tokenAudiences: ["istio-ca"],
     trustedNodeAccounts: [],
