@@ -5,7 +5,7 @@ import type { HealthCheckJson } from "../gen/envoy/config/core/v3/health_check_p
 import type { RouteJson } from "../gen/envoy/config/route/v3/route_components_pb.ts";
 import type { HTTPFaultSchema } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
 import type { HttpFilterJson } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
-import type { LifecycleTask } from "../injection/pod-contract.ts";
+import { drainPath, type LifecycleTask } from "../injection/pod-contract.ts";
 import { socketAddress } from "./address.ts";
 import { localListener } from "./local-listener.ts";
 import { luaFilter } from "./lua-filter.ts";
@@ -85,7 +85,7 @@ end
 
 /** The probes' and the metrics' own listeners, and the administration port that is asked here, are never idle. */
 function drainCourse(
-  { holdSeconds, untilIdle }: LifecycleTask & { kind: "drain" },
+  { holdSeconds, untilIdle, isGateway = false }: LifecycleTask & { kind: "drain" },
   { status, metrics, mergedMetrics }: LifecycleTaskInput["ports"],
 ): string {
   return `${CALL}
@@ -100,7 +100,7 @@ local function idle(request)
   return true
 end
 function envoy_on_request(request)
-  call(request, "proxy", "POST", "/drain_listeners?graceful&skip_exit&inboundonly", 5000)
+  call(request, "proxy", "POST", "${drainPath({ isGateway })}", 5000)
   call(request, "hold", "GET", "/", ${holdSeconds * 1000 + 60_000})
   while ${untilIdle} and not idle(request) do
     for _ = 1, 5 do call(request, "pause", "GET", "/", 5000) end

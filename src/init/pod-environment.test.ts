@@ -53,6 +53,12 @@ test("what the webhook writes is read back", () => {
   });
 });
 
+test("the end of a gateway is read back", () => {
+  const lifecycleTasks = { preStop: { kind: "drain", holdSeconds: 5, untilIdle: false, isGateway: true } };
+  const env = { ...required, PROXY_LIFECYCLE_TASKS: JSON.stringify(lifecycleTasks) };
+  assert.deepEqual(parsePodEnvironment(env).lifecycleTasks, lifecycleTasks);
+});
+
 test("metadata may be JSON", () => {
   const { node } = parsePodEnvironment({
     ...required,

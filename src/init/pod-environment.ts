@@ -125,10 +125,10 @@ function parseLifecycleTasks(text: string | undefined): LifecycleTasks | undefin
 }
 
 function parseTask(value: JsonValue | undefined): LifecycleTask {
-  const { kind, holdSeconds, untilIdle } = isObject(value) ? value : {};
+  const { kind, holdSeconds, untilIdle, isGateway } = isObject(value) ? value : {};
   if (kind === "wait") return { kind };
   if (kind === "drain" && typeof holdSeconds === "number" && typeof untilIdle === "boolean") {
-    return { kind, holdSeconds: Math.round(holdSeconds), untilIdle };
+    return { kind, holdSeconds: Math.round(holdSeconds), untilIdle, ...(isGateway === true ? { isGateway } : {}) };
   }
   throw unreadable(LIFECYCLE_TASKS_ENV, "tasks of a proxy's hooks as JSON");
 }

@@ -133,7 +133,8 @@ test("a gateway is an Envoy that takes no one else's traffic", () => {
     list(proxy.ports).map((port) => Reflect.get(Object(port), "containerPort")),
     [15090, 8443],
   );
-  assert.match(script(proxy, "preStop"), /sleep 5$/);
+  // All of its callers are asked to go elsewhere: its listeners are not inbound ones.
+  assert.match(script(proxy, "preStop"), /drain_listeners\?graceful&skip_exit' .*\nsleep 5$/);
   for (const { securityContext } of [init, proxy]) {
     assert.equal(Reflect.get(Object(securityContext), "runAsNonRoot"), true);
     assert.deepEqual(Reflect.get(Object(securityContext), "capabilities"), { drop: ["ALL"] });

@@ -60,10 +60,23 @@ export interface LifecycleTasks {
   readonly preStop: LifecycleTask;
 }
 
-/** `wait` lasts until the proxy is ready. `drain` has callers go elsewhere, and lasts as it says. */
+/**
+ * `wait` lasts until the proxy is ready. `drain` has callers go elsewhere, and lasts as it says. A gateway's callers are those
+ * of all of its listeners, and a sidecar's those of its inbound ones: its own app goes on.
+ */
 export type LifecycleTask =
   | { readonly kind: "wait" }
-  | { readonly kind: "drain"; readonly holdSeconds: number; readonly untilIdle: boolean };
+  | {
+      readonly kind: "drain";
+      readonly holdSeconds: number;
+      readonly untilIdle: boolean;
+      readonly isGateway?: boolean;
+    };
+
+/** What is asked of Envoy's administration port. `skip_exit` keeps listeners open for those that come late. */
+export function drainPath({ isGateway = false }: { readonly isGateway?: boolean }): string {
+  return `/drain_listeners?graceful&skip_exit${isGateway ? "" : "&inboundonly"}`;
+}
 
 /** Paths of the status port: of probes, `/app-health/CONTAINER/readyz` and so on, and of lifecycle hooks. */
 export const APP_PATH = { health: "/app-health/", lifecycle: "/app-lifecycle/" } as const;

@@ -1,5 +1,5 @@
 import type { PlanContext } from "./plan-context.ts";
-import { type LifecycleTask, type LifecycleTasks, POD_PATH, PROXY_PORT } from "./pod-contract.ts";
+import { drainPath, type LifecycleTask, type LifecycleTasks, POD_PATH, PROXY_PORT } from "./pod-contract.ts";
 import { hasShell } from "./proxy-image.ts";
 
 /** How the proxy's start holds the app, and its end lets no request fall. */
@@ -11,7 +11,12 @@ export function lifecycleTasks({ role, settings }: PlanContext): LifecycleTasks 
       // callers have heard of it, and whoever still comes must be told so, not cut off, to be able to try elsewhere.
       { kind: "drain", holdSeconds: terminationSeconds, untilIdle: false }
     : // The app gets its signal at the same moment.
-      { kind: "drain", holdSeconds: untilIdleSeconds ?? terminationSeconds, untilIdle: untilIdleSeconds !== null };
+      {
+        kind: "drain",
+        holdSeconds: untilIdleSeconds ?? terminationSeconds,
+        untilIdle: untilIdleSeconds !== null,
+        ...(role === "gateway" ? { isGateway: true } : {}),
+      };
   const waits = role === "sidecar" && !isNative && settings.holdApplication;
   return { ...(waits ? { postStart: { kind: "wait" } } : {}), preStop: drain };
 }
@@ -63,12 +68,9 @@ ready() { send ${status} GET /healthz/ready | { read -r _ status _ && [ "$status
 until ready; do sleep 0.2; done`;
 }
 
-/**
- * Asks callers to take their connections elsewhere while still serving them, then holds Envoy's end back. `skip_exit`
- * keeps listeners open for those that come late.
- */
+/** Asks callers to take their connections elsewhere while still serving them, then holds Envoy's end back. */
 function drainScript(task: LifecycleTask & { kind: "drain" }, ports: ProxyPorts): string {
-  const parts = [SEND, `send ${ports.admin} POST '/drain_listeners?graceful&skip_exit&inboundonly' >/dev/null`];
+  const parts = [SEND, `send ${ports.admin} POST '${drainPath(task)}' >/dev/null`];
   if (task.holdSeconds > 0 || task.untilIdle) parts.push(`sleep ${task.holdSeconds}`);
   if (task.untilIdle) parts.push(untilIdle(ports));
   return parts.join("\n");

@@ -3,10 +3,11 @@
  * 9000, which is kept out of the mesh (`traffic.sidecar.istio.io/excludeInboundPorts`), it makes requests on the tests' behalf:
  *
  *   GET /call?url=URL            one request: its status (0 where none came) and body
- *   GET /load/start?url=URL      requests without end, each in its turn
+ *   GET /load/start?url=URL      requests without end, each in its turn, by a connection of its own
+ *   GET /load/start?keep&url=URL the same by one that is kept until it is asked to be closed
  *   GET /load/stop               how many there were, and how those ended that failed
  */
-import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
+import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";
 import { request as requestByTls } from "node:https";
 
@@ -86,10 +87,11 @@ function endWhenQuiet(since: number): void {
 async function steer(incoming: IncomingMessage): Promise<object> {
   const { pathname, searchParams } = new URL(incoming.url ?? "/", "http://control");
   const url = searchParams.get("url") ?? "";
+  const agent = searchParams.has("keep") ? new Agent({ keepAlive: true, maxSockets: 1 }) : false;
   if (pathname === "/call") return call(url);
   if (pathname === "/load/start") {
     load = { url, requests: 0, failures: [], stopped: false };
-    void run(load);
+    void run(load, agent);
     return {};
   }
   if (load === undefined) throw new Error("no load was started");
@@ -97,20 +99,20 @@ async function steer(incoming: IncomingMessage): Promise<object> {
   return { requests: load.requests, failures: load.failures.slice(0, FAILURES_KEPT), failed: load.failures.length };
 }
 
-async function run(running: Load): Promise<void> {
+async function run(running: Load, agent: Agent | false): Promise<void> {
   while (!running.stopped) {
-    const { status, body } = await call(running.url);
+    const { status, body } = await call(running.url, agent);
     running.requests++;
     if (status !== 200) running.failures.push(`${new Date().toISOString()} ${status} ${body.slice(0, 200)}`);
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
 }
 
-function call(url: string): Promise<Answer> {
+function call(url: string, agent: Agent | false = false): Promise<Answer> {
   return new Promise((resolve) => {
     const send = url.startsWith("https:") ? requestByTls : request;
     // Whoever answers by TLS does so with a certificate made for the test.
-    const options = { timeout: REQUEST_TIMEOUT_MS, agent: false, rejectUnauthorized: false };
+    const options = { timeout: REQUEST_TIMEOUT_MS, agent, rejectUnauthorized: false };
     const outgoing = send(url, options, (incoming) => {
       const chunks: Buffer[] = [];
       incoming.on("data", (chunk: Buffer) => chunks.push(chunk));

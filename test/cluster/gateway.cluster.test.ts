@@ -5,6 +5,7 @@ import { GATEWAY_CHART, helm } from "../support/helm.ts";
 import { until } from "../support/until.ts";
 import { deployment, service } from "./app-objects.ts";
 import { clusterMissing, createNamespace, meshCluster, uninstallMeshAfter, upgradeMesh } from "./mesh-cluster.ts";
+import { restart } from "./rollouts.ts";
 
 const skip = clusterMissing;
 const RELEASE = "istio-ingressgateway";
@@ -83,6 +84,16 @@ test("callers from outside reach a STRICT mesh through a gateway of the chart, b
     // The app's sidecar knows the gateway by its certificate.
     assert.match(body, /URI=spiffe:\/\/cluster\.local\/ns\/istio-ingress\/sa\/istio-ingressgateway/);
   }
+
+  await t.test("a rolling restart of the gateway costs no request, of connections that are kept neither", async (t) => {
+    await cluster.control(stranger, `/load/start?keep&url=${encodeURIComponent(`http://${HOST}/`)}`);
+    await until("requests", async () => (await cluster.control(stranger, "/load")).requests > 10, SOON);
+    await restart(cluster, "istio-ingress", RELEASE);
+    const { requests, failures } = await cluster.control(stranger, "/load/stop");
+    t.diagnostic(`${requests} requests`);
+    assert.deepEqual(failures, []);
+  });
+
   const programmed = async () => {
     const { status } = await cluster.read("/apis/networking.istio.io/v1/namespaces/istio-ingress/gateways/public");
     const found: readonly { type: string; status: string }[] = status?.conditions ?? [];

@@ -23,20 +23,26 @@ const drain = { kind: "drain", holdSeconds: 0, untilIdle: false } as const;
 const wait = { kind: "wait" } as const;
 
 for (const by of ["bash", "a second Envoy"] as const) {
-  test(`by ${by}: a native sidecar's preStop asks callers to close, and Envoy serves on`, { skip }, async (t) => {
-    const { envoy, port } = await startServer(t);
-    const agent = new Agent({ keepAlive: true });
-    t.after(() => agent.destroy());
-    assert.notEqual((await request(port, agent)).headers.connection, "close");
+  const roles = [
+    { role: "native sidecar", direction: "INBOUND", task: drain },
+    { role: "gateway", direction: "OUTBOUND", task: { ...drain, isGateway: true } },
+  ] as const;
+  for (const { role, direction, task } of roles) {
+    test(`by ${by}: a ${role}'s preStop asks callers to close, and Envoy serves on`, { skip }, async (t) => {
+      const { envoy, port } = await startServer(t, { direction });
+      const agent = new Agent({ keepAlive: true });
+      t.after(() => agent.destroy());
+      assert.notEqual((await request(port, agent)).headers.connection, "close");
 
-    assert.equal(await ended(run(t, by, drain, { admin: adminPort(envoy) })), 0);
-    await until("a request to be asked to close", async () => {
-      const answer = await request(port, agent);
-      assert.equal(answer.statusCode, 200);
-      return answer.headers.connection === "close";
+      assert.equal(await ended(run(t, by, task, { admin: adminPort(envoy) })), 0);
+      await until("a request to be asked to close", async () => {
+        const answer = await request(port, agent);
+        assert.equal(answer.statusCode, 200);
+        return answer.headers.connection === "close";
+      });
+      assert.equal((await request(port, agent)).statusCode, 200, "new connections are still taken");
     });
-    assert.equal((await request(port, agent)).statusCode, 200, "new connections are still taken");
-  });
+  }
 
   test(`by ${by}: EXIT_ON_ZERO_ACTIVE_CONNECTIONS holds the end back until the last connection is closed`, {
     skip,
@@ -71,7 +77,7 @@ for (const by of ["bash", "a second Envoy"] as const) {
     const port = await freePort();
     const hook = run(t, by, wait, { status: port });
     assert.equal(hook.exitCode, null);
-    await startServer(t, port, 503);
+    await startServer(t, { listenPort: port, status: 503 });
     await until("Envoy to say 503", async () => (await statusOf(port)) === 503);
     assert.equal(hook.exitCode, null, "an answer other than 200 is not ready");
   });
@@ -79,7 +85,7 @@ for (const by of ["bash", "a second Envoy"] as const) {
   test(`by ${by}: … and lets it go then`, { skip }, async (t) => {
     const port = await freePort();
     const hook = run(t, by, wait, { status: port });
-    await startServer(t, port);
+    await startServer(t, { listenPort: port });
     assert.equal(await ended(hook), 0);
   });
 
@@ -146,7 +152,16 @@ function startCaller(t: TestContext, ports: readonly number[]) {
   };
 }
 
-async function startServer(t: TestContext, listenPort = 0, status = 200) {
+interface ServerOptions {
+  readonly listenPort?: number;
+  readonly status?: number;
+  readonly direction?: "INBOUND" | "OUTBOUND";
+}
+
+async function startServer(
+  t: TestContext,
+  { listenPort = 0, status = 200, direction = "INBOUND" }: ServerOptions = {},
+) {
   const manager = {
     "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
     stat_prefix: "inbound",
@@ -164,7 +179,7 @@ async function startServer(t: TestContext, listenPort = 0, status = 200) {
   };
   const listener = {
     name: "inbound",
-    traffic_direction: "INBOUND",
+    traffic_direction: direction,
     address: { socket_address: { address: "127.0.0.1", port_value: listenPort } },
     filter_chains: [{ filters: [{ name: "http", typed_config: manager }] }],
   };
