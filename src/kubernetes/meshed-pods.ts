@@ -2,7 +2,7 @@ import type { KubernetesClient } from "./client.ts";
 import { listAll } from "./list-all.ts";
 import type { KubernetesObject } from "./object.ts";
 
-/** Pods that have a sidecar, or are gateways, and have not ended; their metadata alone. */
+/** Pods that have a sidecar and have not ended; their metadata alone. Gateways have no such label. */
 export async function meshedPods(client: Pick<KubernetesClient, "list">): Promise<readonly KubernetesObject[]> {
   const query = {
     labelSelector: "security.istio.io/tlsMode=istio",

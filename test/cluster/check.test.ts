@@ -41,7 +41,8 @@ test("`trysail check` on a real API server", { skip, timeout: 600_000 }, async (
     assert.match(stdout, /^✓ +clocks +this machine and the API server agree to \d\.\d s$/m);
     assert.match(stdout, /^✓ +permissions +you may do everything$/m);
     assert.match(stdout, /^\d+ passed, 0 warnings, 0 failed$/m);
-    assert.doesNotMatch(stdout, /control plane/);
+    assert.match(stdout, /^✓ +installed +no control plane of Trysail is here yet$/m);
+    assert.doesNotMatch(stdout, /^\S +control plane /m);
   });
 
   await t.test("whoever may not install it is told what is missing", async (t) => {
@@ -96,6 +97,48 @@ test("`trysail check` on a real API server", { skip, timeout: 600_000 }, async (
     // Without controllers, the test makes what a pod needs.
     await kubernetes.call("POST", `/api/v1/namespaces/${place}/serviceaccounts`, { metadata: { name: "default" } });
   }
+
+  await t.test("before another one is installed, those that are here and what is in the way are told", async () => {
+    const before = (namespace: string, revision: string) =>
+      check("--pre", `--namespace=${namespace}`, `--revision=${revision}`);
+    assertLine(await before(NAMESPACE, "default"), "pass", /^revision default is in trysail-system already: helm upg/);
+    assertLine(await before(NAMESPACE, "canary"), "pass", /^revision default is in trysail-system too/);
+    const same = await before("mesh", "default");
+    assertLine(same, "fail", /^revision default is installed in trysail-system, /, /--set revision=canary/);
+    assert.equal(same.exitCode, 1);
+    const rootless = /^revision default is in trysail-system, and there is no root of that mesh in mesh /;
+    assertLine(
+      await before("mesh", "canary"),
+      "fail",
+      rootless,
+      /--namespace trysail-system\), or give it that mesh's/,
+    );
+
+    await namespace("mesh", {});
+    const [ours, theirs] = [validRoot(), validRoot()];
+    const bundle = { metadata: { name: "trysail-ca-root-cert" }, data: { "root-cert.pem": ours } };
+    await create(kubernetes, `/api/v1/namespaces/${NAMESPACE}/configmaps`, bundle);
+    const secret = (root: string) => ({ metadata: { name: "cacerts" }, stringData: { "root-cert.pem": root } });
+    await create(kubernetes, "/api/v1/namespaces/mesh/secrets", secret(theirs));
+    const other = /Secret mesh\/cacerts has another root than ConfigMap trysail-system\/trysail-ca-root-cert/;
+    assertLine(await before("mesh", "canary"), "fail", other, /that mesh's root first/);
+    await kubernetes.call("PATCH", "/api/v1/namespaces/mesh/secrets/cacerts", secret(ours), MERGE);
+    assertLine(await before("mesh", "canary"), "pass", /^revision default is in trysail-system, and the mesh's root/);
+
+    const name = "trysail-sidecar-injector-old";
+    const [webhook] = istioWebhook.webhooks;
+    const clientConfig = { service: { name: "trysail-old", namespace: "gone", path: "/inject" } };
+    await create(kubernetes, `${REGISTRATION}/mutatingwebhookconfigurations`, {
+      metadata: { name, labels: { "istio.io/rev": "old" } },
+      webhooks: [{ ...webhook, clientConfig }],
+    });
+    const left = /^trysail-sidecar-injector-old of revision old is left of the namespace gone/;
+    assertLine(await before(NAMESPACE, "default"), "fail", left, /^take away .*: trysail uninstall --namespace gone$/);
+    assertLine(await before("gone", "old"), "fail", left, /^install it again/);
+    await remove(`${REGISTRATION}/mutatingwebhookconfigurations/${name}`);
+    await remove(`/api/v1/namespaces/${NAMESPACE}/configmaps/trysail-ca-root-cert`);
+    await remove("/api/v1/namespaces/mesh");
+  });
 
   await t.test("an installation that nobody answers for fails, each cause with what to do", async () => {
     const { exitCode, lines } = await check();
@@ -164,12 +207,44 @@ test("`trysail check` on a real API server", { skip, timeout: 600_000 }, async (
   await t.test("labels of namespaces that contradict each other, or name nobody, are told", async () => {
     await namespace("both", { "istio-injection": "enabled", "istio.io/rev": "default" });
     await namespace("lost", { "istio.io/rev": "nobody" });
+    const lost = { "sidecar.istio.io/inject": "true", "istio.io/rev": "nobody" };
+    await create(kubernetes, "/api/v1/namespaces/default/pods", {
+      metadata: { name: "gateway", labels: lost },
+      spec: { containers: [{ name: "istio-proxy", image: "auto" }] },
+    });
     await namespace("strict", { "istio.io/rev": "default", "pod-security.kubernetes.io/enforce": "restricted" });
     const { lines } = await check();
     assertLine({ lines }, "warn", /labelled both istio-injection and istio\.io\/rev.*: both$/, /take one/);
     assertLine({ lines }, "fail", /nobody serves, .*: lost$/, /one of default/);
+    const unserved = /label istio\.io\/rev for nobody, a revision or tag that nobody serves: default\/gateway$/;
+    assertLine({ lines }, "fail", unserved, /the chart gateway by its value revision, name one of default,/);
+    await remove("/api/v1/namespaces/default/pods/gateway");
     assertLine({ lines }, "warn", /Pod Security refuses injected pods in strict,/, /interceptionBy=node/);
     for (const name of ["both", "lost", "strict"]) await remove(`/api/v1/namespaces/${name}`);
+  });
+
+  await t.test("a Secret that names another cluster and cannot be used is told", async () => {
+    const secrets = `/api/v1/namespaces/${NAMESPACE}/secrets`;
+    const metadata = { name: "remote-east", labels: { "istio/multiCluster": "true" } };
+    await create(kubernetes, secrets, { metadata, stringData: { east: "clusters: {" } });
+    const unusable = /^Secret trysail-system\/remote-east key east is not a kubeconfig/;
+    assertLine(await check(), "fail", unusable, /docs\/multicluster\.md$/);
+    await remove(`${secrets}/remote-east`);
+  });
+
+  await t.test("pods whose revision is gone are told", async () => {
+    const status = JSON.stringify({ revision: "gone" });
+    await create(kubernetes, "/api/v1/namespaces/default/pods", {
+      metadata: {
+        name: "left",
+        labels: { "security.istio.io/tlsMode": "istio" },
+        annotations: { "sidecar.istio.io/status": status },
+      },
+      spec: { containers: [{ name: "app", image: "app" }] },
+    });
+    const left = /^pods have an Envoy of revision gone, which is not installed: .*: default\/left$/;
+    assertLine(await check(), "fail", left, /for one of default, and restart their workloads$/);
+    await remove("/api/v1/namespaces/default/pods/left");
   });
 
   await t.test("a tag whose revision is gone is told, with the namespaces that ask for it", async () => {
@@ -280,6 +355,11 @@ async function pretendDeployed(kubernetes: TestKubernetes, url: string): Promise
   const status = { replicas: 2, readyReplicas: 2, availableReplicas: 2, updatedReplicas: 2 };
   const deployment = `/apis/apps/v1/namespaces/${NAMESPACE}/deployments/trysail/status`;
   await kubernetes.call("PATCH", deployment, { status }, MERGE);
+}
+
+function validRoot(): string {
+  return createSelfSignedRoot({ clock: systemClock, random: systemRandom, trustDomain: "cluster.local" })
+    .certificatePem;
 }
 
 /** Made in 2000 for ten years. */

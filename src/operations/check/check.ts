@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { KubernetesClient } from "../../kubernetes/client.ts";
+import type { KubernetesObject } from "../../kubernetes/object.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { messageOf, TrysailError } from "../../platform/errors.ts";
 
@@ -62,4 +63,14 @@ export function controlPlaneName(revision: string): string {
 export function namesIn(names: readonly string[]): string {
   const shown = names.slice(0, 5).join(", ");
   return names.length > 5 ? `${shown} and ${names.length - 5} more` : shown;
+}
+
+/** Null where what is read is not there. */
+export async function orNull(reading: Promise<KubernetesObject>): Promise<KubernetesObject | null> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (error instanceof TrysailError && error.code === "not-found") return null;
+    throw error;
+  }
 }

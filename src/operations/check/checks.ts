@@ -7,11 +7,13 @@ import { configuration } from "./configuration.ts";
 import { controlPlane } from "./control-plane.ts";
 import { customResources } from "./custom-resources.ts";
 import { injection } from "./injection.ts";
+import { installedControlPlanes } from "./installed-control-planes.ts";
 import { interception } from "./interception.ts";
 import { meshConfig } from "./mesh-config.ts";
 import { namespaces } from "./namespaces.ts";
 import { otherMeshes } from "./other-meshes.ts";
 import { permissions } from "./permissions.ts";
+import { remoteClusters } from "./remote-clusters.ts";
 import { servingCertificate } from "./serving-certificate.ts";
 import { validation } from "./validation.ts";
 
@@ -22,11 +24,13 @@ export const checks: readonly Check[] = [
   permissions,
   customResources,
   configuration,
+  installedControlPlanes,
   otherMeshes,
   namespaces,
   interception,
   controlPlane,
   meshConfig,
+  remoteClusters,
   authority,
   certificates,
   servingCertificate,

@@ -1,9 +1,7 @@
 import { leaderLeaseName } from "../../control-plane/required-access.ts";
-import type { KubernetesObject } from "../../kubernetes/object.ts";
 import { resourcePath } from "../../kubernetes/resource-path.ts";
 import { isRecord } from "../../mesh/conform.ts";
-import { TrysailError } from "../../platform/errors.ts";
-import { type Check, type CheckTarget, controlPlaneName, type Outcome } from "./check.ts";
+import { type Check, type CheckTarget, controlPlaneName, type Outcome, orNull } from "./check.ts";
 
 /** A leader renews its Lease every 2 s, and another takes over within 15 s. */
 const LEADERLESS_MS = 30_000;
@@ -71,13 +69,4 @@ async function leader({ client, systemNamespace: namespace, revision }: CheckTar
 function numberIn(value: unknown, field: string): number {
   const number = isRecord(value) ? value[field] : undefined;
   return typeof number === "number" ? number : 0;
-}
-
-async function orNull(reading: Promise<KubernetesObject>): Promise<KubernetesObject | null> {
-  try {
-    return await reading;
-  } catch (error) {
-    if (error instanceof TrysailError && error.code === "not-found") return null;
-    throw error;
-  }
 }

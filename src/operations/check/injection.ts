@@ -4,6 +4,7 @@ import { isRecord } from "../../mesh/conform.ts";
 import { messageOf, TrysailError } from "../../platform/errors.ts";
 import { readNamespaces } from "../revisions.ts";
 import { type Check, type CheckTarget, controlPlaneName, type Outcome } from "./check.ts";
+import { leftPods } from "./left-pods.ts";
 import { unreachable } from "./unreachable.ts";
 
 /** A pod that asks for a sidecar, in a dry run: the API server asks the webhook, and nothing is created. */
@@ -14,9 +15,10 @@ export const injection: Check = {
     const namespace = await quietNamespace(target);
     if (namespace === undefined) {
       const message = "every namespace has labels about injection, so that no pod can be tried";
-      return [{ status: "warn", message, action: "create a namespace without labels and run this again" }];
+      const action = "create a namespace without labels and run this again";
+      return [{ status: "warn", message, action }, ...(await leftPods(target))];
     }
-    return [await tryPod(target, namespace)];
+    return [await tryPod(target, namespace), ...(await leftPods(target))];
   },
 };
 

@@ -8,7 +8,7 @@ import {
 import type { KubernetesClient } from "../../kubernetes/client.ts";
 import { isRecord } from "../../mesh/conform.ts";
 import { type Check, type CheckTarget, controlPlaneName, type Outcome } from "./check.ts";
-import { readDeployedSigners } from "./deployed-signers.ts";
+import { readDeployedSigners, writesStatus } from "./deployed-signers.ts";
 
 /** One verb on one resource: https://kubernetes.io/docs/reference/kubernetes-api/authorization-resources/subject-access-review-v1/ */
 interface Access {
@@ -53,10 +53,12 @@ async function ofControlPlane(target: CheckTarget): Promise<readonly Outcome[]> 
   const outcomes = missing.map(
     (access): Outcome => ({ status: "fail", message: `the control plane may not ${describe(access)}`, action }),
   );
-  const [unwritable, ...more] = await denied(accessOf(statusAccess, systemNamespace), mayDo);
+  const writing = (await writesStatus(target)) ? accessOf(statusAccess, systemNamespace) : [];
+  const [unwritable, ...more] = await denied(writing, mayDo);
   if (unwritable !== undefined) {
-    const message = `objects get no status: the control plane may not ${describe(unwritable)}, and ${more.length} more`;
-    outcomes.push({ status: "warn", message, action: `${action}, unless status.enabled=false was meant` });
+    const others = more.length === 0 ? "" : `, and ${more.length} more`;
+    const message = `objects get no status: the control plane may not ${describe(unwritable)}${others}`;
+    outcomes.push({ status: "warn", message, action });
   }
   if (outcomes.length > 0) return outcomes;
   return [{ status: "pass", message: `the control plane may do all ${needed.length} things that it needs` }];
