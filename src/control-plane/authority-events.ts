@@ -1,6 +1,7 @@
 import type { ExpiryWarning } from "../ca/authority/expiry-warning.ts";
 import type { TamperNotice } from "../ca/authority/rotator.ts";
 import type { EventRecorder, EventSubject } from "../kubernetes/event-recorder.ts";
+import { TRUST_BUNDLE_MAP } from "../platform/trust-bundle.ts";
 
 /** Tells of an authority that nears its end, on the Secret in which it is kept. */
 export function recordExpiry(
@@ -33,7 +34,8 @@ export function recordKeyMissing(
   regarding: EventSubject,
   reason: string,
 ): void {
-  const note = `${reason}. No new root is made: a control plane that runs puts the Secret back within seconds, else restore it from a backup.`;
+  const anew = `kubectl delete configmap --all-namespaces --field-selector metadata.name=${TRUST_BUNDLE_MAP}`;
+  const note = `${reason}. No new root is made: a control plane that runs puts the Secret back within seconds, else restore it from a backup. Where there is none, "${anew}" lets the mesh begin with a new root, and every workload with a sidecar must be restarted then: docs/ca-authority.md, "A lost key".`;
   events?.record({ regarding, type: "Warning", reason: "AuthorityMissing", action: "KeepAuthority", note });
 }
 

@@ -33,9 +33,13 @@ const FIELD_MANAGER = "trysail";
 const AT_ONCE = 4;
 /** Behind a write that failed, and between two writes of one object. */
 const RETRY_MS = 1000;
+/** Behind a write that is not allowed: it fails in every namespace. */
+const DENIED_MS = 10_000;
 /** As often in a row it is put back at once; then somebody else keeps it too, and the pauses double. */
 const AT_ONCE_BACK = 5;
 const LONGEST_PAUSE_MS = 60_000;
+/** The API server answers it as it does where a right is missing. */
+const TERMINATING = /because it is being terminated/;
 
 /**
  * Keeps a ConfigMap with the trust bundle in every namespace, where pods mount it: in new namespaces, behind a new
@@ -51,6 +55,7 @@ export function createRootCertificateKeeper(deps: RootCertificateKeeperDeps): Ro
   /** The last write of each, how long it keeps the next one off, and how many came in a row. */
   const writes = new Map<string, { readonly atMs: number; readonly pauseMs: number; readonly inARow: number }>();
   let running = 0;
+  let denied = false;
   let cancelRetry: (() => void) | undefined;
   let stopped = false;
 
@@ -102,15 +107,15 @@ export function createRootCertificateKeeper(deps: RootCertificateKeeperDeps): Ro
       await client.patch(path, { type: "apply", object, fieldManager: FIELD_MANAGER, force: true });
       succeeded(key);
     } catch (error) {
-      writes.set(key, { atMs: clock.elapsed(), pauseMs: RETRY_MS, inARow: 0 });
-      // The namespace is going, or gone: an event says so.
-      if (error instanceof TrysailError && (error.code === "not-found" || error.code === "permission-denied")) {
-        log.debug({ configMap: key, reason: messageOf(error) }, "the root certificate cannot be put into a namespace");
-        if (error.code === "not-found") return;
-      } else {
-        log.warn({ configMap: key, reason: messageOf(error) }, "the root certificate cannot be put into a namespace");
-      }
-      due.add(key);
+      const code = error instanceof TrysailError ? error.code : undefined;
+      const said = { configMap: key, reason: messageOf(error) };
+      const isDenied = code === "permission-denied" && !TERMINATING.test(said.reason);
+      writes.set(key, { atMs: clock.elapsed(), pauseMs: isDenied ? DENIED_MS : RETRY_MS, inARow: 0 });
+      // The namespace is going, or gone: an event says so. Of rights that are missing one line is enough.
+      const isKnown = code === "not-found" || (code === "permission-denied" && (!isDenied || denied));
+      log[isKnown ? "debug" : "warn"](said, "the root certificate cannot be put into a namespace");
+      denied ||= isDenied;
+      if (code !== "not-found") due.add(key);
     }
   };
 
@@ -125,6 +130,7 @@ export function createRootCertificateKeeper(deps: RootCertificateKeeperDeps): Ro
   };
 
   const succeeded = (key: string): void => {
+    denied = false;
     if (writes.get(key)?.inARow !== AT_ONCE_BACK + 1) return;
     log.warn({ configMap: key }, "the root certificate is overwritten by somebody else all the time");
     deps.onContested?.({ namespace: namespaceOf(key), name: nameOf(key) });

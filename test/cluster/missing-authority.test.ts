@@ -80,7 +80,10 @@ test("a control plane that starts where the mesh's key is missing", { skip, time
         const events: readonly { reason: string; note: string; regarding: { name: string } }[] = body.items;
         return events.some(
           ({ reason, note, regarding }) =>
-            reason === "AuthorityMissing" && regarding.name === "trysail-ca-secret" && note.includes("backup"),
+            reason === "AuthorityMissing" &&
+            regarding.name === "trysail-ca-secret" &&
+            note.includes("backup") &&
+            note.includes("kubectl delete configmap --all-namespaces --field-selector metadata.name=trysail-ca-root"),
         );
       },
       PATIENT,
