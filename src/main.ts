@@ -8,7 +8,7 @@ import { authenticateStream } from "./control-plane/authenticate-stream.ts";
 import { authorityRoutes } from "./control-plane/authority-routes.ts";
 import { createBuildMetrics } from "./control-plane/build-metrics.ts";
 import { createConnectionGuards } from "./control-plane/connection-guards.ts";
-import { createCostView } from "./control-plane/cost-view.ts";
+import { createDebugPages } from "./control-plane/debug-pages.ts";
 import { createDebugServer } from "./control-plane/debug-server.ts";
 import { createEventMetrics } from "./control-plane/event-metrics.ts";
 import { startFederation } from "./control-plane/federation.ts";
@@ -40,7 +40,6 @@ import { connectKubernetes } from "./kubernetes/connect.ts";
 import { createEventRecorder } from "./kubernetes/event-recorder.ts";
 import { followRevisionTags } from "./kubernetes/revision-tags.ts";
 import { analyzeReferences } from "./mesh/analyze.ts";
-import { refOf } from "./mesh/object.ts";
 import { BuildCache } from "./platform/build-cache.ts";
 import { systemClock } from "./platform/clock.ts";
 import { createGrpcServer } from "./platform/grpc-server.ts";
@@ -66,8 +65,8 @@ export interface ControlPlane {
 }
 
 const STOP_GRACE_MS = 2000;
-/** A proxy that comes back shows its token anew, so that none outlives its own for long. */
-const MAX_CONNECTION_AGE = { ageMs: 30 * 60_000, graceMs: 10_000 };
+/** How long a connection that was asked to move on may finish what it does. */
+const CONNECTION_AGE_GRACE_MS = 10_000;
 /** Of a certificate's life: the time over which renewals spread when another authority signs. */
 const RENEWAL_WINDOW_SHARE = 0.05;
 
@@ -172,7 +171,7 @@ async function startParts(
     certificate: pemPairOf(serving.current()),
     clientTrust: trustBundle(),
     log,
-    maxConnectionAge: MAX_CONNECTION_AGE,
+    maxConnectionAge: { ageMs: config.maxConnectionAgeMs, graceMs: CONNECTION_AGE_GRACE_MS },
     connections: guardOf("grpc"),
   });
   ads.register(grpc);
@@ -213,22 +212,14 @@ async function startParts(
   const monitoring = createMonitoringServer(registry);
   const unmeshed = createUnmeshedAudit({ mesh: mesh.current, config: injectionConfig, registry });
   const mayStep = () => leaderDuties === null || leaderDuties.isLeader();
-  const rotation = own === null ? null : createRotation({ config, platform, own, secrets, ads, events, mayStep });
-  const cost = createCostView({ sent: ads.sent, services: () => mesh.current().services });
+  const replicas = kubernetes === null ? null : { kubernetes, instance, revision: injection.revision };
+  const rotation =
+    own === null ? null : createRotation({ config, platform, own, secrets, ads, events, mayStep, cluster: replicas });
   const debug = createDebugServer({
     authenticate: identity.authenticateUnrevoked,
     adminNamespace: systemNamespace,
     notReady: readiness.notReady,
-    pages: {
-      clusterz: () => remotes().map((row) => ({ namespace: systemNamespace, row })),
-      cost: async () => (await cost.objects()).map((row) => ({ namespace: row.object.namespace, row })),
-      "cost/proxies": () => cost.proxies().map((row) => ({ namespace: row.namespace, row })),
-      objects: () => mesh.objects().map((object) => ({ namespace: object.metadata.namespace, row: refOf(object) })),
-      syncz: () => ads.status().map((row) => ({ namespace: row.namespace, row })),
-      unmeshed: () => unmeshed().map((row) => ({ namespace: row.namespace, row })),
-      findings: () => findings.all().map((row) => ({ namespace: row.object?.namespace ?? "", row })),
-      status: () => statuses.current().map((row) => ({ namespace: row.object.namespace, row })),
-    },
+    pages: createDebugPages({ mesh, findings, statuses, ads, remotes, unmeshed, systemNamespace }),
   });
   await debug.register(
     authorityRoutes({
@@ -282,7 +273,7 @@ async function startParts(
     await statuses.stop();
     tags?.stop();
     events?.stop();
-    rotation?.stop();
+    await rotation?.stop();
     mesh.stop();
     federation.stop();
     await source.stop();

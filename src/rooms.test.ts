@@ -28,7 +28,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "xds",
   ],
   ratelimit: ["control-plane", "gen", "kubernetes", "mesh", "sources"],
-  operations: ["ca", "control-plane", "injection", "kubernetes", "mesh"],
+  operations: ["ca", "control-plane", "injection", "kubernetes", "mesh", "status"],
   cli: [
     ...["ca", "control-plane", "dev", "init", "injection", "kubernetes", "mesh", "operations", "ratelimit", "sources"],
     ...["status", "translate"],

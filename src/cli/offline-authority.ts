@@ -25,10 +25,10 @@ export async function offlineAuthority(
   if ((await store.load()) === undefined) {
     throw new TrysailError("not-found", `no authority in ${store.name}: trysail serve makes it`);
   }
-  const authority = await loadAuthority({ store, clock, random, trustDomain, log });
+  const authority = await loadAuthority({ store, clock, random, trustDomain, log, keepsExpired: true });
   const rotator = createRotator({
     ...{ authority, source: null, trustDomain, clock, random, log, policy },
-    facts: () => ({ observedSince: clock.now(), proxies: 0, acknowledged: 0, behind: [] }),
+    facts: () => ({ observedSince: clock.now(), unheard: null, proxies: 0, acknowledged: 0, behind: [] }),
     pollMs: 0,
     replicaLagMs: 0,
   });

@@ -1,6 +1,6 @@
 import { Counter, Gauge, type Registry } from "prom-client";
-import type { RotationFacts } from "../ca/authority/rotation.ts";
 import type { RotatorMetrics } from "../ca/authority/rotator.ts";
+import type { TrustReport } from "../ca/authority/trust-report.ts";
 import type { ServingCertificate } from "../ca/serving/serving-certificate.ts";
 
 /** The mesh's authority in Prometheus: when it ends, whether its source can be read, and the steps of rotations. */
@@ -43,13 +43,13 @@ export function createAuthorityMetrics(registry: Registry): RotatorMetrics {
 }
 
 /** How many proxies hold the next rotation. */
-export function recordBehind(registry: Registry, facts: () => RotationFacts): void {
+export function recordBehind(registry: Registry, trust: () => TrustReport): void {
   new Gauge({
     name: "trysail_authority_proxies_behind",
     help: "Proxies connected to this replica that have not accepted the trust bundle as it is now",
     registers: [registry],
     collect() {
-      const { proxies, acknowledged } = facts();
+      const { proxies, acknowledged } = trust();
       this.set(proxies - acknowledged);
     },
   });

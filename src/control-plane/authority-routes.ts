@@ -12,7 +12,10 @@ import { unknownParameter } from "../platform/unknown-parameter.ts";
 
 export interface AuthorityRoutesDeps {
   /** Null where a signer elsewhere is asked, which is not turned from here. */
-  readonly own: { readonly authority: Pick<Authority, "state">; readonly rotator: Rotator } | null;
+  readonly own: {
+    readonly authority: Pick<Authority, "state">;
+    readonly rotator: Omit<Rotator, "start" | "stop">;
+  } | null;
   readonly authenticate: Authenticate;
   /** Whose workloads may look and rotate. */
   readonly adminNamespace: string;

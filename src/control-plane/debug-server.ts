@@ -2,7 +2,7 @@ import { type FastifyInstance, type FastifyRequest, fastify } from "fastify";
 import { type Authenticate, bearerToken } from "../ca/caller/authenticate.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { NO_SCHEMAS } from "./no-schemas.ts";
-import { answerNotFound } from "./not-found.ts";
+import { answerNotFound, UNREADABLE_PATHS } from "./not-found.ts";
 
 export interface DebugDeps {
   readonly authenticate: Authenticate;
@@ -27,9 +27,11 @@ export interface DebugRow {
 export function createDebugServer(deps: DebugDeps): FastifyInstance {
   const app = fastify({
     schemaController: NO_SCHEMAS,
+    ...UNREADABLE_PATHS,
     bodyLimit: 64 * 1024,
     requestTimeout: 30_000,
     forceCloseConnections: "idle",
+    routerOptions: { ignoreTrailingSlash: true },
   });
 
   answerNotFound(app);

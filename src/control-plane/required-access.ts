@@ -68,6 +68,7 @@ export function requiredAccess(revision: string): RequiredAccess {
       { apiGroups: [""], resources: ["secrets"], verbs: ["create"] },
       { apiGroups: [""], resources: ["secrets"], resourceNames: ["trysail-ca-secret"], verbs: ["get", "update"] },
       { apiGroups: [""], resources: ["secrets"], resourceNames: ["cacerts", "istio-ca-secret"], verbs: ["get"] },
+      { apiGroups: [""], resources: ["configmaps"], verbs: ["list", "watch", "patch", "delete"] },
       { ...LEASES, verbs: ["create"] },
       { ...LEASES, resourceNames: [leaderLeaseName(revision)], verbs: ["get", "update"] },
     ],
@@ -81,7 +82,7 @@ export const statusAccess: RequiredAccess = {
     { apiGroups: ["security.istio.io"], resources: statusOf(SECURITY), verbs: ["patch"] },
     { apiGroups: ["trysail.dev"], resources: statusOf(OWN_KINDS), verbs: ["patch"] },
   ],
-  own: [{ apiGroups: [""], resources: ["configmaps"], verbs: ["list", "watch", "patch", "delete"] }],
+  own: [],
 };
 
 /** The names of the signers that a control plane is and asks, as far as its rights depend on them. */

@@ -4,6 +4,7 @@ import type { KubernetesClient } from "../kubernetes/client.ts";
 import type { KubernetesSource } from "../kubernetes/kubernetes-source.ts";
 import { createReplicaReports } from "../kubernetes/replica-reports.ts";
 import type { Platform } from "../platform/platform.ts";
+import { DISTRIBUTIONS } from "../status/distribution-report.ts";
 import { createObjectStatuses, type ObjectStatuses, type ObjectStatusesDeps } from "./object-statuses.ts";
 import { createStatusMetrics } from "./status-metrics.ts";
 import { startStatusWriting } from "./status-writing.ts";
@@ -36,8 +37,8 @@ export function createStatusParts(deps: StatusPartsDeps): StatusParts {
   }
   const reports = createReplicaReports({
     ...platform,
-    ...{ client, instance, revision, namespace: serve.systemNamespace },
-    distributions: () => statuses.distributions(),
+    ...{ client, instance, revision, namespace: serve.systemNamespace, subject: DISTRIBUTIONS, among: "revision" },
+    current: () => statuses.distributions(),
   });
   const statuses = createObjectStatuses({ clock, config, progress, elsewhere: reports.elsewhere });
   const metrics = createStatusMetrics(platform.registry);

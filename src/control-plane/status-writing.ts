@@ -5,7 +5,7 @@ import { isConfiguration } from "../status/build-statuses.ts";
 import type { ObjectStatuses } from "./object-statuses.ts";
 
 export interface StatusWritingDeps extends StatusKeeperDeps {
-  readonly reports: Pick<ReplicaReports, "lead">;
+  readonly reports: Pick<ReplicaReports<object>, "lead">;
   readonly statuses: Pick<ObjectStatuses, "current">;
   /** What the API server serves now. */
   served(): readonly ServedKind[];

@@ -6,8 +6,9 @@ import { isRecord } from "../mesh/conform.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { createLog } from "../platform/log.ts";
 import type { Distributions } from "../status/distribution.ts";
+import { DISTRIBUTIONS } from "../status/distribution-report.ts";
 import type { KubernetesObject } from "./object.ts";
-import { createReplicaReports } from "./replica-reports.ts";
+import { createReplicaReports, type ReplicaReportsDeps } from "./replica-reports.ts";
 import type { WatchEvent } from "./watch-events.ts";
 
 const reached = (count: number): Distributions =>
@@ -94,13 +95,21 @@ function meshOf(t: TestContext) {
   const clock = createManualClock(0);
   const cluster = playedCluster(clock);
   let made = 0;
-  const replica = (instance: string, initial: Distributions) => {
+  const replica = (
+    instance: string,
+    initial: Distributions,
+    {
+      among = "revision",
+      revision = "default",
+    }: Partial<Pick<ReplicaReportsDeps<Distributions>, "among" | "revision">> = {},
+  ) => {
     let distributions = initial;
     const reports = createReplicaReports({
-      ...{ client: cluster.client, clock, instance, namespace: "trysail-system", revision: "default" },
+      ...{ client: cluster.client, clock, instance, namespace: "trysail-system", revision },
+      ...{ subject: DISTRIBUTIONS, among },
       random: { fraction: () => 0, bytes: (length) => new Uint8Array(length).fill(++made) },
       log: createLog("silent"),
-      distributions: () => distributions,
+      current: () => distributions,
     });
     t.after(() => reports.stop());
     return {
@@ -110,7 +119,7 @@ function meshOf(t: TestContext) {
       },
     };
   };
-  return { cluster, replica };
+  return { clock, cluster, replica };
 }
 
 test("the leader knows what the others tell, and tells nothing itself", async (t) => {
@@ -203,4 +212,20 @@ test("a ConfigMap that is no report counts for nothing", async (t) => {
   }
   await cluster.pass(1000);
   assert.deepEqual(leader.elsewhere(), [new Map()], "of the good one");
+});
+
+test("peers hear each other while they tell, of every revision, and know when one is gone", async (t) => {
+  const { clock, cluster, replica } = meshOf(t);
+  const one = replica("a", reached(1), { among: "namespace" });
+  const other = replica("b", reached(2), { among: "namespace", revision: "canary" });
+  assert.match(one.unheard() ?? "", /is not read yet$/);
+  t.after(one.follow());
+  t.after(other.follow());
+  await cluster.pass(3000);
+  assert.deepEqual([one.elsewhere(), other.elsewhere()], [[reached(2)], [reached(1)]]);
+  assert.deepEqual([one.unheard(), one.lastGoneAt()], [null, 0]);
+  await other.stop();
+  await cluster.pass(500);
+  assert.deepEqual(one.elsewhere(), []);
+  assert.ok(one.lastGoneAt() > 0 && one.lastGoneAt() <= clock.now());
 });

@@ -3,81 +3,102 @@ import type { Clock } from "../platform/clock.ts";
 import { messageOf } from "../platform/errors.ts";
 import type { Logger } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
-import type { Distributions } from "../status/distribution.ts";
-import { buildReport, parseReport } from "../status/distribution-report.ts";
 import type { KubernetesClient } from "./client.ts";
 import type { KubernetesObject } from "./object.ts";
 import { startReflector } from "./reflector.ts";
 import { resourcePath } from "./resource-path.ts";
 
-export interface ReplicaReportsDeps {
+/** What replicas tell each other about: `R` is what one of them tells. */
+export interface ReportSubject<R> {
+  /** Called so in logs. */
+  readonly title: string;
+  /** ConfigMaps begin with it. */
+  readonly namePrefix: string;
+  /** Their label, whose value is the revision of the control plane. */
+  readonly label: string;
+  build(report: R): string;
+  /** Undefined for what is no report. */
+  parse(text: string): R | undefined;
+}
+
+export interface ReplicaReportsDeps<R> {
   readonly client: Pick<KubernetesClient, "list" | "watch" | "patch" | "delete">;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  readonly subject: ReportSubject<R>;
+  /** Whom it listens to: the replicas of its revision, or those of each. */
+  readonly among: "revision" | "namespace";
   /** The control plane's own. */
   readonly namespace: string;
   readonly revision: string;
   /** This replica's name. */
   readonly instance: string;
-  /** How far objects have come among the proxies of this replica; the same map for as long as it says the same. */
-  distributions(): Distributions;
+  /** What this replica has to tell; the same object for as long as it says the same. */
+  current(): R;
 }
 
-/** What the replicas of one revision tell each other of their proxies, each in a ConfigMap of its own. */
-export interface ReplicaReports {
-  /** What the others have told of late; none unless this replica leads. The same list for as long as it says the same. */
-  elsewhere(): readonly Distributions[];
-  /** From now on this replica reads what the others tell, and tells nothing itself. Returns the stop. */
+/** What replicas tell each other, each in a ConfigMap of its own. */
+export interface ReplicaReports<R> {
+  /** What the others have told of late, once they are followed. The same list for as long as it says the same. */
+  elsewhere(): readonly R[];
+  /** Why `elsewhere` may not be all; null where it is. */
+  unheard(): string | null;
+  /** When another replica was last found to be gone, in milliseconds since the epoch; 0 where none was. */
+  lastGoneAt(): number;
+  /** From now on this replica reads what the others tell. Returns the stop. */
+  follow(): () => void;
+  /** The same, and it tells nothing itself meanwhile. */
   lead(): () => void;
   stop(): Promise<void>;
 }
 
-const LABEL = "trysail.dev/status-report";
 const KEY = "report.json";
 const LOOK_EVERY_MS = 2000;
 /** A report that is not renewed for longer than `GONE_MS` is that of a replica that died. */
 const RENEW_MS = 10_000;
 const GONE_MS = 30_000;
 
-interface Report {
+interface Heard<R> {
   readonly version: string;
   readonly seenAtMs: number;
   readonly text: string;
-  readonly distributions: Distributions;
+  readonly report: R;
 }
 
-export function createReplicaReports(deps: ReplicaReportsDeps): ReplicaReports {
-  const { client, clock, random, log, namespace, revision, instance } = deps;
+export function createReplicaReports<R extends object>(deps: ReplicaReportsDeps<R>): ReplicaReports<R> {
+  const { client, clock, random, log, subject, namespace, revision, instance } = deps;
+  const { title } = subject;
   const address = { apiVersion: "v1", resource: "configmaps", namespace };
   // Different for each start: the report of an earlier one is not this replica's.
-  const ownName = `trysail-status-${instance.slice(0, 200)}-${Buffer.from(random.bytes(4)).toString("hex")}`;
-  const reports = new Map<string, Report>();
-  let told: { readonly distributions: Distributions; readonly atMs: number } | undefined;
+  const ownName = `${subject.namePrefix}-${instance.slice(0, 200)}-${Buffer.from(random.bytes(4)).toString("hex")}`;
+  const reports = new Map<string, Heard<R>>();
+  let told: { readonly report: R; readonly atMs: number } | undefined;
   let telling: Promise<void> | undefined;
   let leads = false;
   let failing = false;
-  let known: readonly Distributions[] = [];
+  let known: readonly R[] = [];
+  let unheard: string | null = `what other replicas tell of ${title} is not read yet`;
+  let lastGoneAt = 0;
 
   const tell = async (): Promise<void> => {
-    const distributions = deps.distributions();
+    const report = deps.current();
     const now = clock.elapsed();
-    if (told?.distributions === distributions && now - told.atMs < RENEW_MS) return;
+    if (told?.report === report && now - told.atMs < RENEW_MS) return;
     const object = {
       apiVersion: "v1",
       kind: "ConfigMap",
-      metadata: { name: ownName, namespace, labels: { [LABEL]: revision } },
+      metadata: { name: ownName, namespace, labels: { [subject.label]: revision } },
       // The time makes a new version of it, by which others know that this replica lives.
-      data: { [KEY]: buildReport(distributions), renewed: new Date(clock.now()).toISOString() },
+      data: { [KEY]: subject.build(report), renewed: new Date(clock.now()).toISOString() },
     };
     try {
       const path = resourcePath({ ...address, name: ownName });
       await client.patch(path, { type: "apply", object, fieldManager: "trysail", force: true });
-      told = { distributions, atMs: now };
+      told = { report, atMs: now };
       failing = false;
     } catch (error) {
-      if (!failing)
-        log.warn({ name: ownName, reason: messageOf(error) }, "the report for the leader cannot be written");
+      if (!failing) log.warn({ name: ownName, reason: messageOf(error) }, `${title} cannot be told to other replicas`);
       failing = true;
     }
   };
@@ -85,11 +106,11 @@ export function createReplicaReports(deps: ReplicaReportsDeps): ReplicaReports {
   let cancel = () => {};
   const look = (): void => {
     cancel = clock.after(LOOK_EVERY_MS, look);
-    if (leads) forgetGone();
-    else
-      telling ??= tell().finally(() => {
-        telling = undefined;
-      });
+    forgetGone();
+    if (leads) return;
+    telling ??= tell().finally(() => {
+      telling = undefined;
+    });
   };
   cancel = clock.after(LOOK_EVERY_MS, look);
 
@@ -104,15 +125,20 @@ export function createReplicaReports(deps: ReplicaReportsDeps): ReplicaReports {
   const forgetGone = (): void => {
     for (const [name, { seenAtMs, version: resourceVersion }] of reports) {
       if (clock.elapsed() - seenAtMs < GONE_MS) continue;
-      reports.delete(name);
-      changed();
+      forget(name);
       // Whoever is still there writes it again.
       client.delete(resourcePath({ ...address, name }), { resourceVersion }).catch(() => {});
     }
   };
 
+  const forget = (name: string): void => {
+    if (!reports.delete(name)) return;
+    lastGoneAt = clock.now();
+    changed();
+  };
+
   const changed = (): void => {
-    known = [...reports.values()].map(({ distributions }) => distributions);
+    known = [...reports.values()].map(({ report }) => report);
   };
 
   const see = ({ metadata, data }: KubernetesObject): void => {
@@ -121,17 +147,17 @@ export function createReplicaReports(deps: ReplicaReportsDeps): ReplicaReports {
     if (name === ownName || before?.version === resourceVersion) return;
     const text = isRecord(data) ? data[KEY] : undefined;
     if (typeof text !== "string") return;
-    const distributions = before?.text === text ? before.distributions : parseReport(text);
-    if (distributions === undefined) return;
-    reports.set(name, { version: resourceVersion, seenAtMs: clock.elapsed(), text, distributions });
-    if (before?.distributions !== distributions) changed();
+    const report = before?.text === text ? before.report : subject.parse(text);
+    if (report === undefined) return;
+    reports.set(name, { version: resourceVersion, seenAtMs: clock.elapsed(), text, report });
+    if (before?.report !== report) changed();
   };
 
-  const follow = (): (() => void) =>
-    startReflector({
+  const follow = (): (() => void) => {
+    const stopFollowing = startReflector({
       ...{ client, clock, random },
       path: resourcePath(address),
-      query: { labelSelector: `${LABEL}=${revision}` },
+      query: { labelSelector: deps.among === "revision" ? `${subject.label}=${revision}` : subject.label },
       sink: {
         beginList() {
           const listed = new Set<string>();
@@ -143,24 +169,38 @@ export function createReplicaReports(deps: ReplicaReportsDeps): ReplicaReports {
               }
             },
             end() {
-              for (const name of reports.keys()) if (!listed.has(name)) reports.delete(name);
-              changed();
+              for (const name of [...reports.keys()]) if (!listed.has(name)) forget(name);
+              unheard = null;
             },
           };
         },
         apply({ type, object }) {
           if (type !== "DELETED") see(object);
-          else if (reports.delete(object.metadata.name ?? "")) changed();
+          else forget(object.metadata.name ?? "");
         },
         stateChanged(state) {
-          if (!("error" in state)) return;
-          log.warn({ reason: state.error.message }, "what other replicas tell of their proxies cannot be read");
+          if (!("error" in state)) {
+            unheard = null;
+            return;
+          }
+          const problem = `what other replicas tell of ${title} cannot be read`;
+          unheard = `${problem}: ${state.error.message}`;
+          log.warn({ reason: state.error.message }, problem);
         },
       },
     });
+    return () => {
+      stopFollowing();
+      reports.clear();
+      changed();
+    };
+  };
 
   return {
     elsewhere: () => known,
+    unheard: () => unheard,
+    lastGoneAt: () => lastGoneAt,
+    follow,
     lead() {
       leads = true;
       void withdraw();
@@ -168,8 +208,6 @@ export function createReplicaReports(deps: ReplicaReportsDeps): ReplicaReports {
       return () => {
         leads = false;
         stopFollowing();
-        reports.clear();
-        changed();
       };
     },
     async stop() {

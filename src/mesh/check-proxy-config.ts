@@ -1,3 +1,4 @@
+import { isJson } from "../platform/json-of.ts";
 import { joinPath } from "./conform.ts";
 import type { ProxyConfig } from "./istio/mesh-proxy-config.ts";
 import { error, type Problem } from "./problem.ts";
@@ -122,15 +123,6 @@ function metadataReason(name: string, value: string): string | null {
     return "must be true or false";
   }
   return name.startsWith("ISTIO_METAJSON_") && !isJson(value) ? "must be JSON" : null;
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1, us: 1e-3, ns: 1e-6 };

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { TRUST } from "../ca/authority/trust-report.ts";
 import { TAG_LABEL } from "../control-plane/tag-webhooks.ts";
 import type { KubernetesClient } from "../kubernetes/client.ts";
 import { listAll } from "../kubernetes/list-all.ts";
@@ -6,6 +7,7 @@ import type { KubernetesObject } from "../kubernetes/object.ts";
 import { resourcePath } from "../kubernetes/resource-path.ts";
 import { TrysailError } from "../platform/errors.ts";
 import { TRUST_BUNDLE_MAP } from "../platform/trust-bundle.ts";
+import { DISTRIBUTIONS } from "../status/distribution-report.ts";
 
 type Client = Pick<KubernetesClient, "list" | "delete">;
 
@@ -102,8 +104,10 @@ export async function planUninstall(
   removals.push(...configMaps.filter(isMeshConfig).map((removal) => ({ ...removal, note: "the mesh config" })));
   const bundle = { fieldSelector: `metadata.name=${TRUST_BUNDLE_MAP}` };
   if (others.namespaces.length === 0) removals.push(...(await find(client, CONFIG_MAPS, bundle, "the trust bundle")));
-  const reports = { labelSelector: "trysail.dev/status-report" };
-  removals.push(...(await find(client, { ...CONFIG_MAPS, namespace }, reports, "a replica's report")));
+  for (const { label } of [DISTRIBUTIONS, TRUST]) {
+    const reports = { labelSelector: label };
+    removals.push(...(await find(client, { ...CONFIG_MAPS, namespace }, reports, "a replica's report")));
+  }
   const leases = { kind: "Lease", apiVersion: "coordination.k8s.io/v1", resource: "leases", namespace };
   const isLease = ({ name }: Removal) => name === "trysail-leader" || name.startsWith("trysail-leader-");
   removals.push(...(await find(client, leases)).filter(isLease));

@@ -1,4 +1,6 @@
 import { append } from "../platform/append.ts";
+import { isJson } from "../platform/json-of.ts";
+
 /** One document's text, and where it begins. */
 export interface DocumentText {
   readonly text: string;
@@ -129,15 +131,6 @@ function endOfString(text: string, start: number): number {
     if (code === BACKSLASH) at++;
   }
   return -1;
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 const NEWLINE = 10;

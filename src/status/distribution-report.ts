@@ -1,5 +1,6 @@
 import { type Static, Type } from "typebox";
 import { Compile } from "typebox/compile";
+import { jsonOf } from "../platform/json-of.ts";
 import type { Distribution, Distributions } from "./distribution.ts";
 
 const Count = Type.Integer({ minimum: 0 });
@@ -42,7 +43,7 @@ export function buildReport(distributions: Distributions): string {
 
 /** Undefined for what is no report. */
 export function parseReport(text: string): Distributions | undefined {
-  const value = parseJson(text);
+  const value = jsonOf(text);
   if (!validator.Check(value)) return undefined;
   return new Map(
     value.map(([key, generation, proxies, reached, refused, refusal]): [string, Distribution] => [
@@ -55,10 +56,11 @@ export function parseReport(text: string): Distributions | undefined {
   );
 }
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
+/** What replicas tell the leader of how far objects have come among their proxies. */
+export const DISTRIBUTIONS = {
+  title: "how far objects have come",
+  namePrefix: "trysail-status",
+  label: "trysail.dev/status-report",
+  build: buildReport,
+  parse: parseReport,
+};

@@ -62,7 +62,7 @@ function rotatorOf(t: TestContext, authority: Authority) {
   const rotator = createRotator({
     ...{ authority, source: null, trustDomain, clock, random, log, pollMs: 1000, replicaLagMs: 0 },
     policy: { prepareAtShare: 0.5, propagationMs: 0, reconnectMs: 0 },
-    facts: () => ({ observedSince: 0, proxies: 0, acknowledged: 0, behind: [] }),
+    facts: () => ({ observedSince: 0, unheard: null, proxies: 0, acknowledged: 0, behind: [] }),
   });
   t.after(() => rotator.stop());
   return rotator;
@@ -171,7 +171,7 @@ test("the authority lives in the Secrets and ConfigMaps of a real cluster", { sk
       const rotator = createRotator({
         ...{ authority, source: null, trustDomain, clock: time, random, log, pollMs: 1000, replicaLagMs: 0 },
         policy: { prepareAtShare: 0.5, propagationMs: 0, reconnectMs: 0 },
-        facts: () => ({ observedSince: 0, proxies: 0, acknowledged: 0, behind: [] }),
+        facts: () => ({ observedSince: 0, unheard: null, proxies: 0, acknowledged: 0, behind: [] }),
         onExpiring: (expiry) => recordExpiry(events, { ...AUTHORITY_SECRET, namespace }, expiry),
       });
       t.after(() => rotator.stop());
@@ -260,4 +260,37 @@ test("the authority lives in the Secrets and ConfigMaps of a real cluster", { sk
     keeper.setTrustBundle(first + second);
     for (const where of [...everywhere, "shop"]) await holds(where, first + second);
   });
+
+  await t.test(
+    "where the trust bundle may not be written, the log names the right once, until it is granted",
+    async (t) => {
+      const names = ["trysail-ca-root-cert"];
+      const path = "/api/v1/namespaces/default/configmaps/trysail-ca-root-cert";
+      const reader = await podClient(t, kubernetes, {
+        name: "reader",
+        rules: [{ apiGroups: [""], resources: ["namespaces", "configmaps"], verbs: ["list", "watch"] }],
+      });
+      const lines: string[] = [];
+      const warnings = createLog("warn", { write: (line) => lines.push(line) });
+      const time = createManualClock(Date.now());
+      const trustBundlePem = newRoot().certificatePem;
+      const keeper = createRootCertificateKeeper({
+        ...{ client: reader, clock: time, random, names, trustBundlePem, log: warnings },
+      });
+      t.after(() => keeper.stop());
+      await until("a line", () => lines.length > 0, PATIENT);
+      assert.match(lines[0] ?? "", /cannot patch resource \\"configmaps\\"/);
+      await reader.setRules([{ apiGroups: [""], resources: ["namespaces", "configmaps"], verbs: ["*"] }]);
+      await until(
+        "the trust bundle",
+        async () => {
+          time.advance(10_000);
+          const { body } = await kubernetes.call("GET", path);
+          return body.data?.["root-cert.pem"] === trustBundlePem;
+        },
+        PATIENT,
+      );
+      assert.equal(lines.length, 1, lines.join(""));
+    },
+  );
 });

@@ -21,7 +21,8 @@ export function createHeldTeller(deps: {
     // What time alone will end is no reason to call somebody.
     if (obstacle === null || obstacle.until !== null) return;
     told = prepared.id;
-    const way = "restart them, or go on without them by trysail ca activate --force";
+    const mending = input.facts.unheard === null ? "restart them" : "mend that";
+    const way = `${mending}, or go on without them by trysail ca activate --force`;
     const message = `the mesh's authority ${prepared.id} cannot sign yet, because ${obstacle.reason}; ${way}`;
     deps.log.warn({ authority: prepared.id }, message);
     deps.onHeld?.(message);

@@ -65,7 +65,7 @@ async function setUp(
       }),
     },
     policy: { prepareAtShare: 0.5, propagationMs: 0, reconnectMs: 0 },
-    facts: () => ({ observedSince: START, proxies: 0, acknowledged: 0, behind: [] }),
+    facts: () => ({ observedSince: START, unheard: null, proxies: 0, acknowledged: 0, behind: [] }),
     metrics: {
       ...{ activeEnds() {}, stepped() {}, sourceUsable() {} },
       revocationLists: (lists) => void metric.push(lists),

@@ -29,7 +29,7 @@ const prepared = withPrepared(fresh, second);
 const activated = withActivated(prepared, START + 52 * DAY_MS);
 
 function stepAt(days: number, state: AuthorityState, facts: Partial<RotationFacts> = {}): Step {
-  const all = { observedSince: START, proxies: 3, acknowledged: 3, behind: [], ...facts };
+  const all = { observedSince: START, unheard: null, proxies: 3, acknowledged: 3, behind: [], ...facts };
   return nextStep({ state, policy, facts: all, now: START + days * DAY_MS });
 }
 
@@ -86,10 +86,26 @@ test("proxies that accept nothing are waited for until a week before the active 
 });
 
 test("a control plane that has just started does not take silence for consent", () => {
-  const facts = { observedSince: START + 51 * DAY_MS, proxies: 0, acknowledged: 0, behind: [] };
+  const facts = { observedSince: START + 51 * DAY_MS, unheard: null, proxies: 0, acknowledged: 0, behind: [] };
   const step = stepAt(51, prepared, facts);
   assert.equal(step.kind === "wait" && step.until, facts.observedSince + policy.reconnectMs);
   assert.equal(stepAt(51.01, prepared, facts).kind, "activate");
+});
+
+test("while other replicas' proxies are not known, silence is no consent either", () => {
+  const step = stepAt(51, prepared, { unheard: "nobody may read it" });
+  assert.deepEqual([step.kind, step.reason], ["wait", "nobody may read it"]);
+  assert.equal(stepAt(96, prepared, { unheard: "nobody may read it" }).kind, "activate", "its end is near");
+});
+
+test("what ends before it signs is taken back, whoever signs until then", () => {
+  const brief = withPrepared(fresh, slot(START - 97 * DAY_MS));
+  assert.equal(stepAt(2, brief, { acknowledged: 2, behind: ["cart-1.shop"] }).kind, "wait");
+  const step = stepAt(3, brief);
+  assert.deepEqual([step.kind, step.kind === "retire" && step.id], ["retire", brief.prepared?.id]);
+  assert.deepEqual(withRetired(brief, brief.prepared?.id ?? ""), fresh);
+  const both = { ...brief, active: slot(START - 98 * DAY_MS) };
+  assert.equal(stepAt(3, both).kind, "retire", "one that is over is no successor of another");
 });
 
 test("another key under roots that are trusted already signs at once", () => {
@@ -118,7 +134,7 @@ test("an old root stays until the last certificate that it may have signed is ov
 });
 
 test("nothing prepared cannot be activated, whatever else holds", () => {
-  const facts = { observedSince: START, proxies: 0, acknowledged: 0, behind: [] };
+  const facts = { observedSince: START, unheard: null, proxies: 0, acknowledged: 0, behind: [] };
   assert.match(activationObstacle({ state: fresh, policy, facts, now: START })?.reason ?? "", /nothing is prepared/);
   assert.equal(withActivated(fresh, START), fresh);
 });

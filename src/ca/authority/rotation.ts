@@ -14,9 +14,11 @@ export interface RotationPolicy {
 
 /** What the rest of the control plane knows about who trusts what. */
 export interface RotationFacts {
-  /** Since when proxies can have connected, in milliseconds since the epoch. */
+  /** Since when proxies can have connected, or come back from a replica that is gone; in milliseconds since the epoch. */
   readonly observedSince: number;
-  /** Proxies that are connected and take the trust bundle from here. */
+  /** Why there may be proxies that nobody knows of here; null where there are none. */
+  readonly unheard: string | null;
+  /** Proxies that are connected, to any replica, and take the trust bundle from it. */
   readonly proxies: number;
   /** Those of them that have accepted the bundle as it is now. */
   readonly acknowledged: number;
@@ -44,6 +46,9 @@ export function nextStep(input: RotationInput): Step {
   const { state, now } = input;
   const expired = validityOf(state.active).notAfter <= now;
   if (state.prepared !== null) {
+    if (validityOf(state.prepared).notAfter <= now) {
+      return { kind: "retire", id: state.prepared.id, reason: "it expired before it signed anything" };
+    }
     if (expired) return { kind: "activate", reason: "the active authority has expired" };
     const obstacle = activationObstacle(input) ?? propagationObstacle(input);
     if (obstacle === null) return { kind: "activate", reason: "every connected proxy trusts it" };
@@ -63,7 +68,8 @@ export function activationObstacle({ state, policy, facts, now }: RotationInput)
   if (!addsTrust(state)) return null;
   const knownAt = facts.observedSince + policy.reconnectMs;
   if (now < knownAt)
-    return wait("the control plane has just started, and proxies may still have to come back", knownAt);
+    return wait("a replica has just started or gone, and proxies may still have to come back", knownAt);
+  if (facts.unheard !== null) return wait(facts.unheard, null);
   return facts.acknowledged < facts.proxies ? wait(unaccepted(facts), null) : null;
 }
 

@@ -49,7 +49,7 @@ async function setUp(t: TestContext, options: { state?: StateDir; now?: number }
   const rotator = createRotator({
     ...{ authority, source: null, trustDomain, clock, random, log, rootLifeMs: 100 * DAY_MS },
     policy: { prepareAtShare: 0.5, propagationMs: DAY_MS, reconnectMs: 0 },
-    facts: () => ({ observedSince: START, ...facts }),
+    facts: () => ({ observedSince: START, unheard: null, ...facts }),
     pollMs: HOUR_MS,
     replicaLagMs: 0,
     onExpiring: ({ warning }) => warnings.push(warning),
@@ -264,7 +264,7 @@ test("killed at any moment of a rotation, a restart goes on from one step or the
     };
     const store = createFolderStore({ state, trustDomain });
     const authority = await loadAuthority({ store, clock, random, trustDomain, log });
-    const facts = () => ({ observedSince: 0, proxies: 0, acknowledged: 0, behind: [] });
+    const facts = () => ({ observedSince: 0, unheard: null, proxies: 0, acknowledged: 0, behind: [] });
     const policy = { prepareAtShare: 0.5, propagationMs: 0, reconnectMs: 0 };
     const rotator = createRotator(
       { authority, source: null, policy, facts, trustDomain, clock, random, log, pollMs: 1000, replicaLagMs: 0 });
@@ -347,6 +347,59 @@ test("a source is followed: its successor is published, then signs, and what is 
   setup.facts.acknowledged = 2;
   await pass(setup, 2);
   assert.equal(authority.state().active.certificatePem, newest.certificatePem);
+});
+
+test("a successor that is plugged in never signs where it is taken back, or ends, before", async (t) => {
+  const clock = createManualClock(START);
+  const plugged = (days: number, at: Pick<ManualClock, "now"> = clock) =>
+    createSelfSignedRoot({ clock: at, random, trustDomain, lifeMs: days * DAY_MS });
+  const first = plugged(100);
+  let offered = first;
+  const source: AuthoritySource = {
+    name: "/etc/cacerts",
+    read: async () => offered,
+    readRevocationLists: async () => ({ name: "/etc/cacerts/ca-crl.pem", bytes: undefined }),
+  };
+  const setup = await setUp(t, { source });
+  const { authority, rotator } = setup;
+  await rotator.start();
+  await pass(setup, 25);
+  const { id } = authority.state().active;
+  const isAlone = () => {
+    assert.deepEqual([authority.state().active.id, authority.state().prepared], [id, null]);
+    assert.equal(authority.trustBundlePem(), first.rootsPem);
+  };
+
+  offered = plugged(100, setup.clock);
+  await pass(setup, 2);
+  assert.equal(authority.state().prepared?.certificatePem, offered.certificatePem);
+  const { id: successor = "" } = authority.state().prepared ?? {};
+  await assert.rejects(rotator.retire({ force: true, id: successor }), /put its successor into \/etc\/cacerts/);
+  offered = first;
+  await pass(setup, 2);
+  isAlone();
+  await assert.rejects(rotator.retire({ force: true }), /nothing is old/, "which is not about what is plugged in");
+  await pass(setup, 30);
+  isAlone();
+
+  offered = plugged(0.5, setup.clock);
+  await pass(setup, 2);
+  assert.equal(authority.state().prepared?.certificatePem, offered.certificatePem);
+  setup.clock.set(setup.clock.now() + 12 * HOUR_MS);
+  await assert.rejects(rotator.activate({ force: true }), /which is prepared, expired at 2026-/);
+  await pass(setup, 30);
+  isAlone();
+  assert.match(rotator.sourceProblem() ?? "", /^the authority in \/etc\/cacerts expired at /);
+});
+
+test("what an operator has prepared is taken back by its id", async (t) => {
+  const { authority, rotator } = await setUp(t);
+  const before = authority.trustBundlePem();
+  await rotator.prepare();
+  await assert.rejects(rotator.retire({ force: true }), /nothing is old/);
+  await rotator.retire({ force: false, id: authority.state().prepared?.id });
+  assert.equal(authority.state().prepared, null);
+  assert.equal(authority.trustBundlePem(), before);
 });
 
 test("of an end that comes near there is one warning at each of 30, 7 and 1 days", async (t) => {

@@ -5,7 +5,7 @@ import type { Logger } from "../../platform/log.ts";
 import type { Random } from "../../platform/random.ts";
 import { isSelfSigned } from "../x509/pem-certificates.ts";
 import type { Authority } from "./authority.ts";
-import { type AuthorityMaterial, validityOf } from "./authority-material.ts";
+import { type AuthorityMaterial, assertValidNow, validityOf } from "./authority-material.ts";
 import { type AuthoritySource, assertNothingPluggedIn } from "./authority-source.ts";
 import {
   type AuthorityState,
@@ -150,7 +150,7 @@ export function createRotator(deps: RotatorDeps): Rotator {
           throw refusal(`${deps.source.name} holds no authority any more; the last one goes on`);
         }
       } else {
-        assertValidNow(deps.source.name, offered, clock.now());
+        assertValidNow(`the authority in ${deps.source.name}`, offered, clock.now());
         listsPem = revocation.choose(
           await deps.source.readRevocationLists(),
           withOffered(deps, authority.state(), offered),
@@ -267,10 +267,17 @@ export function createRotator(deps: RotatorDeps): Rotator {
         if (state.prepared === null) throw refusal("nothing is prepared");
         const obstacle = activationObstacle(input(state));
         if (obstacle !== null && !force) throw refusal(`${obstacle.reason} (--force activates all the same)`);
+        // Nobody would accept what it signs, whoever forces it.
+        assertValidNow(`${state.prepared.id}, which is prepared,`, state.prepared, clock.now());
         return activated(state);
       }),
-    retire: ({ force, id }) =>
-      step("retire", force ? "an operator forced it" : "an operator asked for it", (state) => {
+    async retire({ force, id }) {
+      // What is prepared from there would be prepared again at the next look.
+      const isPrepared = id !== undefined && id === authority.state().prepared?.id;
+      if (isPrepared && deps.source !== null) await assertNothingPluggedIn(deps.source);
+      await step("retire", force ? "an operator forced it" : "an operator asked for it", (state) => {
+        // Nothing was signed with it.
+        if (id !== undefined && id === state.prepared?.id) return withRetired(state, id);
         const chosen = state.old.filter((slot) => id === undefined || slot.id === id);
         if (chosen.length === 0)
           throw refusal(id === undefined ? "nothing is old" : `no old authority is called ${id}`);
@@ -279,7 +286,8 @@ export function createRotator(deps: RotatorDeps): Rotator {
           if (obstacle !== null && !force) throw refusal(`${obstacle.reason} (--force retires it all the same)`);
         }
         return chosen.reduce((next, slot) => withRetired(next, slot.id), state);
-      }),
+      });
+    },
     next: () => nextStep(input()),
     facts: () => deps.facts(),
     sourceProblem: () => problem,
@@ -315,17 +323,17 @@ function crossed(deps: CrossDeps, { active }: AuthorityState, material: Authorit
   return areRoots ? crossSign(material, active, deps) + active.crossCertificatesPem : active.crossCertificatesPem;
 }
 
+function withoutPrepared(state: AuthorityState): AuthorityState {
+  return state.prepared === null ? state : withRetired(state, state.prepared.id);
+}
+
 /** The state once a source has shown this material: what is known already changes nothing. */
 function withOffered(deps: CrossDeps, state: AuthorityState, material: AuthorityMaterial): AuthorityState {
   const { id } = slotOf(material, { origin: "plugged-in", preparedAt: 0 });
-  if (id === state.active.id || id === state.prepared?.id) return withMaterial(state, id, material);
+  if (id === state.prepared?.id) return withMaterial(state, id, material);
+  // Where it was put back, what had taken its place and has not signed yet is taken back with that.
+  if (id === state.active.id) return withMaterial(withoutPrepared(state), id, material);
   return preparedWith(deps, state, material, "plugged-in");
-}
-
-function assertValidNow(name: string, material: AuthorityMaterial, now: number): void {
-  const { notBefore, notAfter } = validityOf(material);
-  if (notAfter <= now) throw refusal(`the authority in ${name} expired at ${new Date(notAfter).toISOString()}`);
-  if (notBefore > now) throw refusal(`the authority in ${name} begins at ${new Date(notBefore).toISOString()}`);
 }
 
 function refusal(message: string): TrysailError {
