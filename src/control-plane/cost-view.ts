@@ -1,5 +1,6 @@
 import { setImmediate as othersTurn } from "node:timers/promises";
 import type { MeshService } from "../mesh/mesh-service.ts";
+import { onceFor } from "../platform/once-for.ts";
 import { type CostedType, type CostShare, costShares } from "../translate/resource-cost.ts";
 import type { SentSets } from "../xds/ads-stream.ts";
 import { type EncodedResource, type ResourceSet, TYPE_URL } from "../xds/resource-set.ts";
@@ -156,17 +157,11 @@ function viewsOf(sent: readonly SentSets[]): { sets: readonly ResourceSet[]; pro
   return [...views.values()];
 }
 
-const sizes = new WeakMap<ResourceSet, number>();
-
-function sizeOf(set: ResourceSet): number {
-  let size = sizes.get(set);
-  if (size === undefined) {
-    size = 0;
-    for (const { bytes } of set.byName.values()) size += bytes.length;
-    sizes.set(set, size);
-  }
+const sizeOf = onceFor(({ byName }: ResourceSet): number => {
+  let size = 0;
+  for (const { bytes } of byName.values()) size += bytes.length;
   return size;
-}
+});
 
 type Services = ReadonlyMap<string, Pick<MeshService, "kind" | "namespace" | "name">>;
 

@@ -9,3 +9,16 @@ export function onceFor<K extends object, V>(build: (key: K) => V): (key: K) => 
     return made;
   };
 }
+
+/** The same of two objects: what was made is kept for as long as both are there. */
+export function onceForBoth<A extends object, B extends object, V>(build: (a: A, b: B) => V): (a: A, b: B) => V {
+  const builtWith = onceFor((_a: A) => new WeakMap<B, V>());
+  return (a, b) => {
+    const built = builtWith(a);
+    const known = built.get(b);
+    if (known !== undefined) return known;
+    const made = build(a, b);
+    built.set(b, made);
+    return made;
+  };
+}

@@ -7,6 +7,7 @@ import { grpcStatusOf } from "../platform/grpc-status.ts";
 import type { Logger } from "../platform/log.ts";
 import { outgoingMessage } from "../platform/outgoing-message.ts";
 import { assertNodeMatches } from "./assert-node-matches.ts";
+import { CatchUp } from "./catch-up.ts";
 import type { ChangeProgress } from "./change-progress.ts";
 import type { AckObserver, ConfigHandle, ConfigSource } from "./config-source.ts";
 import type { ProxyNode } from "./node.ts";
@@ -83,18 +84,13 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
   readonly #kind: ProtocolKind<R>;
   readonly #deps: AdsStreamDeps;
   readonly #onEnd: () => void;
+  readonly #catchUp: CatchUp;
   readonly #strangeNames = new StrangeNames();
   #opened: Opened<R> | null = null;
   #resources: ProxyResources = new Map();
   #ended = false;
   /** A response waits for its turn, or for the network to take it. */
   #sending = false;
-  #changedAt: number | null = null;
-  /** It was told of a change that it has not read yet. */
-  #unread = false;
-  /** Numbers of changes: the last that it has read, and the last that it has answered for. */
-  #readChange = 0;
-  #answeredChange = 0;
   /** Whether there was a moment at which it had all that there was for it. */
   #hadAll = false;
   /** What to undo when the stream ends. */
@@ -108,6 +104,7 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
     this.#kind = kind;
     this.#deps = deps;
     this.#onEnd = onEnd;
+    this.#catchUp = new CatchUp(deps.changes);
   }
 
   /** Serves the call until it ends; answers at once. */
@@ -142,7 +139,7 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
     const opened = this.#opened;
     if (!opened) return null;
     const { proxy, state, connectedSinceMs } = opened;
-    const inSync = this.#changedAt === null && !this.#sending && state.settled;
+    const inSync = this.#catchUp.behindSinceMs === null && !this.#sending && state.settled;
     return proxyStatus(proxy, { protocol: this.#kind.protocol, connectedSinceMs, inSync, types: state.types });
   }
 
@@ -153,7 +150,7 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
     const { proxy, state, connectedSinceMs } = opened;
     const refusals = state.types.flatMap((type) => type.refusals);
     if (refusals.length === 0 && !asksForConfiguration(state)) return null;
-    return { proxy, connectedSinceMs, behindSinceMs: this.#hadAll ? this.#changedAt : 0, refusals };
+    return { proxy, connectedSinceMs, behindSinceMs: this.#hadAll ? this.#catchUp.behindSinceMs : 0, refusals };
   }
 
   /** What the proxy was sent and has not been told to drop, secrets left out; null until it has said who it is. */
@@ -200,12 +197,11 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
     const proxy = parseNodeBytes(request.node);
     if (identity) assertNodeMatches(identity, proxy);
     this.#cancelTimer();
-    const { source, clock, metrics, log, limits, changes } = this.#deps;
+    const { source, clock, metrics, log, limits } = this.#deps;
     const handle = source.open(proxy, identity, () => this.#changed());
     this.#resources = handle.current();
     const state = this.#kind.start(this.#resources);
-    this.#readChange = changes.latest;
-    this.#answeredChange = changes.latest;
+    this.#catchUp.begin();
     this.#opened = { proxy, handle, state, connectedSinceMs: clock.now() };
     this.#cancelRelease = clock.after(limits.reconnectMs, () => {
       state.release();
@@ -217,8 +213,7 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
   }
 
   #changed(): void {
-    this.#changedAt ??= this.#deps.clock.now();
-    this.#unread = true;
+    this.#catchUp.told(this.#deps.clock.now());
     this.#deps.queue.add(this.#adopt);
   }
 
@@ -226,8 +221,7 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
     this.#guard(() => {
       if (this.#opened !== null) this.#resources = this.#opened.handle.current();
       this.#opened?.state.change(this.#resources);
-      this.#unread = false;
-      this.#readChange = this.#deps.changes.latest;
+      this.#catchUp.read();
       this.#pump();
     });
   };
@@ -243,8 +237,7 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
     const response = this.#opened?.state.next();
     if (!response) {
       this.#sending = false;
-      this.#noteConvergence();
-      this.#hadAll ||= this.#opened !== null && asksForConfiguration(this.#opened.state) && this.#opened.state.settled;
+      if (this.#opened?.state.settled) this.#noteSettled(this.#opened.state);
       return;
     }
     const { budget, clock, limits, metrics } = this.#deps;
@@ -264,14 +257,10 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
     });
   }
 
-  #noteConvergence(): void {
-    if (!this.#opened?.state.settled) return;
-    const { changes, metrics, clock } = this.#deps;
-    changes.answered(this.#answeredChange, this.#readChange);
-    this.#answeredChange = this.#readChange;
-    if (this.#changedAt === null || this.#unread) return;
-    metrics?.converged(clock.now() - this.#changedAt);
-    this.#changedAt = null;
+  #noteSettled(state: StreamState<R>): void {
+    this.#hadAll ||= asksForConfiguration(state);
+    const behindSinceMs = this.#catchUp.answered();
+    if (behindSinceMs !== null) this.#deps.metrics?.converged(this.#deps.clock.now() - behindSinceMs);
   }
 
   #report(proxy: ProxyNode, verdict: Verdict): void {
@@ -304,7 +293,7 @@ export class AdsStream<R extends { readonly node: Uint8Array | null }> {
     this.#releaseBytes();
     if (this.#opened) {
       this.#opened.handle.close();
-      this.#deps.changes.answered(this.#answeredChange, this.#deps.changes.latest);
+      this.#catchUp.end();
       this.#deps.acks.disconnected(this.#opened.proxy);
       this.#deps.metrics?.connected(this.#kind.protocol, -1);
     }

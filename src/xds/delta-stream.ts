@@ -3,8 +3,7 @@ import { PushOrder } from "./push-order.ts";
 import { type DeltaRequest, type RequestLimits, tooManyNames } from "./request.ts";
 import type { ProxyResources } from "./resource-set.ts";
 import type { EncodedResponse } from "./response-encoder.ts";
-import type { StreamDeps } from "./sotw-stream.ts";
-import { type StreamState, settle, type Verdict } from "./stream-state.ts";
+import { type StreamDeps, type StreamState, settle, type Verdict } from "./stream-state.ts";
 import { createTypeStates, type TypeState, type TypeStates, typeStateOf } from "./type-state.ts";
 
 /**

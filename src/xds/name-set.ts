@@ -1,4 +1,5 @@
 import { hash } from "node:crypto";
+import { onceForBoth } from "../platform/once-for.ts";
 
 /** An immutable set of resource names. Made by a `NameTable`, where equal sets are one object. */
 export class NameSet {
@@ -32,9 +33,13 @@ export class NameTable {
   });
   /** What requests said last, the latest first: an acknowledgement in state-of-the-world repeats every name. */
   #recent: readonly { readonly wire: Buffer; readonly set: NameSet }[] = [];
-  readonly #sums = new WeakMap<NameSet, WeakMap<NameSet, NameSet>>();
-  readonly #intersections = new WeakMap<NameSet, WeakMap<NameSet, NameSet>>();
-  readonly #differences = new WeakMap<NameSet, WeakMap<NameSet, NameSet>>();
+  readonly #sumOf = onceForBoth((a: NameSet, b: NameSet) => this.of([...a.names, ...b.names]));
+  readonly #intersectionOf = onceForBoth((a: NameSet, b: NameSet) =>
+    this.of([...a.names].filter((name) => b.has(name))),
+  );
+  readonly #differenceOf = onceForBoth((a: NameSet, b: NameSet) =>
+    this.of([...a.names].filter((name) => !b.has(name))),
+  );
 
   constructor() {
     this.empty = this.of([]);
@@ -71,17 +76,17 @@ export class NameTable {
   sum(a: NameSet, b: NameSet): NameSet {
     if (b.size === 0 || a === b) return a;
     if (a.size === 0) return b;
-    return remembered(this.#sums, a, b, () => this.of([...a.names, ...b.names]));
+    return this.#sumOf(a, b);
   }
 
   intersection(a: NameSet, b: NameSet): NameSet {
     if (a.size === 0 || a === b) return a;
-    return remembered(this.#intersections, a, b, () => this.of([...a.names].filter((name) => b.has(name))));
+    return this.#intersectionOf(a, b);
   }
 
   difference(a: NameSet, b: NameSet): NameSet {
     if (a.size === 0 || b.size === 0) return a;
-    return remembered(this.#differences, a, b, () => this.of([...a.names].filter((name) => !b.has(name))));
+    return this.#differenceOf(a, b);
   }
 
   #found(key: string): NameSet | undefined {
@@ -93,24 +98,4 @@ export class NameTable {
     this.#swept.register(set, key);
     return set;
   }
-}
-
-/** The memo of a pure function of two objects, for as long as both live. */
-export function remembered<A extends object, B extends object, R>(
-  memo: WeakMap<A, WeakMap<B, R>>,
-  a: A,
-  b: B,
-  make: () => R,
-): R {
-  let ofA = memo.get(a);
-  if (!ofA) {
-    ofA = new WeakMap();
-    memo.set(a, ofA);
-  }
-  let result = ofA.get(b);
-  if (result === undefined) {
-    result = make();
-    ofA.set(b, result);
-  }
-  return result;
 }

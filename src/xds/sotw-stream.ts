@@ -1,16 +1,9 @@
-import type { NameTable } from "./name-set.ts";
 import { PushOrder } from "./push-order.ts";
 import { type RequestLimits, type SotwRequest, tooManyNames } from "./request.ts";
 import type { ProxyResources } from "./resource-set.ts";
-import type { EncodedResponse, ResponseEncoder } from "./response-encoder.ts";
-import { type StreamState, settle, type Verdict } from "./stream-state.ts";
+import type { EncodedResponse } from "./response-encoder.ts";
+import { type StreamDeps, type StreamState, settle, type Verdict } from "./stream-state.ts";
 import { createTypeStates, type TypeState, type TypeStates, typeStateOf } from "./type-state.ts";
-
-export interface StreamDeps {
-  readonly table: NameTable;
-  readonly encoder: ResponseEncoder;
-  readonly limits: Pick<RequestLimits, "maxNames">;
-}
 
 /**
  * The state-of-the-world protocol of one stream. Clusters and listeners are sent whole, the other types as what

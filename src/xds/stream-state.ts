@@ -1,6 +1,15 @@
+import type { NameTable } from "./name-set.ts";
+import type { RequestLimits } from "./request.ts";
 import type { ProxyResources, TypeUrl } from "./resource-set.ts";
-import type { EncodedResponse } from "./response-encoder.ts";
+import type { EncodedResponse, ResponseEncoder } from "./response-encoder.ts";
 import type { TypeState } from "./type-state.ts";
+
+/** What all streams share. */
+export interface StreamDeps {
+  readonly table: NameTable;
+  readonly encoder: ResponseEncoder;
+  readonly limits: Pick<RequestLimits, "maxNames">;
+}
 
 /** What a request answered: a response that the proxy accepted or rejected. */
 export type Verdict =

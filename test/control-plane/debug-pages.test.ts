@@ -19,6 +19,7 @@ test("/debug lists the pages that docs/debug-pages.md does, each of which answer
   assert.equal(status, 200);
   assert.ok(Array.isArray(pages));
   assert.deepEqual(pages.toSorted(), documented.toSorted());
+  assert.deepEqual(await ask("/debug/", headers), [status, pages]);
   for (const page of documented) assert.deepEqual(await ask(page, headers), [200, []], page);
-  for (const page of ["/debug", ...documented]) assert.equal((await ask(page))[0], 401, page);
+  for (const page of ["/debug", "/debug/", ...documented]) assert.equal((await ask(page))[0], 401, page);
 });
