@@ -4,7 +4,6 @@ import { placeholderIdentity } from "../ca/serving/placeholder-identity.ts";
 import { loadInjectionConfig } from "../injection/load-injection-config.ts";
 import { SYSTEM_NAMESPACE } from "../mesh/mesh-config.ts";
 import { createSnapshotBuilder } from "../mesh/snapshot.ts";
-import { BuildCache } from "../platform/build-cache.ts";
 import { systemClock } from "../platform/clock.ts";
 import { createLog } from "../platform/log.ts";
 import { createFileSource } from "../sources/file-source.ts";
@@ -48,9 +47,7 @@ async function translate({ file, proxy, trustDomain, injectionConfig, output }: 
   const injection = await loadInjectionConfig(injectionConfig ?? null, SYSTEM_NAMESPACE);
   const source = createFileSource({ dirs: [...file], clock: systemClock, log: createLog("silent") });
   await source.start();
-  const mesh = createSnapshotBuilder(trustDomain, new BuildCache(), SYSTEM_NAMESPACE, injection.clusterId).build(
-    source.current(),
-  );
+  const mesh = createSnapshotBuilder(trustDomain, { cluster: injection.clusterId }).build(source.current());
   await source.stop();
   const described = describeProxy(mesh, proxy, injection);
   const resources = createTranslator(mesh).translate(described);

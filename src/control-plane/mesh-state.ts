@@ -5,7 +5,6 @@ import type { ObjectSet } from "../mesh/object-set.ts";
 import { objectsElsewhere } from "../mesh/objects-elsewhere.ts";
 import { outlinedObjects } from "../mesh/outlined-objects.ts";
 import { createSnapshotBuilder, type MeshSnapshot } from "../mesh/snapshot.ts";
-import { BuildCache } from "../platform/build-cache.ts";
 import type { Clock } from "../platform/clock.ts";
 import { sameMembers } from "../platform/same-members.ts";
 import type { Source } from "../sources/source.ts";
@@ -54,7 +53,7 @@ export function createMeshState({
   onChange,
   onFindings,
 }: MeshStateDeps): MeshState {
-  const snapshots = createSnapshotBuilder(trustDomain, new BuildCache(), systemNamespace, clusterId);
+  const snapshots = createSnapshotBuilder(trustDomain, { systemNamespace, cluster: clusterId });
   let seen = source.current();
   let built = seen;
   let mesh = snapshots.build(built);

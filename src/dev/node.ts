@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { loadTokenIssuer, type TokenIssuer } from "../ca/jwt/token-issuer.ts";
@@ -8,6 +8,7 @@ import { type Clock, systemClock } from "../platform/clock.ts";
 import { messageOf, TrysailError } from "../platform/errors.ts";
 import { openStateDir } from "../platform/state-dir.ts";
 import type { Source } from "../sources/source.ts";
+import { keepAdminToken } from "./admin-token.ts";
 import { createAdmission } from "./admission.ts";
 import { awaitProxies } from "./await-proxies.ts";
 import { defaultBackOff } from "./back-off.ts";
@@ -31,6 +32,7 @@ import type { DevOptions } from "./options.ts";
 import { startPodRunner } from "./pod-runner.ts";
 import { hasProxy } from "./pod-status.ts";
 import { checkProbe } from "./probe-check.ts";
+import { replaceFile } from "./replace-file.ts";
 import { buildReport } from "./report.ts";
 import type { ServiceView } from "./service-view.ts";
 import { statePaths } from "./state-folder.ts";
@@ -58,7 +60,6 @@ export interface Node {
 const DOMAIN = "cluster.local";
 const PODS_FOLDER = "/run/trysail/pods";
 const CONTROL_PLANE_READY_MS = 60_000;
-const ADMIN_TOKEN_TTL_MS = 86_400_000;
 const REFUSED_AT_START = 3;
 
 /** Builds the node in the namespaces this process is in; `createSource` reads the user's folder. */
@@ -237,36 +238,6 @@ async function awaitReady(controlPlane: ControlPlane, logFile: string, clock: Cl
     }
     await new Promise<void>((resolve) => clock.after(20, resolve));
   }
-}
-
-/** A token that may read every debug page, for the user's own tools. */
-function keepAdminToken(
-  clock: Clock,
-  issuer: TokenIssuer,
-  file: string,
-  onError: (thrown: unknown) => void,
-): () => void {
-  let cancel = (): void => {};
-  const write = async () => {
-    const token = await issuer.issue({
-      namespace: SYSTEM_NAMESPACE,
-      serviceAccount: "admin",
-      ttlMs: ADMIN_TOKEN_TTL_MS,
-    });
-    await replaceFile(file, token);
-  };
-  const renew = () => {
-    void write().catch(onError);
-    cancel = clock.after(ADMIN_TOKEN_TTL_MS * 0.8, renew);
-  };
-  renew();
-  return () => cancel();
-}
-
-/** Readers see the old content or the new, never a part. */
-async function replaceFile(path: string, text: string): Promise<void> {
-  await writeFile(`${path}.next`, text, { mode: 0o600 });
-  await rename(`${path}.next`, path);
 }
 
 function readIfThere(path: string): Buffer | undefined {

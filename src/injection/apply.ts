@@ -36,16 +36,7 @@ function templateContainers(plan: InjectionPlan): ReadonlySet<string> {
 
 /** A container that bears the name of a template's is no container of its own, but what its author changes about that. */
 function without(pod: PodManifest, names: ReadonlySet<string>): PodManifest {
-  const others = (containers: readonly Container[]) => containers.filter(({ name }) => !names.has(name));
-  const { containers, initContainers } = pod.spec;
-  return {
-    ...pod,
-    spec: {
-      ...pod.spec,
-      containers: others(containers),
-      ...(initContainers ? { initContainers: others(initContainers) } : {}),
-    },
-  };
+  return withContainers(pod, (containers) => containers.filter(({ name }) => !names.has(name)));
 }
 
 function withWishes(pod: PodManifest, wishes: readonly Container[]): PodManifest {
@@ -57,15 +48,7 @@ function withWishes(pod: PodManifest, wishes: readonly Container[]): PodManifest
     const said = image === AUTO ? fields : wish;
     return mergePod(container, Object.fromEntries(Object.entries(said).filter(([, value]) => value !== null)));
   };
-  const { containers, initContainers } = pod.spec;
-  return parsePod({
-    ...pod,
-    spec: {
-      ...pod.spec,
-      containers: containers.map(merge),
-      ...(initContainers ? { initContainers: initContainers.map(merge) } : {}),
-    },
-  });
+  return parsePod(withContainers(pod, (containers) => containers.map(merge)));
 }
 
 /** As an image: whichever the template has. */
@@ -120,13 +103,18 @@ function withRewrites(pod: PodManifest, probes: InjectionPlan["probes"]): PodMan
     if (rewrites === undefined) return container;
     return { ...container, ...Object.fromEntries(rewrites.map(({ field, value }) => [field, value])) };
   };
+  return withContainers(pod, (containers) => containers.map(rewrite));
+}
+
+/** The pod with other lists of containers and, where it has some, of init containers. */
+function withContainers<T>(pod: PodManifest, change: (containers: readonly Container[]) => T[]) {
   const { containers, initContainers } = pod.spec;
   return {
     ...pod,
     spec: {
       ...pod.spec,
-      containers: containers.map(rewrite),
-      ...(initContainers ? { initContainers: initContainers.map(rewrite) } : {}),
+      containers: change(containers),
+      ...(initContainers ? { initContainers: change(initContainers) } : {}),
     },
   };
 }

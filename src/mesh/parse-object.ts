@@ -5,16 +5,14 @@ import { checkObject } from "./check-object.ts";
 import { conform, isRecord } from "./conform.ts";
 import { deepFreeze } from "./deep-freeze.ts";
 import { findExcess } from "./find-excess.ts";
-import { describeObject, type Finding, type FindingCode, type ObjectRef, type Origin } from "./finding.ts";
+import type { Finding, FindingCode, ObjectRef, Origin } from "./finding.ts";
 import { gravestFirst } from "./gravest-first.ts";
+import { judgeUnknownField, opensIfIgnored, unsupportedHint } from "./judge-unknown-field.ts";
 import { judgeUnknownKind } from "./judge-unknown-kind.ts";
 import type { KnownObject } from "./kinds.ts";
+import { findingAt, gravest, hasError, MAX_FINDINGS, type Place } from "./object-findings.ts";
 import type { Problem } from "./problem.ts";
 import { groupOf, type KindSchema, kindSchemaOf } from "./schemas.ts";
-import { unsupportedFields, unsupportedValues } from "./unsupported.ts";
-
-/** At most this many findings for one object: past it, more of the same help nobody. */
-const MAX_FINDINGS = 10;
 
 export interface ParsedObject {
   /** Absent where a finding of severity `error` says why, or where the kind is not read. */
@@ -45,7 +43,7 @@ export function readObject(value: unknown, origin?: Origin): ParsedObject {
   if (entry === undefined || groupOf(apiVersion) !== groupOf(entry.apiVersions[0])) {
     const { severity, message } = judgeUnknownKind(apiVersion, kind);
     const place = { origin, object: refFrom(value, kind), field: "kind" };
-    return { findings: [finding(severity, "kind-unsupported", message, place)] };
+    return { findings: [findingAt(severity, "kind-unsupported", message, place)] };
   }
   const ref = refFrom(value, kind, entry);
   const generation = generationOf(value);
@@ -80,18 +78,7 @@ function itemsOf(value: unknown): readonly unknown[] {
   return value.items.map((item) => (isRecord(item) ? { apiVersion: value.apiVersion, kind, ...item } : item));
 }
 
-interface Place {
-  readonly origin: Origin | undefined;
-  readonly object?: ObjectRef | undefined;
-  readonly generation?: number | undefined;
-  readonly field?: string;
-}
-
-function parseKnown(
-  value: Record<string, unknown>,
-  entry: KindSchema,
-  place: Place & { object?: ObjectRef | undefined },
-): ParsedObject {
+function parseKnown(value: Record<string, unknown>, entry: KindSchema, place: Place): ParsedObject {
   const findings: Finding[] = [];
   const validator = validatorOf(entry);
   let document = withSpec(value, entry);
@@ -101,16 +88,15 @@ function parseKnown(
       redact: entry.kind === "Secret",
       // One more than are told, to know that there are more.
       most: MAX_FINDINGS + 1,
-      isMistake: (path) => isOpening(entry, path),
+      isMistake: (path) => opensIfIgnored(entry, path),
     });
-    for (const path of conformed.unknownFields) findings.push(unknownField(entry, path, place));
+    for (const path of conformed.unknownFields) {
+      const { severity, message } = judgeUnknownField(entry, path);
+      findings.push(findingAt(severity, "field-unsupported", message, { ...place, field: path }));
+    }
     for (const { path, reason } of conformed.mismatches) {
-      findings.push(
-        finding("error", "schema-invalid", `${path} ${reason}${unsupportedHint(entry, path, document)}`, {
-          ...place,
-          field: path,
-        }),
-      );
+      const message = `${path} ${reason}${unsupportedHint(entry, path, document)}`;
+      findings.push(findingAt("error", "schema-invalid", message, { ...place, field: path }));
     }
     if (!isRecord(conformed.value) || hasError(findings)) return { findings: gravest(findings) };
     document = conformed.value;
@@ -120,15 +106,11 @@ function parseKnown(
     // The schema refuses what `conform` passed: a gap between the two must not let anything through.
     const [first] = validator.Errors(object);
     const path = (first?.instancePath ?? "").slice(1).replaceAll("/", ".");
-    return {
-      findings: [
-        finding("error", "schema-invalid", `${path} ${first?.message ?? "is not valid"}`, { ...place, field: path }),
-      ],
-    };
+    return failed("schema-invalid", `${path} ${first?.message ?? "is not valid"}`, { ...place, field: path });
   }
   for (const problem of gravestFirst(checkObject(object), codeOf).slice(0, MAX_FINDINGS + 1)) {
     const { path, reason, severity } = problem;
-    findings.push(finding(severity, codeOf(problem), `${path} ${reason}`, { ...place, field: path }));
+    findings.push(findingAt(severity, codeOf(problem), `${path} ${reason}`, { ...place, field: path }));
   }
   const kept = gravest(findings);
   return hasError(kept) ? { findings: kept } : { object, findings: kept };
@@ -208,49 +190,6 @@ function generationOf({ metadata }: Record<string, unknown>): number | undefined
   return typeof generation === "number" ? generation : undefined;
 }
 
-function unknownField(entry: KindSchema, path: string, place: Place): Finding {
-  const known = unsupportedFields[entry.kind]?.has(withoutIndexes(path)) === true;
-  const isError = isOpening(entry, path);
-  const what = known
-    ? `${path} is a field of Istio's that this version does not support yet`
-    : `${path} is not a field of ${entry.kind}`;
-  const consequence = isError
-    ? "since ignoring it could allow more than it says, the object is not used: remove or correct it"
-    : known
-      ? "it has no effect, the rest is used"
-      : "it is ignored: check its spelling and indentation";
-  return finding(isError ? "error" : "warning", "field-unsupported", `${what}; ${consequence}`, {
-    ...place,
-    field: path,
-  });
-}
-
-/** Whether to ignore what is at this path could open what its author meant to close. */
-function isOpening({ failClosedAt }: KindSchema, path: string): boolean {
-  return failClosedAt?.test(withoutIndexes(path)) === true;
-}
-
-function unsupportedHint(entry: KindSchema, path: string, document: unknown): string {
-  const values = unsupportedValues[entry.kind]?.[withoutIndexes(path)];
-  if (values === undefined) return "";
-  const value = valueAt(document, path);
-  return values.some((known) => known === value) ? " (a value of Istio's that this version does not support yet)" : "";
-}
-
-function valueAt(document: unknown, path: string): unknown {
-  return path
-    .split(/[.[\]]+/)
-    .filter((step) => step !== "")
-    .reduce<unknown>((value, step) => {
-      if (Array.isArray(value)) return value[Number(step)];
-      return isRecord(value) && Object.hasOwn(value, step) ? value[step] : undefined;
-    }, document);
-}
-
-function withoutIndexes(path: string): string {
-  return path.replaceAll(/\[\d+\]/g, "");
-}
-
 function notAnObject(value: unknown): string {
   if (Array.isArray(value)) {
     return "this document is a list: write its items as documents of their own, separated by ---, or as the items of a kind: List";
@@ -258,41 +197,6 @@ function notAnObject(value: unknown): string {
   return "this document is not a Kubernetes object: it must be a mapping with apiVersion, kind and metadata";
 }
 
-/** Not all where there are many, and then that there are. */
-function gravest(findings: readonly Finding[]): readonly Finding[] {
-  const ordered = gravestFirst(findings, ({ code }) => code);
-  const next = ordered[MAX_FINDINGS];
-  if (next === undefined) return ordered;
-  const { field, message, ...place } = next;
-  const more = finding(
-    next.severity,
-    next.code,
-    `there is more to tell than these ${MAX_FINDINGS}: correct them first`,
-    {
-      origin: undefined,
-      ...place,
-    },
-  );
-  return [...ordered.slice(0, MAX_FINDINGS), more];
-}
-
-function hasError(findings: readonly Finding[]): boolean {
-  return findings.some(({ severity }) => severity === "error");
-}
-
 function failed(code: FindingCode, message: string, place: Place): ParsedObject {
-  return { findings: [finding("error", code, message, place)] };
-}
-
-function finding(severity: Finding["severity"], code: FindingCode, message: string, place: Place): Finding {
-  const { origin, object, generation, field } = place;
-  return Object.freeze({
-    severity,
-    code,
-    message: object === undefined ? message : `${describeObject(object)}: ${message}`,
-    ...(origin === undefined ? {} : { origin }),
-    ...(object === undefined ? {} : { object }),
-    ...(generation === undefined ? {} : { generation }),
-    ...(field === undefined ? {} : { field }),
-  });
+  return { findings: [findingAt("error", code, message, place)] };
 }

@@ -13,17 +13,11 @@ import type { ProxyConfigResource } from "./istio/proxy-config.ts";
 import type { ServiceEntry } from "./istio/service-entry.ts";
 import type { Sidecar } from "./istio/sidecar.ts";
 import type { VirtualService } from "./istio/virtual-service.ts";
-import type { ConfigMap, Namespace, Pod, Secret, WorkloadController } from "./kubernetes/core.ts";
+import type { Namespace, Pod, Secret, WorkloadController } from "./kubernetes/core.ts";
 import type { Topology } from "./locality.ts";
 import { mergeDestinationRules } from "./merge-destination-rules.ts";
-import {
-  buildDefaultMeshConfig,
-  emptiedMeshConfig,
-  type MeshConfig,
-  meshConfigHolder,
-  parseMeshConfig,
-  SYSTEM_NAMESPACE,
-} from "./mesh-config.ts";
+import { type MeshConfig, SYSTEM_NAMESPACE } from "./mesh-config.ts";
+import { createMeshConfigReader } from "./mesh-config-reader.ts";
 import { buildMeshService, type MeshService } from "./mesh-service.ts";
 import { buildNetworkGateways, gatewayPlaces, type NetworkGateways, namedGatewayPlaces } from "./network-gateways.ts";
 import { type MeshObject, olderFirst } from "./object.ts";
@@ -94,36 +88,35 @@ export interface SnapshotBuilder {
   build(set: ObjectSet): MeshSnapshot;
 }
 
-/** A builder that remembers its last snapshot, to keep identities. `cluster` names the mesh's own among others. */
+export interface SnapshotOptions {
+  readonly systemNamespace?: string;
+  /** Names the mesh's own cluster among others. */
+  readonly cluster?: string;
+  readonly cache?: BuildCache;
+}
+
+/** A builder that remembers its last snapshot, to keep identities. */
 export function createSnapshotBuilder(
   trustDomain: string,
-  cache: BuildCache = new BuildCache(),
-  systemNamespace: string = SYSTEM_NAMESPACE,
-  cluster: string = "Kubernetes",
+  { systemNamespace = SYSTEM_NAMESPACE, cluster = "Kubernetes", cache = new BuildCache() }: SnapshotOptions = {},
 ): SnapshotBuilder {
-  const config = buildDefaultMeshConfig(trustDomain, systemNamespace);
+  const readMeshConfig = createMeshConfigReader(trustDomain, systemNamespace);
   const index = { local: createEndpointIndex(cache), remote: createRemoteEndpoints(cache) };
   const parts = cache.ofParts();
-  const shipped: ReadConfig = { holder: undefined, emptied: undefined, config, findings: [] };
-  let read = shipped;
   let last: { readonly of: readonly unknown[]; readonly outline: MeshOutline } | undefined;
   return {
     build(set) {
       const all = objectsByKind(set.objects);
-      const holder = meshConfigHolder(all.ConfigMap, systemNamespace);
-      if (holder === undefined) read = withoutHolder(read, all.ConfigMap) ?? shipped;
-      else if (holder !== read.holder) {
-        read = { holder, emptied: undefined, ...parseMeshConfig(holder, { last: read.config, defaults: config }) };
-      }
-      const objects = discovered(set.objects, read.config);
+      const { config, findings } = readMeshConfig(all.ConfigMap);
+      const objects = discovered(set.objects, config);
       const of = objects === set.objects ? all : objectsByKind(objects);
-      const clusters = remoteClusters(set.remotes, read.config);
+      const clusters = remoteClusters(set.remotes, config);
       const outlined = outlinedObjects(set);
       if (last === undefined || !sameMembers(last.of, outlined)) {
         const { addresses = NO_ADDRESSES } = set;
         last = {
           of: outlined,
-          outline: buildOutline({ of, cluster, clusters, addresses, config: read.config }, parts),
+          outline: buildOutline({ of, cluster, clusters, addresses, config }, parts),
         };
         parts.endRound();
       }
@@ -136,37 +129,17 @@ export function createSnapshotBuilder(
         topology: outline.topology,
       };
       const here = index.local.endpointsOf(outline.services, workloads);
-      const endpoints = index.remote.join(outline.services, here, clusters, read.config);
+      const endpoints = index.remote.join(outline.services, here, clusters, config);
       cache.endRound();
       return {
         ...outline,
         outline,
         endpointsOf: (service) => endpoints.get(service) ?? NO_ENDPOINTS,
         pods,
-        findings: [...set.findings, ...read.findings],
+        findings: [...set.findings, ...findings],
       };
     },
   };
-}
-
-/** The mesh config as it was last read, and from where. */
-interface ReadConfig {
-  readonly holder: ConfigMap | undefined;
-  /** Where it was, which is there but says nothing any more. */
-  readonly emptied: ConfigMap | undefined;
-  readonly config: MeshConfig;
-  readonly findings: readonly Finding[];
-}
-
-/**
- * What holds where no ConfigMap says anything. To empty one is a mistake like any other in it, so what it said stays; null where
- * it was deleted, by which whoever does that takes it back, as in Istio.
- */
-function withoutHolder({ holder, emptied = holder, config }: ReadConfig, all: readonly ConfigMap[]): ReadConfig | null {
-  if (emptied === undefined) return null;
-  const { namespace, name } = emptied.metadata;
-  if (!all.some(({ metadata }) => metadata.namespace === namespace && metadata.name === name)) return null;
-  return { holder: undefined, emptied, config, findings: [emptiedMeshConfig(emptied)] };
 }
 
 interface OutlineInput {

@@ -46,7 +46,7 @@ test("the order in which a source lists objects changes no byte", () => {
 test("a mesh that changed step by step is translated like one that was there at once, from declared inputs alone", () => {
   fc.assert(
     fc.property(meshObjects, fc.array(meshChange, { minLength: 1, maxLength: 6 }), (start, changes) => {
-      const snapshots = createSnapshotBuilder("cluster.local", new BuildCache({ verify: true }));
+      const snapshots = createSnapshotBuilder("cluster.local", { cache: new BuildCache({ verify: true }) });
       const translator = createTranslator(snapshots.build(setOf(start)), new BuildCache({ verify: true }));
       let objects = start;
       for (const { put, removeEvery } of changes) {

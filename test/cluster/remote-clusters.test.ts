@@ -199,7 +199,7 @@ test("a mesh of two clusters, by their real API servers", { skip, timeout: 180_0
       metadata: { name: "istio" },
       data: { mesh: "{}", meshNetworks },
     });
-    const named = createSnapshotBuilder("cluster.local", undefined, SYSTEM, "home");
+    const named = createSnapshotBuilder("cluster.local", { systemNamespace: SYSTEM, cluster: "home" });
     const places = () => {
       const mesh = named.build(source.current());
       const web = mesh.services.find(({ hostname }) => hostname === "web.shop.svc.cluster.local");

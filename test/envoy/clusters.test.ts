@@ -72,7 +72,7 @@ async function startMesh(t: TestContext) {
     byCluster("relabelled"),
     istio("VirtualService", "relabelled", { hosts: [hostOf("relabelled")], http: [route("relabelled", "east")] }),
   ];
-  const mesh = createSnapshotBuilder("cluster.local", undefined, undefined, "home").build({
+  const mesh = createSnapshotBuilder("cluster.local", { cluster: "home" }).build({
     objects: objectsOf(local.join("")),
     findings: [],
     // Its pods claim to be at home.

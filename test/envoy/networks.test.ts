@@ -264,7 +264,7 @@ test("a mesh of two networks whose gateway is Trysail's own", { skip: envoyMissi
     endpoint("web", { name: "web-0", ip: "127.0.0.77" }, { http: 1 }),
   ];
   const meshOf = (name: string, own: string[], other: { cluster: string; objects: string[] }) =>
-    createSnapshotBuilder("cluster.local", undefined, undefined, name).build({
+    createSnapshotBuilder("cluster.local", { cluster: name }).build({
       objects: objectsOf(own.join("")),
       findings: [],
       remotes: [{ cluster: other.cluster, objects: objectsOf(other.objects.join("")) }],
