@@ -2,11 +2,11 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { startControlPlane } from "./control-plane.ts";
 import { measureCsr } from "./csr.ts";
 import { buildGrowthChart } from "./growth-chart.ts";
 import { findLoadClient, type LoadClient, type LoadResult, runPush, runSync } from "./load-client.ts";
+import { inTurn, median } from "./median.ts";
 import {
   buildEndpointSlice,
   buildVirtualService,
@@ -16,6 +16,7 @@ import {
   routesFile,
   writeMesh,
 } from "./mesh.ts";
+import { parseBenchOptions } from "./options.ts";
 import { replaceFile } from "./replace-file.ts";
 import { BENCH_NAMESPACE } from "./review-template.ts";
 import { measureRotation } from "./rotation.ts";
@@ -26,6 +27,8 @@ import { measureValidation } from "./validation.ts";
 import { measureWebhook } from "./webhook.ts";
 
 const PROXIES = 100;
+/** One change is one sample, in which a collection of garbage on either side may lie, so that of several the middle one counts. */
+const CHANGES = 5;
 
 interface Run {
   readonly client: LoadClient;
@@ -61,20 +64,20 @@ async function measure({ client, size, more, reviews, only, scratch }: Run) {
       throw new Error(`a change reached ${result.push_reached} of ${PROXIES} proxies`);
     return result.push_p99_ms ?? Number.POSITIVE_INFINITY;
   };
-  const changeEndpoint = (address: string) =>
-    replaceFile(
-      join(folder, endpointsFile(3)),
-      buildEndpointSlice(3, [...endpointAddresses(3, size.endpoints), address]),
-    );
-  const webhook = () => measureWebhook({ client, controlPlane, reviews, scratch, push: () => sync(PROXIES, true) });
-  const certificates = () => {
-    let changes = 0;
-    const pushEndpoint = () => {
-      const address = `10.222.2.${++changes}`;
-      return push(true, address, () => changeEndpoint(address));
-    };
-    return measureCsr({ client, controlPlane, scratch, pushEndpoint });
+  let changes = 0;
+  const pushEndpoint = (delta: boolean) => {
+    const address = `10.222.1.${++changes}`;
+    const addresses = [...endpointAddresses(3, size.endpoints), address];
+    return push(delta, address, () => replaceFile(join(folder, endpointsFile(3)), buildEndpointSlice(3, addresses)));
   };
+  const pushRoute = (delta: boolean) => {
+    const canary = `canary-${++changes}`;
+    return push(delta, canary, () =>
+      replaceFile(join(folder, routesFile(10)), buildVirtualService(10, size.services, canary)),
+    );
+  };
+  const webhook = () => measureWebhook({ client, controlPlane, reviews, scratch, push: () => sync(PROXIES, true) });
+  const certificates = () => measureCsr({ client, controlPlane, scratch, pushEndpoint: () => pushEndpoint(true) });
 
   try {
     if (only !== null) {
@@ -89,18 +92,14 @@ async function measure({ client, size, more, reviews, only, scratch }: Run) {
         value: await sync(PROXIES, delta),
         target: TARGETS.hundredProxies,
       });
-      const address = delta ? "10.222.1.2" : "10.222.1.1";
       measurements.push({
         name: `endpoint change at ${PROXIES} (p99), ${protocol}`,
-        value: await push(delta, address, () => changeEndpoint(address)),
+        value: median(await inTurn(CHANGES, () => pushEndpoint(delta))),
         target: TARGETS.endpointChange,
       });
-      const canary = `canary-${protocol}`;
       measurements.push({
         name: `VirtualService change at ${PROXIES} (p99), ${protocol}`,
-        value: await push(delta, canary, () =>
-          replaceFile(join(folder, routesFile(10)), buildVirtualService(10, size.services, canary)),
-        ),
+        value: median(await inTurn(CHANGES, () => pushRoute(delta))),
         target: TARGETS.routeChange,
       });
     }
@@ -152,33 +151,14 @@ async function measure({ client, size, more, reviews, only, scratch }: Run) {
   }
 }
 
-const { values: options } = parseArgs({
-  options: {
-    json: { type: "boolean", default: false },
-    client: { type: "string" },
-    services: { type: "string", default: "1000" },
-    endpoints: { type: "string", default: "5" },
-    proxies: { type: "string" },
-    reviews: { type: "string", default: "100000" },
-    // One part alone: inject, the webhook, or csr, certificates by request.
-    only: { type: "string" },
-    // Growth, rest and the storm of endpoints alone.
-    scale: { type: "boolean", default: false },
-    // An SVG of the growth.
-    chart: { type: "string" },
-  },
-});
-const wanted = options.client === "go" || options.client === "node" ? options.client : undefined;
-const size = { services: Number(options.services), endpoints: Number(options.endpoints) };
-const only = options.only === "inject" || options.only === "csr" ? options.only : null;
-if (only === null && options.only !== undefined) throw new Error("--only knows inject and csr");
+const options = parseBenchOptions(process.argv.slice(2));
+const { services, endpoints, reviews, proxies: more = null, only = null } = options;
+const size = { services, endpoints };
 const scratch = await mkdtemp(join(tmpdir(), "trysail-bench-"));
 try {
-  const client = await findLoadClient(wanted);
-  const more = options.proxies === undefined ? null : Number(options.proxies);
-  const reviews = Number(options.reviews);
+  const client = await findLoadClient(options.client);
   const whole = options.scale ? null : await measure({ client, size, more, reviews, only, scratch });
-  const scale = only !== null ? null : await measureScale({ client, endpoints: size.endpoints, scratch });
+  const scale = only !== null ? null : await measureScale({ client, endpoints, scratch });
   if (options.chart !== undefined && scale !== null) await writeFile(options.chart, buildGrowthChart(scale.growth));
   const measurements = [...(whole?.measurements ?? []), ...(scale?.measurements ?? [])];
   if (options.json) {
@@ -187,7 +167,7 @@ try {
   } else {
     if (whole !== null) {
       const read = `read in ${whole.readyMs.toFixed(0)} ms`;
-      console.log(`${size.services} services × ${size.endpoints} endpoints from files, ${read};`);
+      console.log(`${services} services × ${endpoints} endpoints from files, ${read};`);
     }
     console.log(`plaintext ADS, played by the ${client.name === "go" ? "Go" : "Node"} client on the same machine\n`);
     console.log(buildTable(measurements));

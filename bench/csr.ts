@@ -7,6 +7,7 @@ import { startBareServer } from "./bare-server.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { during } from "./during.ts";
 import { type LoadClient, runClient } from "./load-client.ts";
+import { inTurn, median } from "./median.ts";
 import { type Measurement, TARGETS } from "./targets.ts";
 
 export interface CsrCase {
@@ -87,17 +88,7 @@ interface Asked {
   cpuMs(): number;
 }
 
-async function inTurn(count: number, measure: () => Promise<number>): Promise<number[]> {
-  const values: number[] = [];
-  while (values.length < count) values.push(await measure());
-  return values.sort((a, b) => a - b);
-}
-
-function median(sorted: readonly number[]): number {
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-}
-
 /** All but the worst of a hundred. */
-function p99(sorted: readonly number[]): number {
-  return sorted[Math.ceil(sorted.length * 0.99) - 1] ?? Number.NaN;
+function p99(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.ceil(values.length * 0.99) - 1] ?? Number.NaN;
 }

@@ -7,6 +7,7 @@ import { podTemplate } from "../test/cluster/app-objects.ts";
 import { create } from "../test/cluster/create.ts";
 import { createNamespace, installMesh, type MeshCluster, meshCluster } from "../test/cluster/mesh-cluster.ts";
 import { until } from "../test/support/until.ts";
+import { median } from "./median.ts";
 import { buildTable, type Measurement, TARGETS } from "./targets.ts";
 
 const ROUNDS = 21;
@@ -23,38 +24,51 @@ interface PodStart {
 const ends: (() => unknown)[] = [];
 const cleanup = { after: (end: () => unknown) => ends.unshift(end) };
 
-/** Without a sidecar, and with one of each sort that Kubernetes has. */
+/** Without a sidecar, and with one of each sort that Kubernetes and Istio have. */
 const KINDS = {
   plain: { namespace: "plain", annotations: {} },
   native: { namespace: "meshed", annotations: {} },
-  classic: { namespace: "meshed", annotations: { "sidecar.istio.io/nativeSidecar": "false" } },
+  beside: { namespace: "meshed", annotations: { "sidecar.istio.io/nativeSidecar": "false" } },
+  holding: {
+    namespace: "meshed",
+    annotations: {
+      "sidecar.istio.io/nativeSidecar": "false",
+      "proxy.istio.io/config": '{"holdApplicationUntilProxyStarts": true}',
+    },
+  },
 } as const;
 type PodKind = keyof typeof KINDS;
+
+const SIDECARS = {
+  native: "with a native sidecar",
+  beside: "with one beside the app",
+  holding: "with one beside the app that holds it",
+} as const;
 
 async function measure(cluster: MeshCluster): Promise<Measurement[]> {
   await installMesh(cleanup, cluster);
   await createNamespace(cleanup, cluster, "meshed", { "istio-injection": "enabled" });
   await createNamespace(cleanup, cluster, "plain");
-  const starts: Record<PodKind, PodStart[]> = { plain: [], native: [], classic: [] };
+  const starts: Record<PodKind, PodStart[]> = { plain: [], native: [], beside: [], holding: [] };
   for (let round = 0; round < WARM_UP + ROUNDS; round++) {
     process.stderr.write(`bench: pods ${round + 1} of ${WARM_UP + ROUNDS}\n`);
-    for (const kind of ["plain", "native", "classic"] as const) {
+    for (const kind of ["plain", "native", "beside", "holding"] as const) {
       const start = await startPod(cluster, kind, round);
       if (round >= WARM_UP) starts[kind].push(start);
     }
   }
-  const [plain, native, classic] = [medianStart(starts.plain), medianStart(starts.native), medianStart(starts.classic)];
+  const plain = medianStart(starts.plain);
+  const later = (["native", "beside", "holding"] as const).flatMap((kind) => {
+    const { appMs, readyMs } = medianStart(starts[kind]);
+    return [
+      { name: `later by, ${SIDECARS[kind]}: app started`, value: appMs - plain.appMs, target: TARGETS.podStart },
+      { name: "pod ready", value: readyMs - plain.readyMs, target: TARGETS.podStart },
+    ];
+  });
   return [
     { name: `a pod's app started, no sidecar (p50 of ${ROUNDS})`, value: plain.appMs, target: TARGETS.plainPod },
     { name: "its pod ready", value: plain.readyMs, target: TARGETS.plainPod },
-    {
-      name: "later by, with a native sidecar: app started",
-      value: native.appMs - plain.appMs,
-      target: TARGETS.podStart,
-    },
-    { name: "pod ready", value: native.readyMs - plain.readyMs, target: TARGETS.podStart },
-    { name: "with one beside the app: app started", value: classic.appMs - plain.appMs, target: TARGETS.podStart },
-    { name: "pod ready", value: classic.readyMs - plain.readyMs, target: TARGETS.podStart },
+    ...later,
   ];
 }
 
@@ -105,10 +119,6 @@ interface PodStatus {
 
 function isReady({ conditions }: PodStatus): boolean {
   return conditions?.some(({ type, status }) => type === "Ready" && status === "True") ?? false;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.ceil(values.length / 2) - 1] ?? Number.NaN;
 }
 
 try {

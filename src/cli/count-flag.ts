@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option } from "commander";
 
 /** An option that takes a whole number from 1 on. */
-export function countOption(flags: string, description: string, byDefault: number): Option {
+export function countOption(flags: string, description: string, byDefault?: number): Option {
   return new Option(flags, description).argParser(parseCountFlag).default(byDefault);
 }
 
