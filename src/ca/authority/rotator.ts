@@ -1,23 +1,14 @@
-import { X509Certificate } from "node:crypto";
 import type { Clock } from "../../platform/clock.ts";
 import { messageOf, TrysailError } from "../../platform/errors.ts";
 import type { Logger } from "../../platform/log.ts";
 import type { Random } from "../../platform/random.ts";
-import { isSelfSigned } from "../x509/pem-certificates.ts";
 import type { Authority } from "./authority.ts";
 import { type AuthorityMaterial, assertValidNow, validityOf } from "./authority-material.ts";
 import { type AuthoritySource, assertNothingPluggedIn } from "./authority-source.ts";
-import {
-  type AuthorityState,
-  slotOf,
-  withActivated,
-  withMaterial,
-  withPrepared,
-  withRetired,
-  withRevocationLists,
-} from "./authority-state.ts";
-import { type ExpiryWarning, expiryWarning } from "./expiry-warning.ts";
+import { type AuthorityState, withActivated, withRetired, withRevocationLists } from "./authority-state.ts";
+import { createExpiryTeller, type Expiry } from "./expiry-teller.ts";
 import { createHeldTeller } from "./held-rotation.ts";
+import { preparedWith, withOffered } from "./prepare-slot.ts";
 import { createRevocationJudge, type RevocationMetrics, type RevocationStatus } from "./revocation-judge.ts";
 import {
   activationObstacle,
@@ -28,7 +19,7 @@ import {
   retirementObstacle,
   type Step,
 } from "./rotation.ts";
-import { createSelfSignedRoot, crossSign } from "./self-signed-root.ts";
+import { createSelfSignedRoot } from "./self-signed-root.ts";
 
 /** Takes the steps of a rotation: those that are due by themselves, and those that an operator asks for. */
 export interface Rotator {
@@ -70,7 +61,7 @@ export interface RotatorDeps {
   /** Why proxies cannot use revocation lists at this time; null, or absent, where they can. */
   revocationObstacle?(): string | null;
   /** Called once for each warning: for an Event. */
-  onExpiring?(expiry: { readonly warning: ExpiryWarning; readonly message: string }): void;
+  onExpiring?(expiry: Expiry): void;
   /** Called once for each prepared authority that proxies keep from signing: for an Event. */
   onHeld?(message: string): void;
   /** Called once each time that somebody has touched the authority's state, or that it cannot be read. */
@@ -97,10 +88,10 @@ export function createRotator(deps: RotatorDeps): Rotator {
   let stopped = false;
   let cancel = (): void => {};
   let problem: string | null = null;
-  let warned: string | null = null;
   let obstacle: string | null = null;
   const revocation = createRevocationJudge(deps);
   const tellHeld = createHeldTeller(deps);
+  const tellExpiring = createExpiryTeller(deps);
 
   const input = (state = authority.state()): RotationInput => ({
     state,
@@ -195,7 +186,14 @@ export function createRotator(deps: RotatorDeps): Rotator {
 
   const tick = async (): Promise<void> => {
     await refresh();
-    if (deps.mayStep?.() === false) return warn();
+    if (deps.mayStep?.() !== false) await takeSteps();
+    revocation.report();
+    const { active } = authority.state();
+    deps.metrics?.activeEnds(validityOf(active).notAfter);
+    tellExpiring(active, clock.now());
+  };
+
+  const takeSteps = async (): Promise<void> => {
     await readSource();
     for (let steps = 0; steps < MOST_STEPS_AT_ONCE; steps++) {
       const due = nextStep(input());
@@ -209,25 +207,6 @@ export function createRotator(deps: RotatorDeps): Rotator {
       });
     }
     tellHeld(input());
-    warn();
-  };
-
-  const warn = (): void => {
-    revocation.report();
-    const { active } = authority.state();
-    const validity = validityOf(active);
-    deps.metrics?.activeEnds(validity.notAfter);
-    const warning = expiryWarning(validity, clock.now());
-    const key = `${active.id} ${warning}`;
-    if (warning === null || warned === key) return;
-    warned = key;
-    const ends = new Date(validity.notAfter).toISOString();
-    const message =
-      warning === "expired"
-        ? `the mesh's authority ${active.id} expired at ${ends}: no certificate can be issued`
-        : `the mesh's authority ${active.id} expires at ${ends}, in less than ${warning}`;
-    log.warn({ authority: active.id, warning }, message);
-    deps.onExpiring?.({ warning, message });
   };
 
   const look = (): void => {
@@ -300,41 +279,6 @@ export function createRotator(deps: RotatorDeps): Rotator {
 }
 
 type Transition = (state: AuthorityState) => AuthorityState;
-
-type CrossDeps = Pick<RotatorDeps, "clock" | "random" | "trustDomain">;
-
-function preparedWith(
-  deps: CrossDeps,
-  state: AuthorityState,
-  material: AuthorityMaterial,
-  origin: "self-signed" | "plugged-in",
-): AuthorityState {
-  const slot = slotOf(material, {
-    origin,
-    preparedAt: deps.clock.now(),
-    crossCertificatesPem: crossed(deps, state, material),
-  });
-  return withPrepared(state, slot);
-}
-
-/** Only a root can vouch for a root; an intermediate may sign no authority, by the length of its path. */
-function crossed(deps: CrossDeps, { active }: AuthorityState, material: AuthorityMaterial): string {
-  const areRoots = [active, material].every(({ certificatePem }) => isSelfSigned(new X509Certificate(certificatePem)));
-  return areRoots ? crossSign(material, active, deps) + active.crossCertificatesPem : active.crossCertificatesPem;
-}
-
-function withoutPrepared(state: AuthorityState): AuthorityState {
-  return state.prepared === null ? state : withRetired(state, state.prepared.id);
-}
-
-/** The state once a source has shown this material: what is known already changes nothing. */
-function withOffered(deps: CrossDeps, state: AuthorityState, material: AuthorityMaterial): AuthorityState {
-  const { id } = slotOf(material, { origin: "plugged-in", preparedAt: 0 });
-  if (id === state.prepared?.id) return withMaterial(state, id, material);
-  // Where it was put back, what had taken its place and has not signed yet is taken back with that.
-  if (id === state.active.id) return withMaterial(withoutPrepared(state), id, material);
-  return preparedWith(deps, state, material, "plugged-in");
-}
 
 function refusal(message: string): TrysailError {
   return new TrysailError("failed-precondition", message);
