@@ -36,8 +36,8 @@ export function fieldsOf<T extends TSchema>(validator: Validator<Record<never, n
   return Type.IsObject(schema) ? Object.keys(schema.properties).join(", ") : "";
 }
 
-const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
-const OPENINGS = [0x5b, 0x7b];
+const [QUOTE, BACKSLASH] = [0x22, 0x5c];
+const [COMMA, BRACKET, BRACE] = [0x2c, 0x5b, 0x7b];
 
 /** Goes by what stands between texts, since an audience may be `https://[::1]`. */
 function holdsMany(body: Buffer): boolean {
@@ -47,7 +47,8 @@ function holdsMany(body: Buffer): boolean {
     const octet = body[at] ?? 0;
     if (isText && octet === BACKSLASH) at++;
     else if (octet === QUOTE) isText = !isText;
-    else if (!isText && (octet === COMMA || OPENINGS.includes(octet)) && ++values > MOST_VALUES) return true;
+    else if (!isText && (octet === COMMA || octet === BRACKET || octet === BRACE) && ++values > MOST_VALUES)
+      return true;
   }
   return false;
 }
