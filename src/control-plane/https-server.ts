@@ -9,6 +9,9 @@ import type { TrustBundle } from "../platform/trust-bundle.ts";
 import { NO_SCHEMAS } from "./no-schemas.ts";
 import { answerNotFound, UNREADABLE_PATHS } from "./not-found.ts";
 
+/** What the parser says of a caller that goes in the middle of a request, or goes on with one that was refused already. */
+const CUT_OFF: ReadonlySet<string> = new Set(["HPE_INVALID_EOF_STATE", "HPE_CLOSED_CONNECTION"]);
+
 export interface HttpsServer {
   readonly app: FastifyInstance;
   /** For new connections. */
@@ -53,7 +56,8 @@ export async function createHttpsServer(
   guard = boundUnanswered(server, connections);
   // No request, so that no route counts it. Fastify answers it, and closes the connection.
   server.prependListener("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
-    if (error.code?.startsWith("HPE_")) connections.onRefused?.("malformed", socket.remoteAddress);
+    const { code = "" } = error;
+    if (code.startsWith("HPE_") && !CUT_OFF.has(code)) connections.onRefused?.("malformed", socket.remoteAddress);
   });
   return {
     app,
