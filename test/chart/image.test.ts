@@ -15,7 +15,7 @@ const SCRIPT = fileURLToPath(new URL("../../image/root.sh", import.meta.url));
 const MACHINE_CODE = /^(7f454c46|cffaedfe|cafebabe|4d5a)/;
 
 test("what the image holds is the same however often it is laid out, and is listed", {
-  timeout: 170_000,
+  timeout: 600_000,
 }, async (t) => {
   const [first, second] = await Promise.all([layOut(t, "077"), layOut(t, "022")]);
   const files = await filesOf(first);
