@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { test } from "node:test";
-import type { AuthorityStatus } from "../../src/ca/authority/authority-status.ts";
 import { openAds, sidecarNode, TYPE_URL } from "../support/ads-client.ts";
+import { askAuthority, slotOf } from "../support/ask-authority.ts";
 import { type TestControlPlane, testControlPlane } from "../support/control-plane.ts";
 import { temporaryPath } from "../support/state.ts";
 import { until } from "../support/until.ts";
@@ -38,28 +38,28 @@ test("a new root signs once the proxies of every replica have accepted it, which
   const proxy = openAds(t, { port: other.ports.grpc, rootPath }, token);
   proxy.subscribe(sidecarNode("slow-1", "shop"), TYPE_URL.secret, ["ROOTCA"]);
   proxy.acknowledge(await proxy.response());
-  const isCounted = async (replica: TestControlPlane) => (await ca(replica)).facts?.proxies === 1;
+  const isCounted = async (replica: TestControlPlane) => (await askAuthority(replica)).facts?.proxies === 1;
   await until("each replica to know of the proxy", async () => (await isCounted(one)) && isCounted(other), PATIENT);
 
-  await ca(one, "prepare");
+  await askAuthority(one, "prepare");
   const published = await proxy.response();
   for (const replica of replicas) {
     const { next } = await until(
       "a replica to wait for the proxy",
       async () => {
-        const status = await ca(replica);
+        const status = await askAuthority(replica);
         return /1 of 1 connected proxies .* slow-1\.shop/.test(status.next?.reason ?? "") && status;
       },
       PATIENT,
     );
     assert.equal(next?.kind, "wait");
-    await assert.rejects(ca(replica, "activate"), /1 of 1 connected proxies have not accepted/);
+    await assert.rejects(askAuthority(replica, "activate"), /1 of 1 connected proxies have not accepted/);
   }
-  const before = slotOf(await ca(one), "prepared");
+  const before = slotOf(await askAuthority(one), "prepared");
   assert.ok(before !== undefined);
   proxy.acknowledge(published);
   for (const replica of replicas) {
-    await until("the new root to sign", async () => slotOf(await ca(replica), "active") === before, PATIENT);
+    await until("the new root to sign", async () => slotOf(await askAuthority(replica), "active") === before, PATIENT);
   }
 
   await other.stop();
@@ -69,23 +69,3 @@ test("a new root signs once the proxies of every replica have accepted it, which
   );
   assert.equal(body.items.length, 1, "who stops takes its report along");
 });
-
-function slotOf({ slots }: AuthorityStatus, wanted: string): string | undefined {
-  return slots.find(({ slot }) => slot === wanted)?.id;
-}
-
-/** What an administrator sees and says; rejects with what refuses it. */
-async function ca(replica: TestControlPlane, command?: "prepare" | "activate"): Promise<AuthorityStatus> {
-  const token = await replica.issuer.issue({
-    ...{ namespace: SYSTEM, serviceAccount: "trysail", audience: "istio-ca", ttlMs: 600_000 },
-  });
-  const response = await fetch(
-    `http://127.0.0.1:${replica.ports.http}/ca${command === undefined ? "" : `/${command}`}`,
-    {
-      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-      ...(command !== undefined && { method: "POST", body: "{}" }),
-    },
-  );
-  if (response.status !== 200) throw new Error(await response.text());
-  return (await response.json()) as AuthorityStatus;
-}

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { writeFile } from "node:fs/promises";
-import { request } from "node:https";
 import { type TestContext, test } from "node:test";
 import { createAuthenticate } from "../../src/ca/caller/authenticate.ts";
 import type { AuthenticatorConfig } from "../../src/ca/caller/authenticator-config.ts";
@@ -18,6 +17,8 @@ import { systemRandom as random } from "../../src/platform/random.ts";
 import { temporaryAuthority } from "../support/authority.ts";
 import { type TestControlPlane, testControlPlane } from "../support/control-plane.ts";
 import { buildCsr } from "../support/csr.ts";
+import { postCertificateRequest } from "../support/post-certificate-request.ts";
+import { refusals } from "../support/refusals.ts";
 import { temporaryPath, temporaryState } from "../support/state.ts";
 import { until } from "../support/until.ts";
 import { create } from "./create.ts";
@@ -206,32 +207,11 @@ async function authenticatorOf(t: TestContext, cluster: TestKubernetes, config: 
 }
 
 /** Asks a whole control plane for a certificate, over HTTPS. */
-async function askFor({ ports }: TestControlPlane, token: string) {
-  return new Promise<{ readonly status: number | undefined; readonly body: string }>((resolve, reject) => {
-    const asking = request(
-      {
-        ...{ host: "localhost", port: ports.https, path: "/v1/certificates", method: "POST", agent: false },
-        headers: { authorization: `Bearer ${token}`, "content-type": "application/pkcs10" },
-        rejectUnauthorized: false,
-      },
-      (answer) => {
-        let body = "";
-        answer.setEncoding("utf8").on("data", (text: string) => {
-          body += text;
-        });
-        answer.on("end", () => resolve({ status: answer.statusCode, body }));
-      },
-    );
-    asking.on("error", reject);
-    asking.end(buildCsr({ keys }));
+function askFor(mesh: TestControlPlane, token: string) {
+  return postCertificateRequest(mesh, buildCsr({ keys }), {
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/pkcs10" },
+    rejectUnauthorized: false,
   });
-}
-
-/** How many were refused, by reason. */
-async function refusals({ ports }: TestControlPlane): Promise<Map<string, number>> {
-  const text = await (await fetch(`http://127.0.0.1:${ports.monitoring}/metrics`)).text();
-  const lines = text.matchAll(/^trysail_ca_refusals_total\{reason="([^"]+)"\} ([0-9]+)$/gm);
-  return new Map([...lines].map(([, reason = "", count]) => [reason, Number(count)]));
 }
 
 function refusalOf(answer: Promise<unknown>): Promise<{ readonly reason?: string } | null> {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { AuthorityStatus } from "../../src/ca/authority/authority-status.ts";
 import { createSelfSignedRoot } from "../../src/ca/authority/self-signed-root.ts";
 import { systemClock as clock } from "../../src/platform/clock.ts";
 import { systemRandom as random } from "../../src/platform/random.ts";
+import { askAuthority, slotOf } from "../support/ask-authority.ts";
 import { testControlPlane } from "../support/control-plane.ts";
 import { until } from "../support/until.ts";
 import { create } from "./create.ts";
@@ -36,21 +36,7 @@ test("an API server calls the webhook through rotations of the root under its ce
   await create(kubernetes, "/api/v1/namespaces/shop/serviceaccounts", { metadata: { name: "default" } });
   const source = { kind: "kubeconfig", path: kubernetes.kubeconfig } as const;
   const mesh = await testControlPlane(t, {}, { source, rootPropagationMs: 3000 });
-  const token = await mesh.issuer.issue({
-    ...{ namespace: SYSTEM, serviceAccount: "trysail", audience: "istio-ca", ttlMs: 600_000 },
-  });
-  const ca = async (step?: "prepare" | "retire"): Promise<AuthorityStatus> => {
-    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
-    const order =
-      step === undefined ? {} : { method: "POST", body: JSON.stringify(step === "retire" ? { force: true } : {}) };
-    const response = await fetch(`http://127.0.0.1:${mesh.ports.http}/ca${step === undefined ? "" : `/${step}`}`, {
-      headers,
-      ...order,
-    });
-    assert.equal(response.status, 200, await response.clone().text());
-    return (await response.json()) as AuthorityStatus;
-  };
-  const idOf = async (slot: string) => (await ca()).slots.find((found) => found.slot === slot)?.id;
+  const idOf = async () => slotOf(await askAuthority(mesh), "active");
   // As the chart installs it: without roots, which the control plane adds.
   await registerInjection(kubernetes, webhookOptions(mesh, { caBundlePem: "" }));
   const bundle = async (): Promise<string> => {
@@ -84,11 +70,11 @@ test("an API server calls the webhook through rotations of the root under its ce
     await until("more pods", () => made >= goal, PATIENT);
   };
   const rotate = async (begin: () => Promise<unknown>) => {
-    const before = await idOf("active");
+    const before = await idOf();
     await begin();
-    await until("another authority to sign", async () => (await idOf("active")) !== before, PATIENT);
+    await until("another authority to sign", async () => (await idOf()) !== before, PATIENT);
     await pass();
-    await ca("retire");
+    await askAuthority(mesh, "retire", { force: true });
     const { body } = await kubernetes.call("GET", `/api/v1/namespaces/${SYSTEM}/secrets/trysail-ca-secret`);
     const roots = Buffer.from(body.data["root-cert.pem"], "base64").toString();
     assert.equal(roots.split("BEGIN CERTIFICATE").length, 2, "the new root alone");
@@ -97,7 +83,7 @@ test("an API server calls the webhook through rotations of the root under its ce
     return roots;
   };
 
-  await rotate(() => ca("prepare"));
+  await rotate(() => askAuthority(mesh, "prepare"));
   const pluggedIn = createSelfSignedRoot({ clock, random, trustDomain });
   const stringData = {
     "ca-cert.pem": pluggedIn.certificatePem,

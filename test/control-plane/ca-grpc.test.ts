@@ -19,6 +19,7 @@ import { temporaryAuthority } from "../support/authority.ts";
 import { identityOf } from "../support/caller.ts";
 import { type TestControlPlane, testControlPlane } from "../support/control-plane.ts";
 import { buildCsr, csrPem } from "../support/csr.ts";
+import { refusals } from "../support/refusals.ts";
 import { temporaryPath } from "../support/state.ts";
 import { until } from "../support/until.ts";
 
@@ -96,13 +97,6 @@ test("a token and a request are answered by the leaf first and the roots last", 
   const lifeSeconds = (leaf.validToDate.getTime() - Date.now()) / 1000;
   assert.ok(lifeSeconds > 540 && lifeSeconds <= 600, `it lives for ${lifeSeconds} s`);
 });
-
-/** How many were refused, by reason. */
-async function refusals(mesh: TestControlPlane): Promise<Record<string, number>> {
-  const text = await (await fetch(`http://127.0.0.1:${mesh.ports.monitoring}/metrics`)).text();
-  const lines = text.matchAll(/^trysail_ca_refusals_total\{reason="([^"]+)"\} ([0-9]+)$/gm);
-  return Object.fromEntries([...lines].map(([, reason = "", count]) => [reason, Number(count)]));
-}
 
 test("what cannot be answered is refused with Istio's code, counted and logged by its reason, and nothing of the cause is told", async (t) => {
   const lines: string[] = [];
@@ -199,7 +193,7 @@ test("what cannot be answered is refused with Istio's code, counted and logged b
   }
   const counted = Map.groupBy(table, ([, , reason]) => reason);
   const expected = Object.fromEntries([...counted].map(([reason, rows]) => [reason, rows.length]));
-  assert.deepEqual(await refusals(mesh), expected);
+  assert.deepEqual(Object.fromEntries(await refusals(mesh)), expected);
   const logged = lines.map((line) => JSON.parse(line)).filter(({ reason }) => reason !== undefined);
   assert.deepEqual(
     logged.map(({ protocol, reason }) => `${protocol} ${reason}`),

@@ -16,6 +16,7 @@ import { identityOf } from "../support/caller.ts";
 import { type TestControlPlane, testControlPlane } from "../support/control-plane.ts";
 import { buildCsr, csrPem } from "../support/csr.ts";
 import { openssl, opensslText } from "../support/openssl.ts";
+import { refusals } from "../support/refusals.ts";
 import { temporaryPath } from "../support/state.ts";
 import { until } from "../support/until.ts";
 
@@ -60,13 +61,6 @@ async function data(t: TestContext, bytes: string | Uint8Array): Promise<string[
   const file = await temporaryPath(t, "body");
   await writeFile(file, bytes);
   return ["--data-binary", `@${file}`];
-}
-
-/** How many were refused, by reason. */
-async function refusals(mesh: TestControlPlane): Promise<Map<string, number>> {
-  const text = await (await fetch(`http://127.0.0.1:${mesh.ports.monitoring}/metrics`)).text();
-  const lines = text.matchAll(/^trysail_ca_refusals_total\{reason="([^"]+)"\} ([0-9]+)$/gm);
-  return new Map([...lines].map(([, reason = "", count]) => [reason, Number(count)]));
 }
 
 test("the commands of docs/ca.md work as they stand there", async (t) => {

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
-import { request } from "node:https";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
@@ -10,6 +9,8 @@ import { createLog } from "../../src/platform/log.ts";
 import { type TestControlPlane, testControlPlane } from "../support/control-plane.ts";
 import { buildCsr, csrPem } from "../support/csr.ts";
 import { openssl } from "../support/openssl.ts";
+import { postCertificateRequest } from "../support/post-certificate-request.ts";
+import { refusals } from "../support/refusals.ts";
 import { temporaryPath } from "../support/state.ts";
 
 /**
@@ -84,9 +85,7 @@ test("a client certificate of the mesh's root that is no workload's is refused o
       assert.deepEqual(await askGrpc(t, mesh, chainPem), { code: status.UNAUTHENTICATED, details: says }, title);
     }
   }
-  const metrics = await (await fetch(`http://127.0.0.1:${mesh.ports.monitoring}/metrics`)).text();
-  const counts = [...metrics.matchAll(/^trysail_ca_refusals_total\{reason="([^"]+)"\} ([0-9]+)$/gm)];
-  assert.deepEqual(Object.fromEntries(counts.map(([, reason, count]) => [reason, Number(count)])), {
+  assert.deepEqual(Object.fromEntries(await refusals(mesh)), {
     "client-certificate": 2 * refused.length,
     "no-credentials": 2 * none.length,
   });
@@ -108,26 +107,9 @@ async function signerOf(t: TestContext, { stateDir, rootPath }: TestControlPlane
   };
 }
 
-function askHttps({ ports, rootPath }: TestControlPlane, chainPem: string) {
-  return new Promise<{ readonly status: number | undefined; readonly body: string }>((resolve, reject) => {
-    void readFile(rootPath).then((ca) => {
-      const asking = request(
-        {
-          ...{ host: "localhost", port: ports.https, path: "/v1/certificates", method: "POST", agent: false },
-          ...{ ca, cert: chainPem, key: keyPem, headers: { "content-type": "text/plain" } },
-        },
-        (answer) => {
-          let body = "";
-          answer.setEncoding("utf8").on("data", (text: string) => {
-            body += text;
-          });
-          answer.on("end", () => resolve({ status: answer.statusCode, body }));
-        },
-      );
-      asking.on("error", reject);
-      asking.end(csr);
-    }, reject);
-  });
+async function askHttps(mesh: TestControlPlane, chainPem: string) {
+  const shown = { ca: await readFile(mesh.rootPath), cert: chainPem, key: keyPem };
+  return postCertificateRequest(mesh, csr, { ...shown, headers: { "content-type": "text/plain" } });
 }
 
 async function askGrpc(t: TestContext, { ports, rootPath }: TestControlPlane, chainPem: string) {
