@@ -139,7 +139,8 @@ function alreadyInjected({ pod, config }: DecisionInput): SkipReason | null {
   return { code: "injected-by-other", message: `The pod is injected already, by revision ${revision}.` };
 }
 
-function revisionIn(status: string): string | undefined {
+/** Of the control plane that injected a pod, by what is written on it (`sidecar.istio.io/status`), as by Istio's. */
+export function revisionIn(status: string): string | undefined {
   const value: { readonly revision?: unknown } = parseJsonObject(status) ?? {};
   return typeof value.revision === "string" && value.revision !== "" ? value.revision : undefined;
 }

@@ -169,8 +169,7 @@ export function createReplicaReports<R extends object>(deps: ReplicaReportsDeps<
               }
             },
             end() {
-              for (const name of [...reports.keys()]) if (!listed.has(name)) forget(name);
-              unheard = null;
+              for (const name of reports.keys()) if (!listed.has(name)) forget(name);
             },
           };
         },
@@ -179,13 +178,11 @@ export function createReplicaReports<R extends object>(deps: ReplicaReportsDeps<
           else forget(object.metadata.name ?? "");
         },
         stateChanged(state) {
-          if (!("error" in state)) {
-            unheard = null;
-            return;
-          }
           const problem = `what other replicas tell of ${title} cannot be read`;
-          unheard = `${problem}: ${state.error.message}`;
-          log.warn({ reason: state.error.message }, problem);
+          if ("error" in state) log.warn({ reason: state.error.message }, problem);
+          // Where it may not be watched it is listed all the same.
+          const isRead = state.status === "synced" || state.status === "polling";
+          unheard = isRead ? null : `${problem}: ${state.error.message}`;
         },
       },
     });

@@ -1,6 +1,7 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type ScalarTag } from "yaml";
 import { append } from "../platform/append.ts";
 import { messageOf } from "../platform/errors.ts";
+import { jsonOf } from "../platform/json-of.ts";
 import type { FolderLimits } from "./limits.ts";
 
 /** What a document's text holds, or why it cannot be read. */
@@ -41,11 +42,8 @@ export function decodeDocument(text: string, limits: Pick<FolderLimits, "documen
 
 function parseJson(text: string): { value: unknown } | undefined {
   if (!/^\s*[{[]/.test(text)) return undefined;
-  try {
-    return { value: JSON.parse(text) };
-  } catch {
-    return undefined;
-  }
+  const value = jsonOf(text);
+  return value === undefined ? undefined : { value };
 }
 
 /** `0644` is octal in YAML 1.1, which Kubernetes' tools read. */

@@ -10,7 +10,7 @@ import {
   signerAccess,
   statusAccess,
 } from "../../src/control-plane/required-access.ts";
-import { signersIn } from "../../src/operations/check/deployed-signers.ts";
+import { signersIn } from "../../src/operations/check/deployed-flags.ts";
 import { helmMissing } from "../support/helm.ts";
 import { only, renderChart } from "./rendered.ts";
 

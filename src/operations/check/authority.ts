@@ -8,7 +8,7 @@ import { trustBundleIn } from "../../kubernetes/trust-bundle-map.ts";
 import { messageOf, TrysailError } from "../../platform/errors.ts";
 import { TRUST_BUNDLE_MAP } from "../../platform/trust-bundle.ts";
 import { type Check, type CheckTarget, namesIn, type Outcome } from "./check.ts";
-import { readDeployedSigners } from "./deployed-signers.ts";
+import { readDeployedFlags } from "./deployed-flags.ts";
 
 /** Whether a control plane that starts anew finds the mesh's authority, where the mesh has one of its own. */
 export const authority: Check = {
@@ -16,7 +16,7 @@ export const authority: Check = {
   when: "after",
   async run(target) {
     const { client, systemNamespace: namespace } = target;
-    if ((await readDeployedSigners(target)).externalSigner !== null) {
+    if ((await readDeployedFlags(target)).signers.externalSigner !== null) {
       return [{ status: "pass", message: "a signer elsewhere signs: there is no key to keep" }];
     }
     const { name } = AUTHORITY_SECRET;

@@ -6,7 +6,7 @@ import { TRUST_BUNDLE_MAP } from "../../platform/trust-bundle.ts";
 import { readNamespaces, readRevisions, revisionOf } from "../revisions.ts";
 import type { InstalledConfiguration } from "../webhook-configuration.ts";
 import { type Check, type CheckTarget, controlPlaneName, type Outcome, orNull } from "./check.ts";
-import { readDeployedSigners } from "./deployed-signers.ts";
+import { readDeployedFlags } from "./deployed-flags.ts";
 
 /** Control planes that are here before this one, and would be in its way: what the chart refuses to be installed beside. */
 export const installedControlPlanes: Check = {
@@ -76,7 +76,8 @@ async function otherRoot(
   { place, revision }: { readonly place: string; readonly revision: string },
 ): Promise<string | null> {
   const { client, systemNamespace } = target;
-  if ((await readDeployedSigners({ client, systemNamespace: place, revision })).externalSigner !== null) return null;
+  if ((await readDeployedFlags({ client, systemNamespace: place, revision })).signers.externalSigner !== null)
+    return null;
   const read = (resource: string, namespace: string, name: string) =>
     orNull(client.get(resourcePath({ apiVersion: "v1", resource, namespace, name })));
   for (const name of ROOT_SECRETS) {

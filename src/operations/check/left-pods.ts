@@ -1,7 +1,7 @@
+import { revisionIn } from "../../injection/decide.ts";
 import { listAll } from "../../kubernetes/list-all.ts";
 import { meshedPods } from "../../kubernetes/meshed-pods.ts";
 import type { KubernetesObject } from "../../kubernetes/object.ts";
-import { isRecord } from "../../mesh/conform.ts";
 import { readRevisions, revisionOf, tagOf } from "../revisions.ts";
 import { type CheckTarget, namesIn, type Outcome } from "./check.ts";
 
@@ -44,14 +44,8 @@ export async function leftPods({ client }: Pick<CheckTarget, "client">): Promise
   return outcomes;
 }
 
-/** What the webhook has written on a pod names its revision, as Istio's does. */
 function injectedBy({ metadata }: KubernetesObject): string | undefined {
-  try {
-    const status: unknown = JSON.parse(metadata.annotations?.[STATUS] ?? "null");
-    return isRecord(status) && typeof status.revision === "string" ? status.revision : undefined;
-  } catch {
-    return undefined;
-  }
+  return revisionIn(metadata.annotations?.[STATUS] ?? "");
 }
 
 function names(pods: readonly KubernetesObject[]): string {

@@ -8,7 +8,7 @@ import {
 import type { KubernetesClient } from "../../kubernetes/client.ts";
 import { isRecord } from "../../mesh/conform.ts";
 import { type Check, type CheckTarget, controlPlaneName, type Outcome } from "./check.ts";
-import { readDeployedSigners, writesStatus } from "./deployed-signers.ts";
+import { readDeployedFlags } from "./deployed-flags.ts";
 
 /** One verb on one resource: https://kubernetes.io/docs/reference/kubernetes-api/authorization-resources/subject-access-review-v1/ */
 interface Access {
@@ -41,8 +41,10 @@ async function ofControlPlane(target: CheckTarget): Promise<readonly Outcome[]> 
   const groups = ["system:serviceaccounts", `system:serviceaccounts:${systemNamespace}`, "system:authenticated"];
   const mayDo = (resourceAttributes: Access) =>
     isAllowed(client, "subjectaccessreviews", { user, groups, resourceAttributes });
-  const signers = signerAccess(await readDeployedSigners(target));
-  const needed = [requiredAccess(revision), signers].flatMap((access) => accessOf(access, systemNamespace));
+  const { signers, writesStatus } = await readDeployedFlags(target);
+  const needed = [requiredAccess(revision), signerAccess(signers)].flatMap((access) =>
+    accessOf(access, systemNamespace),
+  );
   const missing = await denied(needed, mayDo);
   const action = `helm upgrade puts back the ClusterRole and the Role ${name} of the chart`;
   // Without its roles it lacks every right, which is one thing to mend and not one for each.
@@ -53,7 +55,7 @@ async function ofControlPlane(target: CheckTarget): Promise<readonly Outcome[]> 
   const outcomes = missing.map(
     (access): Outcome => ({ status: "fail", message: `the control plane may not ${describe(access)}`, action }),
   );
-  const writing = (await writesStatus(target)) ? accessOf(statusAccess, systemNamespace) : [];
+  const writing = writesStatus ? accessOf(statusAccess, systemNamespace) : [];
   const [unwritable, ...more] = await denied(writing, mayDo);
   if (unwritable !== undefined) {
     const others = more.length === 0 ? "" : `, and ${more.length} more`;

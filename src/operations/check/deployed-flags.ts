@@ -6,21 +6,21 @@ import { type CheckTarget, controlPlaneName, orNull } from "./check.ts";
 
 const NONE: SignersConfig = { certificateRequests: null, externalSigner: null };
 
-/** The signers that the flags of the control plane's Deployment name; none where there is no such Deployment. */
-export async function readDeployedSigners(target: DeployedTarget): Promise<SignersConfig> {
-  return signersIn((await readDeployment(target))?.spec);
+export interface DeployedFlags {
+  readonly signers: SignersConfig;
+  /** Whether the control plane writes statuses, which the chart's `status.enabled` may turn off. */
+  readonly writesStatus: boolean;
 }
 
-/** Whether the control plane writes statuses, which the chart's `status.enabled` may turn off. */
-export async function writesStatus(target: DeployedTarget): Promise<boolean> {
-  return !argumentsIn((await readDeployment(target))?.spec).includes("--no-status");
-}
-
-type DeployedTarget = Pick<CheckTarget, "client" | "systemNamespace" | "revision">;
-
-function readDeployment({ client, systemNamespace: namespace, revision }: DeployedTarget) {
+/** What the flags of the control plane's Deployment say; no signers where there is no such Deployment. */
+export async function readDeployedFlags({
+  client,
+  systemNamespace: namespace,
+  revision,
+}: Pick<CheckTarget, "client" | "systemNamespace" | "revision">): Promise<DeployedFlags> {
   const address = { apiVersion: "apps/v1", resource: "deployments", namespace, name: controlPlaneName(revision) };
-  return orNull(client.get(resourcePath(address)));
+  const spec = (await orNull(client.get(resourcePath(address))))?.spec;
+  return { signers: signersIn(spec), writesStatus: !argumentsIn(spec).includes("--no-status") };
 }
 
 function argumentsIn(spec: unknown): readonly string[] {

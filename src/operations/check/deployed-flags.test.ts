@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { signersIn } from "./deployed-signers.ts";
+import { signersIn } from "./deployed-flags.ts";
 
 const deployment = (...args: string[]) => ({ template: { spec: { containers: [{ name: "proxy" }, { args }] } } });
 const none = { certificateRequests: null, externalSigner: null };
